@@ -1,0 +1,1 @@
+"""anydraft: any small model drafts for any large one, losslessly."""

@@ -1,0 +1,1 @@
+"""Drafting strategies: one file each, one protocol."""

@@ -1,0 +1,62 @@
+"""The one protocol of all drafting strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from anydraft.models.protocol import Model
+from anydraft.sampling import Randomness
+
+
+class Speller(Protocol):
+    """Turns drafted ids into target ids through text (a session of the Rust core)."""
+
+    def propose(self, draft_ids: list[int]) -> list[int]:
+        """The target ids of the drafted text, read from the end of the committed text."""
+
+
+@dataclass(frozen=True)
+class DraftContext:
+    """What a strategy may use to draft one block."""
+
+    model: Model
+    pending: Tensor
+    """int64 ``[n]``, n >= 1, on the draft's device: the ids of the draft's view that are not cached."""
+    law: Callable[[Tensor], Tensor]
+    """Logits ``[vocab]`` to the draft's processed law ``[vocab]``: float32 or better, sums to 1."""
+    speller: Speller
+    target_device: torch.device
+    target_width: int
+
+
+@dataclass(frozen=True)
+class Block:
+    """One drafted block. Strategies add what their own verification needs."""
+
+    draft_ids: Tensor
+    """int64 ``[gamma]`` on the draft's device: the ids drawn, in order."""
+    candidates: Tensor
+    """int64 ``[k]`` on the target's device: the target ids to be verified, in order; k may be 0."""
+
+
+class Strategy(Protocol):
+    """Drafts a block and verifies it. Immutable: all state of a sequence lives in the context."""
+
+    @property
+    def name(self) -> str:
+        """The method's name, as given to ``method=``."""
+
+    def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> Block:
+        """Draw ``gamma`` >= 1 draft tokens and turn them into candidates."""
+
+    def verify(self, block: Block, laws: Tensor, randomness: Randomness) -> Tensor:
+        """Accept a prefix of the candidates and draw the token after it.
+
+        Shapes: ``laws`` ``[k + 1, V]`` on the target's device, float32 or better: the target's law at
+        every candidate and after the last. Result: int64 ``[2]``: number of accepted candidates, next id.
+        """

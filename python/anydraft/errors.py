@@ -1,0 +1,34 @@
+"""The exception tree: every error of anydraft, each also the built-in it resembles.
+
+Messages say what was got, what was expected and how to fix it.
+"""
+
+from __future__ import annotations
+
+
+class AnydraftError(Exception):
+    """Base of every error raised by anydraft."""
+
+
+class ArgumentError(AnydraftError, ValueError):
+    """An argument of a public function is out of its domain."""
+
+
+class TokenizerError(AnydraftError, ValueError):
+    """A tokenizer cannot be expressed in bytes, or contradicts itself."""
+
+
+class PairError(AnydraftError, ValueError):
+    """Two models or tokenizers cannot work together as asked."""
+
+
+class ModelError(AnydraftError, RuntimeError):
+    """A model does not behave as the decoding loop needs."""
+
+
+class ModelFileError(AnydraftError, OSError):
+    """A model or tokenizer file is missing or unreadable."""
+
+
+class BridgeFileError(AnydraftError, ValueError):
+    """A saved bridge is damaged or belongs to other tokenizers."""

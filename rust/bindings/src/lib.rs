@@ -1,0 +1,1 @@
+//! The extension module `anydraft._core`.

@@ -1,0 +1,88 @@
+//! What the core asks of an encoder, and a tokenizer as the core sees it.
+
+use std::sync::Arc;
+
+use crate::id::{Id, TokenId};
+use crate::utf8::{self, Run};
+use crate::vocab::Vocab;
+
+/// One token of an encoded text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Piece {
+    /// The token.
+    pub id: TokenId,
+    /// Whether the pre-tokenizer (or an added token) starts a new piece here.
+    pub starts: bool,
+}
+
+/// Where an encoding may be restarted without changing what comes after.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Restart {
+    /// At any seam whose two tokens, taken as one text, encode to themselves: byte-pair encoders
+    /// that see the whole text as one piece.
+    Seams,
+    /// At the start of a pre-token that is far enough from the end of the text.
+    Pieces,
+    /// Nowhere: the whole text is encoded again.
+    Never,
+}
+
+/// Turns text into ids whose bytes are exactly the bytes of the text.
+///
+/// Special tokens are never produced: a text that *looks* like a special token is encoded as the
+/// ordinary text it is. No dummy prefix is added.
+pub trait Encode: Send + Sync {
+    /// Appends the encoding of `text` to `out`.
+    fn encode(&self, text: &str, out: &mut Vec<Piece>);
+    /// How this encoder can be restarted.
+    fn restart(&self) -> Restart;
+    /// The length in bytes of the longest added token that plain text can match; 0 if there is none.
+    fn longest_added(&self) -> usize;
+}
+
+/// A vocabulary with the encoder that belongs to it.
+#[derive(Clone)]
+pub struct Tokenizer<I: Id = TokenId> {
+    vocab: Vocab<I>,
+    encoder: Arc<dyn Encode>,
+}
+
+impl<I: Id> Tokenizer<I> {
+    /// Joins a vocabulary and its encoder.
+    pub fn new(vocab: Vocab<I>, encoder: Arc<dyn Encode>) -> Self {
+        Self { vocab, encoder }
+    }
+
+    /// The vocabulary.
+    pub fn vocab(&self) -> &Vocab<I> {
+        &self.vocab
+    }
+
+    /// The encoder.
+    pub fn encoder(&self) -> &dyn Encode {
+        &*self.encoder
+    }
+
+    /// The same tokenizer in another role.
+    #[must_use]
+    pub fn retype<J: Id>(&self) -> Tokenizer<J> {
+        Tokenizer { vocab: self.vocab.retype(), encoder: Arc::clone(&self.encoder) }
+    }
+
+    /// Encodes any bytes: valid UTF-8 through the encoder, other bytes by the vocabulary's byte
+    /// tokens. Returns `None` if a byte has no token.
+    pub fn encode_bytes(&self, bytes: &[u8]) -> Option<Vec<I>> {
+        let mut pieces = Vec::new();
+        for run in utf8::runs(bytes) {
+            match run {
+                Run::Text(text) => self.encoder.encode(text, &mut pieces),
+                Run::Bytes(raw) => {
+                    let spelled = self.vocab.spell(raw)?;
+                    pieces
+                        .extend(spelled.iter().map(|id| Piece { id: TokenId::new(id.raw()), starts: true }));
+                }
+            }
+        }
+        Some(pieces.iter().map(|piece| I::new(piece.id.raw())).collect())
+    }
+}

@@ -1,0 +1,1 @@
+//! Reads tokenizers of the Hugging Face and tiktoken formats.
