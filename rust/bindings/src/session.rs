@@ -1,0 +1,57 @@
+use std::sync::Arc;
+
+use anydraft_core::session;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::bridge::Bridge;
+use crate::tokenizer::{raw, typed};
+
+/// One sequence decoded with a bridge. It has one owner.
+#[pyclass(module = "anydraft._core")]
+pub struct Session {
+    inner: session::Session,
+}
+
+#[pymethods]
+impl Session {
+    #[new]
+    fn new(py: Python<'_>, bridge: &Bridge, view: Vec<u32>, prompt: Vec<u32>) -> Self {
+        let bridge = Arc::clone(&bridge.inner);
+        Self { inner: py.detach(|| session::Session::new(bridge, typed(view), &typed(prompt))) }
+    }
+
+    fn __len__(&self) -> usize {
+        self.inner.len()
+    }
+
+    fn view(&self) -> Vec<u32> {
+        raw(self.inner.view().to_vec())
+    }
+
+    fn bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.inner.bytes())
+    }
+
+    fn drafted(&mut self, ids: Vec<u32>) {
+        self.inner.drafted(&typed(ids));
+    }
+
+    fn propose(&mut self, ids: Vec<u32>) -> Vec<u32> {
+        raw(self.inner.propose(&typed(ids)))
+    }
+
+    fn commit(&mut self, ids: Vec<u32>) -> (String, usize, Vec<u32>) {
+        let commit = self.inner.commit(&typed(ids));
+        (commit.text, commit.splice.keep, raw(commit.splice.append))
+    }
+
+    fn rollback(&mut self, len: usize) -> (usize, Vec<u32>) {
+        let splice = self.inner.rollback(len);
+        (splice.keep, raw(splice.append))
+    }
+
+    fn finish(&mut self) -> String {
+        self.inner.finish()
+    }
+}

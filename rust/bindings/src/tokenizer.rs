@@ -1,0 +1,105 @@
+use std::collections::BTreeMap;
+
+use anydraft_core::encode;
+use anydraft_core::id::{Id, TokenId};
+use anydraft_core::vocab::Kind;
+use anydraft_hf::Loaded;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+
+use crate::enter::detached;
+
+/// A tokenizer as bytes.
+#[pyclass(frozen, module = "anydraft._core")]
+pub struct Tokenizer {
+    loaded: Loaded,
+}
+
+impl Tokenizer {
+    pub fn inner(&self) -> &encode::Tokenizer<TokenId> {
+        &self.loaded.tokenizer
+    }
+}
+
+#[pymethods]
+impl Tokenizer {
+    #[staticmethod]
+    fn from_json(py: Python<'_>, json: &str) -> PyResult<Self> {
+        let loaded = detached(py, "TokenizerError", || anydraft_hf::from_json(json))?;
+        Ok(Self { loaded })
+    }
+
+    #[staticmethod]
+    fn from_tiktoken(
+        py: Python<'_>,
+        ranks: Vec<(Vec<u8>, u32)>,
+        specials: Vec<(String, u32)>,
+        pattern: &str,
+    ) -> PyResult<Self> {
+        let loaded = detached(py, "TokenizerError", || anydraft_hf::from_tiktoken(ranks, specials, pattern))?;
+        Ok(Self { loaded })
+    }
+
+    #[getter]
+    fn fingerprint(&self) -> &str {
+        &self.loaded.fingerprint
+    }
+
+    #[getter]
+    fn string_lossy(&self) -> bool {
+        self.loaded.string_lossy
+    }
+
+    #[getter]
+    fn surface(&self) -> String {
+        self.loaded.surface.to_string()
+    }
+
+    #[getter]
+    fn dummy_prefix(&self) -> bool {
+        self.inner().vocab().dummy_prefix()
+    }
+
+    #[getter]
+    fn special_tokens(&self) -> BTreeMap<u32, String> {
+        self.inner().vocab().specials().into_iter().map(|(id, name)| (id.raw(), name.to_owned())).collect()
+    }
+
+    fn __len__(&self) -> usize {
+        self.inner().vocab().len()
+    }
+
+    fn bytes<'py>(&self, py: Python<'py>, id: u32) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.inner().vocab().bytes(TokenId::new(id)))
+    }
+
+    fn kind(&self, id: u32) -> &'static str {
+        match self.inner().vocab().kind(TokenId::new(id)) {
+            Kind::Text => "text",
+            Kind::Added => "added",
+            Kind::Byte => "byte",
+            Kind::Special => "special",
+            Kind::Unused => "unused",
+        }
+    }
+
+    fn find(&self, bytes: &[u8]) -> Option<u32> {
+        self.inner().vocab().find(bytes).map(Id::raw)
+    }
+
+    fn encode(&self, py: Python<'_>, text: &[u8]) -> Option<Vec<u32>> {
+        py.detach(|| self.inner().encode_bytes(text)).map(raw)
+    }
+
+    fn decode<'py>(&self, py: Python<'py>, ids: Vec<u32>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.inner().vocab().decode(&typed::<TokenId>(ids)))
+    }
+}
+
+pub fn typed<I: Id>(ids: Vec<u32>) -> Vec<I> {
+    ids.into_iter().map(I::new).collect()
+}
+
+pub fn raw<I: Id>(ids: Vec<I>) -> Vec<u32> {
+    ids.into_iter().map(Id::raw).collect()
+}
