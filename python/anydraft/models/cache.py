@@ -1,0 +1,93 @@
+"""The key-value cache of one sequence: grows in place, keeps everything, is cropped for free.
+
+transformers' own dynamic cache copies all keys and values at every token, and its sliding-window
+layers forget keys that a rollback needs back. Here every attention layer keeps all its keys in a
+store with spare room, and the model's own mask hides what lies outside the window. All that differs
+between versions of transformers' caches is in this file.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+from anydraft.errors import ModelError
+
+_SPARE = 256
+"""Least spare room of a store, in tokens; a longer one has a quarter of its length."""
+
+_KEPT_AS_MADE = ("DummyLayer", "DynamicIndexedLayer")
+"""Layers of newer versions that need no store of ours: the first holds nothing, both can be cropped."""
+
+_ATTENTION = {"full_attention", "sliding_attention", "chunked_attention", "indexed_attention", "moe", "mlp"}
+"""Kinds of layers in a config whose whole state is keys and values (or nothing)."""
+
+
+class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore]
+    """Keys and values of one layer: views ``[1, heads, length, head size]`` of larger stores.
+
+    :meth:`crop` is inherited: it shortens the views. What was cropped is overwritten by the next
+    :meth:`update`, so no view handed out earlier may be used after that.
+    """
+
+    _key_store: Tensor
+    _value_store: Tensor
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """Append ``[1, heads, n, head size]`` keys and values; return all of them."""
+        start = 0 if self.keys is None else self.keys.shape[-2]
+        end = start + key_states.shape[-2]
+        if not self.is_initialized:
+            self.dtype, self.device = key_states.dtype, key_states.device
+            self._key_store = _room(key_states, end)
+            self._value_store = _room(value_states, end)
+            self.is_initialized = True
+        elif end > self._key_store.shape[-2]:
+            self._key_store = _moved(self.keys, _room(key_states, end))
+            self._value_store = _moved(self.values, _room(value_states, end))
+        self._key_store.narrow(2, start, end - start).copy_(key_states)
+        self._value_store.narrow(2, start, end - start).copy_(value_states)
+        self.keys = self._key_store.narrow(2, 0, end)
+        self.values = self._value_store.narrow(2, 0, end)
+        return self.keys, self.values
+
+
+def new_cache(model: PreTrainedModel) -> DynamicCache:
+    """An empty cache for one sequence of ``model``, every layer of which can be cropped to any length.
+
+    Raises:
+        ModelError: the model keeps a state that cannot be rolled back (recurrent, convolutional).
+    """
+    config = model.config.get_text_config(decoder=True)
+    kinds = set(getattr(config, "layer_types", None) or ())
+    if getattr(model, "_is_stateful", False) or kinds - _ATTENTION:
+        raise _not_croppable(model)
+    cache = DynamicCache(config=config)
+    for i, layer in enumerate(cache.layers):
+        if type(layer) in (DynamicLayer, DynamicSlidingWindowLayer):
+            cache.layers[i] = GrowingLayer()  # type: ignore[no-untyped-call, unused-ignore]
+        elif type(layer).__name__ not in _KEPT_AS_MADE:
+            raise _not_croppable(model)
+    return cache
+
+
+def _room(like: Tensor, length: int) -> Tensor:
+    """An empty store shaped like ``[1, heads, n, head size]``, with room for more than ``length`` tokens."""
+    *lead, _, size = like.shape
+    return like.new_empty((*lead, length + max(_SPARE, length // 4), size))
+
+
+def _moved(old: Any, store: Tensor) -> Tensor:
+    """Copy the cached tokens to the front of a new store."""
+    store.narrow(2, 0, old.shape[-2]).copy_(old)
+    return store
+
+
+def _not_croppable(model: PreTrainedModel) -> ModelError:
+    return ModelError(
+        f"got a {type(model).__name__}, whose layers keep a state (recurrent or convolutional) that cannot "
+        "be taken back when drafted tokens are rejected; expected a model whose layers are all attention"
+    )

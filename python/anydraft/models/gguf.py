@@ -1,0 +1,127 @@
+"""GGUF files as plain transformers folders: de-quantised once, kept in the user's cache folder."""
+
+from __future__ import annotations
+
+import importlib.util
+import mmap
+import struct
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+
+from anydraft.errors import ModelFileError
+from anydraft.models import disk_cache
+from anydraft.models.quiet import Progress, quiet, tensors_counted
+
+_GGUF_BOOL = 7
+_HEADER_BYTES = 1 << 26
+_RECIPE = 1
+"""Part of every entry's name: raise it when what is written changes."""
+
+_MODEL: Any = AutoModelForCausalLM
+_TOKENIZER: Any = PreTrainedTokenizerFast
+_NAMED_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token")
+
+
+def weights_folder(file: Path, dtype: torch.dtype, progress: Progress) -> Path:
+    """A transformers folder with the config and the de-quantised weights of a GGUF file.
+
+    Weights are stored in ``dtype``; an entry in float32 serves every dtype.
+
+    Raises:
+        ModelFileError: ``gguf`` is not installed, transformers cannot read the file, or the cache cannot
+            be written.
+    """
+    key = f"{file.stem}-{disk_cache.fingerprint(file)}-r{_RECIPE}"
+    exact = f"gguf/{key}-float32"
+    if (disk_cache.root() / exact).is_dir():
+        return disk_cache.root() / exact
+    name = f"gguf/{key}-{str(dtype).removeprefix('torch.')}"
+
+    def make(folder: Path) -> None:
+        _need_gguf(file)
+        progress("reading", 0.0)
+        with quiet(), tensors_counted("de-quantising", progress):
+            try:
+                read: Any = _MODEL.from_pretrained(str(file.parent), gguf_file=file.name, dtype=dtype)
+            except (ValueError, KeyError, NotImplementedError, RuntimeError) as error:
+                raise ModelFileError(
+                    f"got {file}, a GGUF file that transformers cannot read: {error}"
+                ) from error
+            progress("writing", 0.0)
+            _unquantised(read, dtype).save_pretrained(folder)
+            progress("writing", 1.0)
+
+    return disk_cache.entry(name, make)
+
+
+def tokenizer_folder(file: Path, progress: Progress) -> Path:
+    """A transformers folder with the tokenizer of a GGUF file; the weights are not read.
+
+    Raises:
+        ModelFileError: as for :func:`weights_folder`.
+    """
+
+    def make(folder: Path) -> None:
+        _need_gguf(file)
+        progress("reading tokenizer", 0.0)
+        with quiet():
+            try:
+                read: Any = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
+            except (ValueError, KeyError, NotImplementedError) as error:
+                raise ModelFileError(
+                    f"got {file}, whose tokenizer transformers cannot read: {error}"
+                ) from error
+            _plain_tokenizer(read, file).save_pretrained(folder)
+        progress("reading tokenizer", 1.0)
+
+    return disk_cache.entry(f"gguf/{file.stem}-{disk_cache.fingerprint(file)}-r{_RECIPE}-tokenizer", make)
+
+
+def _unquantised(read: Any, dtype: torch.dtype) -> Any:
+    """The same weights in a model that is not flagged as quantised, which transformers refuses to save."""
+    plain = {k: v for k, v in read.config.to_dict().items() if k != "quantization_config"}
+    with torch.device("meta"):
+        model = _MODEL.from_config(type(read.config).from_dict(plain), dtype=dtype)
+    model.load_state_dict(read.state_dict(), assign=True)
+    model.tie_weights()
+    model.generation_config = read.generation_config
+    return model
+
+
+def _plain_tokenizer(read: Any, file: Path) -> Any:
+    """The tokenizer without a class of its own, so that no version rebuilds it at loading.
+
+    Whether a BOS goes before a text is as the file says; versions of transformers differ there.
+    """
+    adds_bos = _adds_bos(file)
+    backend = type(read.backend_tokenizer).from_str(read.backend_tokenizer.to_str())
+    if adds_bos is not None and read.bos_token is not None:
+        bos = f"{read.bos_token} " if adds_bos else ""
+        specials = [(read.bos_token, read.bos_token_id)] if adds_bos else []
+        backend.post_processor = TemplateProcessing(
+            single=f"{bos}$A", pair=f"{bos}$A $B", special_tokens=specials
+        )
+    named = {name: getattr(read, name) for name in _NAMED_TOKENS if getattr(read, name, None) is not None}
+    plain: Any = _TOKENIZER(tokenizer_object=backend, clean_up_tokenization_spaces=False, **named)
+    plain.chat_template = read.chat_template
+    return plain
+
+
+def _adds_bos(file: Path) -> bool | None:
+    """The file's entry for it, found by its length-prefixed key: a full parse takes many seconds."""
+    name = b"tokenizer.ggml.add_bos_token"
+    key = struct.pack("<Q", len(name)) + name + struct.pack("<I", _GGUF_BOOL)
+    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        at = content.find(key, 0, _HEADER_BYTES)
+        return None if at < 0 else content[at + len(key)] != 0
+
+
+def _need_gguf(file: Path) -> None:
+    if importlib.util.find_spec("gguf") is None:
+        raise ModelFileError(
+            f"got {file.name}, a GGUF file; reading it needs the package gguf: pip install 'anydraft[gguf]'"
+        )
