@@ -22,8 +22,8 @@ use crate::utf8::{self, Run};
 const SETTLING_CHANGES: usize = 3;
 /// Further pieces after which a piece is settled.
 const SETTLING_PIECES: usize = 2;
-/// Tokens that the first attempt goes back at a seam.
-const FIRST_STEP: usize = 4;
+/// Tokens that the second attempt goes back where a seam does not hold; doubled for each further one.
+const STEP_BACK: usize = 4;
 
 #[derive(Clone, Copy)]
 struct Token {
@@ -94,7 +94,7 @@ impl<I: Id> Retokenizer<I> {
         let mut cut = self.cut(keep);
         self.text.truncate(keep);
         self.text.extend_from_slice(append);
-        let mut step = FIRST_STEP;
+        let mut step = STEP_BACK;
         while !self.encode_from(cut) {
             cut = self.at_character(cut.saturating_sub(step));
             step *= 2;
@@ -119,7 +119,7 @@ impl<I: Id> Retokenizer<I> {
             Restart::Never => 0,
             Restart::Seams => {
                 let whole = spans::whole_tokens(&self.ends, reach);
-                self.at_character(whole.saturating_sub(FIRST_STEP))
+                self.at_character(whole.saturating_sub(1))
             }
             Restart::Pieces => {
                 let reach = reach.min(settled(&self.text[..keep]));

@@ -125,7 +125,7 @@ pub fn tokenizer<I: Id>(
     let mut builder = VocabBuilder::new();
     let mut tokens: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
     let alphabet: Vec<usize> =
-        b"ab '1\n-".iter().map(|&byte| usize::from(byte)).chain("é😀".bytes().map(usize::from)).collect();
+        b"aaabbb<'1\n-".iter().map(|&byte| usize::from(byte)).chain("é😀".bytes().map(usize::from)).collect();
     let mut pool = alphabet;
     let mut rules: Vec<(usize, usize, usize)> = Vec::new();
     for (a, b) in merges {
@@ -171,7 +171,8 @@ pub const ADDED: &[&str] = &["\n\n", "\n\n\n", "<b>", "ab1-"];
 /// Text over a small alphabet where tokens meet in every way.
 pub fn text() -> impl Strategy<Value = String> {
     let word = prop::sample::select(vec![
-        "a", "b", "ab", " ", "  ", "\n", "1", "12", "'", "'l", "l", "s", "-", "<", "b>", "é", "😀", "\u{301}",
+        "a", "b", "ab", "ba", "bba", "aabab", "ab1", "1-", " ", "  ", "\n", "1", "12", "'", "'l", "l", "s",
+        "-", "<", "b>", "é", "😀", "\u{301}",
     ]);
     prop::collection::vec(word, 0..24).prop_map(|words| words.concat())
 }
