@@ -35,10 +35,11 @@ const fn alphabet() -> [char; 256] {
 }
 
 const fn inverse() -> [u16; END] {
+    let chars = alphabet();
     let mut bytes = [256; END];
     let mut byte = 0;
     while byte < 256 {
-        bytes[alphabet()[byte] as usize] = byte as u16;
+        bytes[chars[byte] as usize] = byte as u16;
         byte += 1;
     }
     bytes

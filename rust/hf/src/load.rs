@@ -1,0 +1,174 @@
+//! A tokenizer JSON, or ready parts, to a vocabulary with its encoder.
+
+use std::sync::Arc;
+
+use anydraft_core::encode::{Restart, Tokenizer};
+use anydraft_core::id::TokenId;
+use anydraft_core::vocab::{Kind, Vocab, VocabBuilder};
+use rustc_hash::FxHashMap;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokenizers::DecoderWrapper;
+use twox_hash::XxHash3_128;
+
+use crate::cut::Cut;
+use crate::encoder::Encoder;
+use crate::error::{Error, Part};
+use crate::model::{self, Model};
+use crate::special::{AddedToken, Matcher};
+use crate::surface::{self, Surface};
+use crate::{byte_fallback, byte_level, pipeline, selfcheck};
+
+/// A tokenizer that was read and checked.
+pub struct Loaded {
+    /// Vocabulary and encoder.
+    pub tokenizer: Tokenizer<TokenId>,
+    /// The byte form the tokenizer uses.
+    pub surface: Surface,
+    /// A Unicode normal form (NFC and the like) was dropped: text that is not in that form is encoded
+    /// as it is, byte for byte, where the tokenizer would have changed it first.
+    pub string_lossy: bool,
+    /// Bytes of UTF-8 that have no token of their own. A character with such a byte and no token of its
+    /// own cannot be encoded and is left out.
+    pub missing_bytes: Vec<u8>,
+    /// A hash of what was read, in hexadecimal digits: equal inputs, equal fingerprints.
+    pub fingerprint: String,
+}
+
+#[derive(Deserialize)]
+struct Document<'a> {
+    #[serde(default)]
+    added_tokens: Vec<AddedToken>,
+    #[serde(default)]
+    normalizer: Value,
+    #[serde(default)]
+    pre_tokenizer: Value,
+    #[serde(default)]
+    decoder: Value,
+    #[serde(borrow)]
+    model: &'a RawValue,
+}
+
+/// What a loader hands over.
+pub(crate) struct Parts {
+    pub model: Model,
+    pub added: Vec<AddedToken>,
+    pub surface: Surface,
+    pub cut: Cut,
+    pub decoder: Option<DecoderWrapper>,
+    /// The model sees `▁` where an added token has a space.
+    pub normalized: bool,
+    pub dummy_prefix: bool,
+    pub string_lossy: bool,
+    pub fingerprint: String,
+}
+
+/// Reads a `tokenizer.json`. Padding, truncation, the post-processor and dropout are ignored.
+///
+/// # Errors
+/// `Json` and `Broken` for a file that is not a tokenizer, `Unsupported`, `NoSurface` and `ForeignChar`
+/// for tokenizers that cannot be expressed in bytes, `Decode` and `RoundTrip` if the self-check fails.
+pub fn from_json(json: &str) -> Result<Loaded, Error> {
+    let document: Document = serde_json::from_str(json).map_err(|error| Error::json(&error))?;
+    let normalizer = pipeline::normalizer(&document.normalizer)?;
+    let pre_tokenizer = pipeline::pre_tokenizer(&document.pre_tokenizer)?;
+    let decoder = pipeline::decoder(&document.decoder)?;
+    let mut model = model::read(document.model)?;
+    let surface = surface::find(&normalizer, &pre_tokenizer, &decoder)?;
+    model.fallback |= decoder.fallback;
+    let steps = pipeline::sequence(&decoder.steps, "decoders");
+    Parts {
+        cut: Cut::read(&normalizer, &pre_tokenizer, surface)?,
+        added: document.added_tokens,
+        decoder: serde_json::from_value(steps).map_err(|error| Error::broken(Part::Decoder, error))?,
+        normalized: normalizer.spaces,
+        dummy_prefix: normalizer.dummy_prefix || pre_tokenizer.dummy_prefix || decoder.dummy_prefix,
+        string_lossy: normalizer.string_lossy,
+        fingerprint: fingerprint(json.as_bytes()),
+        model,
+        surface,
+    }
+    .assemble()
+}
+
+/// A hash of bytes in hexadecimal digits.
+pub(crate) fn fingerprint(bytes: &[u8]) -> String {
+    format!("{:032x}", XxHash3_128::oneshot(bytes))
+}
+
+impl Parts {
+    /// The finished tokenizer, checked.
+    pub(crate) fn assemble(self) -> Result<Loaded, Error> {
+        let vocab = self.vocabulary()?;
+        let restart = match &self.cut {
+            Cut::Whole if self.model.seams => Restart::Seams,
+            cut if cut.restartable() => Restart::Pieces,
+            _ => Restart::Never,
+        };
+        let spaced = self.surface == Surface::SentencePiece;
+        let encoder = Encoder {
+            matcher: Matcher::new(&self.added, spaced, self.normalized)?,
+            vocab: vocab.clone(),
+            model: self.model.model,
+            surface: self.surface,
+            cut: self.cut,
+            restart,
+        };
+        let missing_bytes = missing(&vocab);
+        selfcheck::run(&encoder, self.decoder.as_ref(), &missing_bytes)?;
+        Ok(Loaded {
+            tokenizer: Tokenizer::new(vocab, Arc::new(encoder)),
+            surface: self.surface,
+            string_lossy: self.string_lossy,
+            missing_bytes,
+            fingerprint: self.fingerprint,
+        })
+    }
+
+    fn vocabulary(&self) -> Result<Vocab<TokenId>, Error> {
+        let mut builder = VocabBuilder::new();
+        builder.dummy_prefix(self.dummy_prefix);
+        let added: FxHashMap<u32, &AddedToken> = self.added.iter().map(|token| (token.id, token)).collect();
+        let by_content: FxHashMap<&str, u32> =
+            self.added.iter().map(|token| (token.content.as_str(), token.id)).collect();
+        for token in added.values() {
+            if token.special || self.model.unknown == Some(token.id) {
+                builder.special(token.id, token.content.clone())?;
+            } else {
+                let content = match self.surface {
+                    Surface::ByteLevel => token.content.clone(),
+                    Surface::SentencePiece => byte_fallback::unspaced(&token.content),
+                };
+                builder.token(token.id, Kind::Added, content.into_bytes())?;
+            }
+        }
+        for (token, id) in &self.model.tokens {
+            if let Some(&other) = by_content.get(token.as_str()).filter(|&other| other != id) {
+                return Err(Error::AddedId { content: token.clone(), added: other, model: *id });
+            }
+            if added.contains_key(id) || token.is_empty() {
+                continue;
+            }
+            if self.model.unknown == Some(*id) {
+                builder.special(*id, token.clone())?;
+                continue;
+            }
+            let (kind, bytes) = match self.surface {
+                Surface::SentencePiece => byte_fallback::read(token, self.model.fallback),
+                Surface::ByteLevel => match byte_level::read(token) {
+                    Ok(bytes) => (Kind::Text, bytes),
+                    Err(found) => return Err(Error::ForeignChar { id: *id, token: token.clone(), found }),
+                },
+            };
+            builder.token(*id, kind, bytes)?;
+        }
+        Ok(builder.build()?)
+    }
+}
+
+/// Bytes of UTF-8 without a token.
+fn missing(vocab: &Vocab<TokenId>) -> Vec<u8> {
+    let possible = (0x00..=0xBF).chain(0xC2..=0xF4);
+    possible.filter(|&byte| vocab.find(&[byte]).is_none()).collect()
+}
