@@ -1,0 +1,67 @@
+"""Token-level drafting through the intersection of the two vocabularies (TLI)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from anydraft.drafting.draw import draw_tokens
+from anydraft.drafting.protocol import Block, DraftContext
+from anydraft.errors import PairError
+from anydraft.sampling import Randomness
+from anydraft.verification import Rule, TokenChain, verify
+
+
+@dataclass(frozen=True)
+class TokenLevelBlock(Block):
+    """A block that remembers the law of every candidate."""
+
+    laws: Tensor
+    """``[gamma, D]`` on the target's device: the draft's law given that the token has an image."""
+
+
+class TokenLevel:
+    """Draft only tokens that the target has too, and verify each against the draft's law over its images.
+
+    The draft's law is restricted to the tokens with an image and renormalised; draft tokens with the same
+    image propose it together. Accepted per position: the sum over the target's tokens of ``min(p, q')``.
+
+    Source: Timor et al. 2025 (arXiv 2502.05202), token-level intersection.
+    """
+
+    name = "tli"
+
+    def __init__(
+        self,
+        table: Tensor,
+        *,
+        rule: Rule = "token",
+        draft_device: torch.device | str = "cpu",
+        target_device: torch.device | str = "cpu",
+    ) -> None:
+        """``table`` int64 ``[D]``: the target id of every draft id, or ``NO_TOKEN``.
+
+        Tokens that mark the end of a text or a turn must be in it by role. Raises :class:`PairError` if no
+        draft token has an image.
+        """
+        if not bool((table >= 0).any()):
+            raise PairError(
+                f"none of the {len(table)} draft tokens stands for a target token; token-level drafting "
+                "needs a shared token: use method='slem' for this pair"
+            )
+        self.rule: Rule = rule
+        self._allowed = (table >= 0).to(draft_device)
+        self._table = table.to(target_device)
+
+    def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> TokenLevelBlock:
+        """Draw ``gamma`` tokens that have an image; the candidates are their images, so k = gamma."""
+        drawn = draw_tokens(context, gamma, randomness, self._allowed)
+        candidates = self._table[drawn.ids.to(context.target_device)]
+        return TokenLevelBlock(drawn.ids, candidates, drawn.laws.to(context.target_device))
+
+    def verify(self, block: Block, laws: Tensor, randomness: Randomness) -> Tensor:
+        """See :meth:`Strategy.verify`."""
+        assert isinstance(block, TokenLevelBlock)
+        return verify(TokenChain(laws, block.candidates, block.laws, self._table), self.rule, randomness)

@@ -1,0 +1,95 @@
+"""The draft's side of a decode: its view of the text, its cache, and the law it draws from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from anydraft.models.protocol import Model
+
+
+class DraftView:
+    """The ids that the draft is shown, kept in step with its cache by splices.
+
+    A view longer than the draft's window is shown from a later token on; the start moves in steps of half a
+    window, so that the cache is rebuilt rarely.
+    """
+
+    def __init__(self, model: Model, ids: list[int], law: Callable[[Tensor], Tensor]) -> None:
+        """``ids``: the draft's rendering of the prompt. ``law``: logits ``[V]`` to the processed law ``[V]``."""
+        self.model = model
+        self.ids = ids
+        self._law = law
+        self._start = 0
+        self.broken = torch.zeros((), dtype=torch.bool, device=model.device)
+        """0-d bool on the draft's device: whether any law since :meth:`begin` was NaN."""
+        self.passes = 0
+        self.seconds = 0.0
+
+    @property
+    def vocab_size(self) -> int:
+        """Width of the logits."""
+        return self.model.vocab_size
+
+    @property
+    def window(self) -> int | None:
+        """The longest context of the draft."""
+        return self.model.window
+
+    @property
+    def device(self) -> torch.device:
+        """The draft's device."""
+        return self.model.device
+
+    @property
+    def length(self) -> int:
+        """Number of cached tokens."""
+        return self.model.length
+
+    def advance(self, ids: Tensor, keep: int = 1) -> Tensor:
+        """One counted and timed pass of the draft; see :class:`Model`."""
+        began = time.perf_counter()
+        logits = self.model.advance(ids, keep)
+        self.seconds += time.perf_counter() - began
+        self.passes += 1
+        return logits
+
+    def crop(self, length: int) -> None:
+        """See :class:`Model`."""
+        self.model.crop(length)
+
+    def law(self, logits: Tensor) -> Tensor:
+        """The processed law, which also notes whether it is broken."""
+        law = self._law(logits)
+        self.broken = self.broken | law[..., 0].isnan().any()
+        return law
+
+    def begin(self, gamma: int) -> Tensor | None:
+        """Make room for ``gamma`` tokens; return the uncached ids ``[n]``, n >= 1, or ``None`` if the view is empty."""
+        self.broken = torch.zeros((), dtype=torch.bool, device=self.device)
+        if not self.ids:
+            return None
+        if self.window is not None and len(self.ids) - self._start + gamma > self.window:
+            room = max(1, min(self.window // 2, self.window - gamma))
+            self._start = len(self.ids) - min(room, len(self.ids))
+            self.model.crop(0)
+        shown = len(self.ids) - self._start
+        if self.model.length >= shown:
+            self.model.crop(shown - 1)
+        unfed = self.ids[self._start + self.model.length :]
+        return torch.tensor(unfed, dtype=torch.int64, device=self.device)
+
+    def drew(self, ids: list[int]) -> None:
+        """Note the tokens that were drawn after the view; all but the last are cached."""
+        self.ids.extend(ids)
+
+    def splice(self, keep: int, append: list[int]) -> None:
+        """Keep the first ``keep`` ids and their cache, then show ``append``."""
+        if keep <= self._start:
+            self._start = 0
+        self.model.crop(max(keep - self._start, 0) if keep > self._start else 0)
+        del self.ids[keep:]
+        self.ids.extend(append)

@@ -1,0 +1,191 @@
+"""Verdicts on drafted tokens, as pure tensor code that never waits for the device.
+
+One idea serves every drafting strategy. A block of candidates is spelled as a *chain* of symbols
+``s_1..s_n``. Each symbol has a target law ``P_i``, given the symbols before it, and was proposed with a law
+``Q_i`` known exactly. Then
+
+- *token rule* (Leviathan et al. 2023; Chen et al. 2023): keep symbol after symbol while a coin of probability
+  ``min(1, P_i(s_i) / Q_i(s_i))`` shows heads;
+- *block rule* (Sun et al. 2024, arXiv 2403.10444): keep the longest prefix whose own coin shows heads. Never
+  shorter than the token rule on average, with the same law;
+
+and the token after what was kept is drawn from the residual: recovered after a rejection, a bonus from the
+target's own law when all was kept. Both rules emit exactly the target's law, whatever the proposals are.
+
+``Q_i`` may have any mass outside the target's vocabulary: a proposal without image is the symbol
+:data:`NO_TOKEN`, which is a rejection. It must be the law the proposal was drawn from, given all that was
+revealed before, and nothing that was not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from anydraft.sampling import Randomness
+
+Rule = Literal["token", "block"]
+
+NO_TOKEN = -1
+"""In tables and symbols: there is no such target token."""
+
+
+class Chain(Protocol):
+    """Candidates spelled as ``n`` symbols with known target and proposal laws."""
+
+    @property
+    def finished(self) -> Tensor:
+        """int64 ``[n + 1]``: number of candidates that are complete when the first ``i`` symbols are kept."""
+
+    def ratios(self) -> Tensor:
+        """``[n]``: ``P_i(s_i) / Q_i(s_i)``; 0 where the symbol is missing or impossible for the target."""
+
+    def overlaps(self, scale: Tensor) -> Tensor:
+        """``[n]`` to ``[n]``: the sum over all symbols ``s`` of ``min(scale_i * P_i(s), Q_i(s))``."""
+
+    def recover(self, kept: Tensor, scale: Tensor) -> Tensor:
+        """Law ``[V]`` of the token after ``kept`` symbols (0-d int64, up to ``n``).
+
+        The rest of the candidate's spelling is drawn from ``(scale * P - Q)`` floored at 0 for the next
+        symbol and from the target for the symbols after it. ``kept == n`` gives the target's law.
+        """
+
+
+def verify(chain: Chain, rule: Rule, randomness: Randomness) -> Tensor:
+    """Keep a prefix of the chain and draw the token after it.
+
+    Result: int64 ``[2]`` on the device of the laws: number of accepted candidates, next target id.
+    """
+    kept, scale = (_keep_block if rule == "block" else _keep_each)(chain, randomness)
+    following = randomness.draw(chain.recover(kept, scale))
+    return torch.stack((chain.finished[kept], following))
+
+
+def verify_tokens(
+    laws: Tensor, proposals: Tensor | None, candidates: Tensor, randomness: Randomness
+) -> Tensor:
+    """Verify candidates one by one against dense proposal laws.
+
+    Shapes: ``laws`` ``[k + 1, V]``, the target's law at every candidate and after the last; ``proposals``
+    ``[k, V]``, rows of sum at most 1, or ``None`` if each candidate was proposed with certainty;
+    ``candidates`` int64 ``[k]``, :data:`NO_TOKEN` where nothing was proposed. Result: see :func:`verify`.
+    """
+    return verify(dense_chain(laws, proposals, candidates), "token", randomness)
+
+
+def verify_block(
+    laws: Tensor, proposals: Tensor | None, candidates: Tensor, randomness: Randomness
+) -> Tensor:
+    """Verify candidates as one block; arguments and result as for :func:`verify_tokens`."""
+    return verify(dense_chain(laws, proposals, candidates), "block", randomness)
+
+
+def dense_chain(laws: Tensor, proposals: Tensor | None, candidates: Tensor) -> TokenChain:
+    """The chain of candidates proposed from dense rows ``[k, V]``, or with certainty (``None``)."""
+    if proposals is None:
+        certain = torch.ones_like(laws[:-1, :1])
+        return TokenChain(laws, candidates, certain, candidates.unsqueeze(-1))
+    return TokenChain(laws, candidates, proposals, torch.arange(laws.shape[-1], device=laws.device))
+
+
+@dataclass(frozen=True)
+class TokenChain:
+    """A chain whose symbols are the candidates, proposed by pushing weights through labels.
+
+    ``Q_i(t)`` is the sum of ``weights[i, j]`` over all ``j`` with ``labels[i, j] == t``.
+    """
+
+    laws: Tensor
+    """``[k + 1, V]``: the target's law at every candidate and after the last."""
+    symbols: Tensor
+    """int64 ``[n]``: the k candidates; then, if the block ends without an image, one :data:`NO_TOKEN`."""
+    weights: Tensor
+    """``[n, m]``: mass of each of ``m`` outcomes of the draft, rows of sum at most 1."""
+    labels: Tensor
+    """int64 ``[n, m]`` or ``[m]``: the target id each outcome stands for, or :data:`NO_TOKEN`."""
+
+    @property
+    def finished(self) -> Tensor:
+        """int64 ``[n + 1]``; see :class:`Chain`."""
+        steps = torch.arange(len(self.symbols) + 1, device=self.laws.device)
+        return steps.clamp(max=len(self.laws) - 1)
+
+    def ratios(self) -> Tensor:
+        """``[n]``; see :class:`Chain`."""
+        target = self._target().gather(-1, self.symbols.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+        return likelihood_ratios(self.symbols, target, mass_at(self.symbols, self.weights, self.labels))
+
+    def overlaps(self, scale: Tensor) -> Tensor:
+        """``[n]``; see :class:`Chain`."""
+        labels, width = self.labels.expand_as(self.weights), self.laws.shape[-1]
+        proposed = push(self.weights, labels, width).gather(-1, labels.clamp(min=0))
+        wanted = scale.unsqueeze(-1) * self._target().gather(-1, labels.clamp(min=0))
+        share = torch.where((labels >= 0) & (proposed > 0), wanted / proposed, 0.0).clamp(max=1)
+        return (self.weights * share).sum(-1)
+
+    def recover(self, kept: Tensor, scale: Tensor) -> Tensor:
+        """``[V]``; see :class:`Chain`."""
+        law = self.laws.index_select(0, self.finished[kept].view(1)).squeeze(0)
+        steps = len(self.symbols)
+        if steps == 0:
+            return law
+        step = kept.clamp(max=steps - 1).view(1)
+        labels = self.labels if self.labels.dim() == 1 else self.labels.index_select(0, step).squeeze(0)
+        proposed = push(self.weights.index_select(0, step).squeeze(0), labels, len(law))
+        return residual_law(scale * law - proposed * (kept < steps), law)
+
+    def _target(self) -> Tensor:
+        return self.laws[: len(self.symbols)]
+
+
+def push(weights: Tensor, labels: Tensor, width: int) -> Tensor:
+    """Sum weights ``[..., m]`` by label ``[..., m]`` into ``[..., width]``; negative labels are dropped."""
+    sums = weights.new_zeros((*weights.shape[:-1], width + 1))
+    return sums.scatter_add_(-1, torch.where(labels < 0, width, labels), weights)[..., :width]
+
+
+def mass_at(symbols: Tensor, weights: Tensor, labels: Tensor) -> Tensor:
+    """``[n]``: the sum of ``weights[i]`` over the labels equal to ``symbols[i]``."""
+    return torch.where(labels == symbols.unsqueeze(-1), weights, 0.0).sum(-1)
+
+
+def likelihood_ratios(symbols: Tensor, target: Tensor, proposal: Tensor) -> Tensor:
+    """``target / proposal``, each ``[n]``; 0 where the symbol is missing or the target rules it out."""
+    return torch.where((symbols >= 0) & (target > 0), target / proposal, 0.0)
+
+
+def residual_law(difference: Tensor, fallback: Tensor) -> Tensor:
+    """``difference`` ``[V]`` floored at 0 and normalised; ``fallback`` if that is nothing but rounding.
+
+    A residual without mass means that target and proposal agree, and then a rejection was a rounding error.
+    """
+    residual = difference.clamp(min=0)
+    total = residual.sum()
+    return torch.where(total > 8 * torch.finfo(residual.dtype).eps, residual / total, fallback)
+
+
+def _keep_each(chain: Chain, randomness: Randomness) -> tuple[Tensor, Tensor]:
+    ratios = chain.ratios()
+    heads = randomness.coins(ratios.clamp(max=1))
+    return heads.long().cumprod(0).sum(), ratios.new_ones(())
+
+
+def _keep_block(chain: Chain, randomness: Randomness) -> tuple[Tensor, Tensor]:
+    ratios = chain.ratios()
+    reach = [
+        ratios.new_ones(())
+    ]  # reach[i]: probability that at least i symbols are kept, given those symbols
+    for ratio in ratios:
+        reach.append((reach[-1] * ratio).clamp(max=1))
+    scale = torch.stack(reach)
+    if len(ratios) == 0:
+        return torch.zeros((), dtype=torch.int64, device=scale.device), scale[0]
+    before = scale[:-1]
+    missed = (before - chain.overlaps(before)).clamp(min=0)
+    hold = torch.where(missed > 0, missed / (missed + (1 - before)), (before == 1).to(missed))
+    heads = randomness.coins(torch.cat((hold[1:], scale[-1:])))
+    kept = (heads.long() * torch.arange(1, len(reach), device=heads.device)).amax()
+    return kept, scale[kept]
