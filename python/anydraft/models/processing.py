@@ -1,0 +1,193 @@
+"""The target's law as transformers itself would compute it: its own processors, in its own order.
+
+Decoding one token at a time, transformers calls every processor with the ids so far and one row of
+logits. Verifying a block needs the same rows all at once: processors that do not look at the ids run
+once over all rows, the others row by row with the ids that plain decoding would have had there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from numbers import Real
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from transformers import (
+    EpsilonLogitsWarper,
+    EtaLogitsWarper,
+    InfNanRemoveLogitsProcessor,
+    LogitNormalization,
+    LogitsProcessor,
+    LogitsProcessorList,
+    MinPLogitsWarper,
+    RepetitionPenaltyLogitsProcessor,
+    SuppressTokensLogitsProcessor,
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+    TypicalLogitsWarper,
+)
+
+from anydraft.errors import ArgumentError
+from anydraft.sampling import to_law
+
+_BLIND = {
+    TemperatureLogitsWarper,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+    MinPLogitsWarper,
+    TypicalLogitsWarper,
+    EpsilonLogitsWarper,
+    EtaLogitsWarper,
+    SuppressTokensLogitsProcessor,
+    InfNanRemoveLogitsProcessor,
+    LogitNormalization,
+}
+"""Processors that ignore the ids and treat every row alone. Exact types: a subclass may do neither."""
+
+_COLDEST = 1e-30
+"""Dividing a logit by less overflows float32."""
+
+
+class ProcessedLaw:
+    """Logits to laws through transformers' logits processors.
+
+    ``choice="greedy"`` is temperature 0: after the processors the law is a point mass on the first maximum.
+    Processors are kept as given and never copied; they must not keep a state of their own between calls,
+    because rejected tokens are never un-processed.
+    """
+
+    def __init__(
+        self, processors: Iterable[LogitsProcessor], choice: Literal["sample", "greedy"] = "sample"
+    ) -> None:
+        """Keep ``processors`` in the order given."""
+        if choice not in ("sample", "greedy"):
+            raise ArgumentError(f"got choice={choice!r}; expected 'sample' or 'greedy'")
+        self._processors: list[Any] = list(processors)
+        self._temperature = 0.0 if choice == "greedy" else 1.0
+
+    @property
+    def greedy(self) -> bool:
+        """Whether the law is always a point mass."""
+        return self._temperature == 0.0
+
+    @property
+    def reads_prefix(self) -> bool:
+        """Whether any processor looks at the ids so far; if none does, no cost grows with the context."""
+        return any(type(p) not in _BLIND for p in self._processors)
+
+    def __call__(self, logits: Tensor, prefix: Tensor | Sequence[int], candidates: Tensor) -> Tensor:
+        """The laws at every candidate of a block and after the last.
+
+        Shapes: ``logits`` ``[k, V]`` in any float type; ``prefix`` int64 ``[n]``, the ids up to where row 0
+        predicts; ``candidates`` int64 ``[k - 1]`` on the logits' device; result float32 ``[k, V]``.
+        """
+        return to_law(self.scores(logits, prefix, candidates), self._temperature)
+
+    def best(self, logits: Tensor, prefix: Tensor | Sequence[int], candidates: Tensor) -> Tensor:
+        """The first maximum of each law, without making the laws: int64 ``[k]``. Shapes as for a call."""
+        return self.scores(logits, prefix, candidates).argmax(-1)
+
+    def scores(self, logits: Tensor, prefix: Tensor | Sequence[int], candidates: Tensor) -> Tensor:
+        """The processed logits, float32 ``[k, V]``. Shapes as for a call; ``logits`` is not changed."""
+        if candidates.shape[0] + 1 != logits.shape[0]:
+            raise ArgumentError(
+                f"got {logits.shape[0]} rows of logits and {candidates.shape[0]} candidates; "
+                "expected one row more than candidates"
+            )
+        if not self.reads_prefix:
+            return self._blind_scores(logits)
+        scores = logits.to(torch.float32, copy=True)  # a processor may write into what it is given
+        start = len(prefix)
+        before = torch.as_tensor(prefix, dtype=torch.int64, device=logits.device)
+        ids = torch.cat((before, candidates))[None]
+        for processor in self._processors:
+            if type(processor) in _BLIND:
+                scores = processor(ids, scores)
+            else:
+                rows = [processor(ids[:, : start + i], scores[i, None]) for i in range(len(scores))]
+                scores = torch.cat(rows)
+        return scores
+
+    def without_prefix(self, logits: Tensor) -> Tensor:
+        """The law by only those processors that do not look at the ids: ``[..., V]`` to float32 ``[..., V]``.
+
+        For a draft, whose own law may be any law: what the others know is in the target's ids.
+        """
+        rows = logits.reshape(-1, logits.shape[-1])
+        return to_law(self._blind_scores(rows), self._temperature).reshape(logits.shape)
+
+    def _blind_scores(self, logits: Tensor) -> Tensor:
+        scores = logits.float()
+        for processor in self._processors:
+            if type(processor) in _BLIND:
+                scores = processor(None, scores)
+        return scores
+
+
+def processed_law(
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    repetition_penalty: float | None = None,
+) -> ProcessedLaw:
+    """The law of these sampling values; arguments and errors as for :func:`logits_processors`."""
+    processors = logits_processors(
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+    )
+    return ProcessedLaw(processors, "greedy" if temperature == 0 else "sample")
+
+
+def logits_processors(
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    repetition_penalty: float | None = None,
+) -> LogitsProcessorList:
+    """transformers' own processors for these sampling values, in its own order.
+
+    ``None`` is off, and so are temperature 1, top_k 0, top_p 1, min_p 0 and repetition_penalty 1. At
+    temperature 0 (greedy) only the repetition penalty is left: the others keep the maximum.
+
+    Raises:
+        ArgumentError: temperature < 0, top_k < 0 or not whole, top_p outside (0, 1], min_p outside [0, 1],
+            repetition_penalty <= 0, or anything not a finite number.
+    """
+    _require("temperature", temperature, "0 (greedy) or more, such as 0.7", lambda t: t == 0 or t >= _COLDEST)
+    if top_k is not None:
+        _require("top_k", top_k, "a whole number, 0 (off) or more", lambda k: k >= 0 and k == int(k))
+    if top_p is not None:
+        _require("top_p", top_p, "more than 0 and at most 1 (1 is off)", lambda p: 0 < p <= 1)
+    if min_p is not None:
+        _require("min_p", min_p, "from 0 (off) to 1", lambda p: 0 <= p <= 1)
+    if repetition_penalty is not None:
+        _require("repetition_penalty", repetition_penalty, "more than 0 (1 is off)", lambda r: r > 0)
+    made: list[Any] = []
+    if repetition_penalty is not None and repetition_penalty != 1:
+        made.append(RepetitionPenaltyLogitsProcessor(penalty=float(repetition_penalty)))
+    if temperature != 0:
+        if temperature != 1:
+            made.append(TemperatureLogitsWarper(float(temperature)))
+        if top_k:
+            made.append(TopKLogitsWarper(top_k=int(top_k)))
+        if top_p is not None and top_p < 1:
+            made.append(TopPLogitsWarper(top_p=float(top_p)))
+        if min_p:
+            made.append(MinPLogitsWarper(min_p=float(min_p)))
+    return LogitsProcessorList(made)
+
+
+def _require(name: str, value: object, expected: str, holds: Callable[[float], bool]) -> None:
+    number = isinstance(value, Real) and not isinstance(value, bool)
+    if not (number and math.isfinite(float(value)) and holds(float(value))):  # type: ignore[arg-type]
+        raise ArgumentError(f"got {name}={value!r}; expected {expected}")
