@@ -41,7 +41,7 @@ def _packaged(name: str) -> Json:
 
 @cache
 def smollm2() -> Json:
-    """SmolLM2, 49k tokens: byte-level BPE; 19 bytes of UTF-8 have no token."""
+    """SmolLM2, 49k tokens: byte-level BPE; eight bytes of UTF-8 have no token."""
     return _packaged("smollm2")
 
 
@@ -67,7 +67,8 @@ def mistral_v1() -> Json:
     model = files("mistral_common").joinpath("data/tokenizer.model.v1")
     pieces = sentencepiece.SentencePieceProcessor(model_proto=model.read_bytes())
     vocab = {pieces.id_to_piece(i): i for i in range(pieces.get_piece_size())}
-    tokenizer: Any = LlamaTokenizer(vocab=vocab, merges=generate_merges(vocab))
+    scores = {piece: pieces.get_score(i) for piece, i in vocab.items()}
+    tokenizer: Any = LlamaTokenizer(vocab=vocab, merges=generate_merges(vocab, scores))
     return Json(tokenizer.backend_tokenizer.to_str())
 
 
