@@ -19,7 +19,7 @@ class DraftView:
     """
 
     def __init__(self, model: Model, ids: list[int], law: Callable[[Tensor], Tensor]) -> None:
-        """``ids``: the draft's rendering of the prompt. ``law``: logits ``[V]`` to the processed law ``[V]``."""
+        """``ids``: the draft's rendering of the prompt. ``law``: logits ``[V]`` to processed law ``[V]``."""
         self.model = model
         self.ids = ids
         self._law = law
@@ -68,7 +68,10 @@ class DraftView:
         return law
 
     def begin(self, gamma: int) -> Tensor | None:
-        """Make room for ``gamma`` tokens; return the uncached ids ``[n]``, n >= 1, or ``None`` if the view is empty."""
+        """Make room for ``gamma`` tokens; return the uncached ids ``[n]``, n >= 1.
+
+        ``None`` if the view is empty: there is nothing to draft from.
+        """
         self.broken = torch.zeros((), dtype=torch.bool, device=self.device)
         if not self.ids:
             return None

@@ -19,7 +19,7 @@ mod _core {
     #[pymodule_export]
     use crate::streams::{Detokenizer, Retokenizer};
     #[pymodule_export]
-    use crate::tokenizer::Tokenizer;
+    use crate::tokenizer::{Tokenizer, fingerprint};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use anydraft_core::encode;
 use anydraft_core::id::{Id, TokenId};
 use anydraft_core::vocab::Kind;
-use anydraft_hf::Loaded;
+use anydraft_hf::{Loaded, Surface};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -51,8 +51,16 @@ impl Tokenizer {
     }
 
     #[getter]
-    fn surface(&self) -> String {
-        self.loaded.surface.to_string()
+    fn missing_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.loaded.missing_bytes)
+    }
+
+    #[getter]
+    fn surface(&self) -> &'static str {
+        match self.loaded.surface {
+            Surface::ByteLevel => "byte-level",
+            Surface::SentencePiece => "sentencepiece",
+        }
     }
 
     #[getter]
@@ -94,6 +102,12 @@ impl Tokenizer {
     fn decode<'py>(&self, py: Python<'py>, ids: Vec<u32>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.inner().vocab().decode(&typed::<TokenId>(ids)))
     }
+}
+
+/// The fingerprint that a tokenizer read from this JSON has.
+#[pyfunction]
+pub fn fingerprint(py: Python<'_>, json: &str) -> String {
+    py.detach(|| anydraft_hf::fingerprint(json.as_bytes()))
 }
 
 pub fn typed<I: Id>(ids: Vec<u32>) -> Vec<I> {

@@ -84,18 +84,16 @@ impl Cut {
         pre_tokenizer: &PreTokenizer,
         surface: Surface,
     ) -> Result<Self, Error> {
-        let stages: Vec<&Value> = pre_tokenizer
-            .stages
-            .iter()
-            .filter(|stage| !idle(stage, normalizer.spaces || normalizer.byte_level))
-            .collect();
+        let stages: Vec<&Value> =
+            pre_tokenizer.stages.iter().filter(|stage| !idle(stage, !normalizer.forms.is_empty())).collect();
         if stages.is_empty() {
             return Ok(Self::Whole);
         }
-        if surface == Surface::ByteLevel && normalizer.steps.is_empty() {
-            if let Some(stages) = plain(&stages)? {
-                return Ok(Self::Stages(stages));
-            }
+        if surface == Surface::ByteLevel
+            && normalizer.steps.is_empty()
+            && let Some(stages) = plain(&stages)?
+        {
+            return Ok(Self::Stages(stages));
         }
         let normalizer = section(&sequence(&normalizer.steps, "normalizers"), Part::Normalizer)?;
         let stages = section(&sequence(&pre_tokenizer.stages, "pretokenizers"), Part::PreTokenizer)?;
@@ -105,7 +103,6 @@ impl Cut {
     /// Whether the pieces of a text, from any piece on, are those of the text from there on.
     pub(crate) fn restartable(&self) -> bool {
         match self {
-            Self::Whole => false,
             Self::Stages(stages) => {
                 !stages.iter().any(Stage::looks_back)
                     && (0..stages.len().saturating_sub(1)).all(|at| {
@@ -114,7 +111,7 @@ impl Cut {
                     })
             }
             Self::Foreign(_, Some(PreTokenizerWrapper::Metaspace(only))) => only.split,
-            Self::Foreign(..) => false,
+            Self::Whole | Self::Foreign(..) => false,
         }
     }
 }

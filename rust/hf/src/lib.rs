@@ -34,6 +34,6 @@ mod surface;
 mod tiktoken;
 
 pub use error::Error;
-pub use load::{Loaded, from_json};
+pub use load::{Loaded, fingerprint, from_json};
 pub use surface::Surface;
 pub use tiktoken::from_tiktoken;

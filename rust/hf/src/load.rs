@@ -16,6 +16,7 @@ use crate::cut::Cut;
 use crate::encoder::Encoder;
 use crate::error::{Error, Part};
 use crate::model::{self, Model};
+use crate::pipeline::kind;
 use crate::special::{AddedToken, Matcher};
 use crate::surface::{self, Surface};
 use crate::{byte_fallback, byte_level, pipeline, selfcheck};
@@ -75,14 +76,18 @@ pub fn from_json(json: &str) -> Result<Loaded, Error> {
     let pre_tokenizer = pipeline::pre_tokenizer(&document.pre_tokenizer)?;
     let decoder = pipeline::decoder(&document.decoder)?;
     let mut model = model::read(document.model)?;
-    let surface = surface::find(&normalizer, &pre_tokenizer, &decoder)?;
+    let written = [normalizer.forms.as_slice(), &pre_tokenizer.forms].concat();
+    let surface = surface::agreed(&written, &decoder.forms).ok_or_else(|| Error::NoSurface {
+        pre_tokenizer: kind(&document.pre_tokenizer).to_owned(),
+        decoder: kind(&document.decoder).to_owned(),
+    })?;
     model.fallback |= decoder.fallback;
     let steps = pipeline::sequence(&decoder.steps, "decoders");
     Parts {
         cut: Cut::read(&normalizer, &pre_tokenizer, surface)?,
         added: document.added_tokens,
         decoder: serde_json::from_value(steps).map_err(|error| Error::broken(Part::Decoder, error))?,
-        normalized: normalizer.spaces,
+        normalized: normalizer.forms.contains(&Surface::SentencePiece),
         dummy_prefix: normalizer.dummy_prefix || pre_tokenizer.dummy_prefix || decoder.dummy_prefix,
         string_lossy: normalizer.string_lossy,
         fingerprint: fingerprint(json.as_bytes()),
@@ -93,7 +98,8 @@ pub fn from_json(json: &str) -> Result<Loaded, Error> {
 }
 
 /// A hash of bytes in hexadecimal digits.
-pub(crate) fn fingerprint(bytes: &[u8]) -> String {
+/// The fingerprint that reading these bytes of a `tokenizer.json` would give.
+pub fn fingerprint(bytes: &[u8]) -> String {
     format!("{:032x}", XxHash3_128::oneshot(bytes))
 }
 
@@ -110,7 +116,7 @@ impl Parts {
         let encoder = Encoder {
             matcher: Matcher::new(&self.added, spaced, self.normalized)?,
             vocab: vocab.clone(),
-            model: self.model.model,
+            model: self.model.inner,
             surface: self.surface,
             cut: self.cut,
             restart,

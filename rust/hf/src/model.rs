@@ -15,7 +15,7 @@ use crate::error::{Error, Part};
 /// A model with its tokens as it writes them.
 pub(crate) struct Model {
     /// The model.
-    pub model: ModelWrapper,
+    pub inner: ModelWrapper,
     /// Its tokens and their ids.
     pub tokens: Vec<(String, u32)>,
     /// The token for unknown characters.
@@ -139,7 +139,7 @@ pub(crate) fn merging(
         unknown: model.unk_token.as_ref().and_then(vocab_id),
         fallback: model.byte_fallback,
         seams: !model.ignore_merges,
-        model: ModelWrapper::BPE(model),
+        inner: ModelWrapper::BPE(model),
         tokens,
     })
 }
@@ -150,7 +150,7 @@ fn unigram(parts: Scores) -> Result<Model, Error> {
     let model = Unigram::from(parts.vocab, parts.unk_id, fallback)
         .map_err(|error| Error::broken(Part::Model, error))?;
     Ok(Model {
-        model: ModelWrapper::Unigram(model),
+        inner: ModelWrapper::Unigram(model),
         tokens,
         unknown: parts.unk_id.map(|id| id as u32),
         fallback,
@@ -171,7 +171,7 @@ mod tests {
         for merges in [r#"["a b"]"#, r#"[["a","b"]]"#] {
             let json = format!(r#"{{"type":"BPE","vocab":{{"a":0,"b":1,"ab":2}},"merges":{merges}}}"#);
             let found = model(&json).unwrap();
-            let tokens = tokenizers::Model::tokenize(&found.model, "aab").unwrap();
+            let tokens = tokenizers::Model::tokenize(&found.inner, "aab").unwrap();
             assert_eq!(tokens.iter().map(|token| token.id).collect::<Vec<_>>(), [0, 2]);
             assert!(found.seams);
         }

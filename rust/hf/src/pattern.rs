@@ -93,7 +93,8 @@ pub(crate) fn looks_back(pattern: &str) -> bool {
         (Item::Char, text) => text == "^",
         (Item::Open, text) => !matches!(text, "(" | "(?:" | "(?=" | "(?!" | "(?>" | "(?i:"),
         (Item::Escape, text) => {
-            text.starts_with(['\\']) && text[1..].starts_with(['b', 'B', 'A', 'G', 'K', 'X', 'y', 'Y', 'k', 'g'])
+            text.starts_with(['\\'])
+                && text[1..].starts_with(['b', 'B', 'A', 'G', 'K', 'X', 'y', 'Y', 'k', 'g'])
         }
         (Item::Class, text) => text.starts_with("[]") || text.starts_with("[^]"),
         _ => false,
@@ -148,7 +149,9 @@ pub(crate) fn to_oniguruma(pattern: &str) -> Result<String, Error> {
             }
             Item::Repeat => {
                 match text.strip_suffix('+').filter(|bare| bare.ends_with('}')) {
-                    _ if text.starts_with("{,") || (text.ends_with('?') && text.starts_with('{') && !text.contains(',')) => {
+                    _ if text.starts_with("{,")
+                        || (text.ends_with('?') && text.starts_with('{') && !text.contains(',')) =>
+                    {
                         return Err(refused());
                     }
                     Some(bare) => {

@@ -4,16 +4,15 @@
 use serde_json::{Value, json};
 
 use crate::error::{Error, Part};
+use crate::surface::Surface;
 
 /// The normalizer, cleaned.
 #[derive(Default)]
 pub(crate) struct Normalizer {
     /// The steps that are kept: none, or one that writes the text in the tokenizer's byte form.
     pub steps: Vec<Value>,
-    /// Spaces are written `▁`.
-    pub spaces: bool,
-    /// Bytes are written in the byte-level alphabet.
-    pub byte_level: bool,
+    /// The byte forms it writes.
+    pub forms: Vec<Surface>,
     /// A dummy prefix was dropped.
     pub dummy_prefix: bool,
     /// A Unicode normal form was dropped.
@@ -25,10 +24,8 @@ pub(crate) struct Normalizer {
 pub(crate) struct PreTokenizer {
     /// Its stages, nested sequences taken apart.
     pub stages: Vec<Value>,
-    /// Spaces are written `▁`.
-    pub spaces: bool,
-    /// Bytes are written in the byte-level alphabet.
-    pub byte_level: bool,
+    /// The byte forms it writes.
+    pub forms: Vec<Surface>,
     /// A dummy prefix was dropped.
     pub dummy_prefix: bool,
 }
@@ -38,10 +35,8 @@ pub(crate) struct PreTokenizer {
 pub(crate) struct Decoder {
     /// Its steps, nested sequences taken apart.
     pub steps: Vec<Value>,
-    /// `▁` is read as a space.
-    pub spaces: bool,
-    /// The byte-level alphabet is read as bytes.
-    pub byte_level: bool,
+    /// The byte forms it reads.
+    pub forms: Vec<Surface>,
     /// `<0xNN>` is read as a byte.
     pub fallback: bool,
     /// It removes a dummy prefix.
@@ -56,11 +51,11 @@ pub(crate) fn normalizer(value: &Value) -> Result<Normalizer, Error> {
             "NFC" | "NFD" | "NFKC" | "NFKD" => found.string_lossy = true,
             "Prepend" if matches!(step["prepend"].as_str(), Some("▁" | " ")) => found.dummy_prefix = true,
             "Replace" if step["pattern"]["String"] == " " && step["content"] == "▁" => {
-                found.spaces = true;
+                found.forms.push(Surface::SentencePiece);
                 found.steps.push(step.clone());
             }
             "ByteLevel" => {
-                found.byte_level = true;
+                found.forms.push(Surface::ByteLevel);
                 found.steps.push(step.clone());
             }
             _ => return Err(refused(Part::Normalizer, step, "changes the text, so bytes would be lost")),
@@ -76,12 +71,12 @@ pub(crate) fn pre_tokenizer(value: &Value) -> Result<PreTokenizer, Error> {
         let mut stage = stage.clone();
         match kind(&stage) {
             "ByteLevel" => {
-                found.byte_level = true;
+                found.forms.push(Surface::ByteLevel);
                 found.dummy_prefix |= stage["add_prefix_space"] == true;
                 stage["add_prefix_space"] = json!(false);
             }
             "Metaspace" if stage["replacement"] == "▁" => {
-                found.spaces = true;
+                found.forms.push(Surface::SentencePiece);
                 found.dummy_prefix |= metaspace_prefix(&stage);
                 quiet_metaspace(&mut stage);
             }
@@ -108,12 +103,14 @@ pub(crate) fn decoder(value: &Value) -> Result<Decoder, Error> {
     for step in flat(value, "decoders") {
         let mut step = step.clone();
         match kind(&step) {
-            "ByteLevel" => found.byte_level = true,
+            "ByteLevel" => found.forms.push(Surface::ByteLevel),
             "ByteFallback" => found.fallback = true,
             "Fuse" => {}
-            "Replace" if step["pattern"]["String"] == "▁" && step["content"] == " " => found.spaces = true,
+            "Replace" if step["pattern"]["String"] == "▁" && step["content"] == " " => {
+                found.forms.push(Surface::SentencePiece)
+            }
             "Metaspace" if step["replacement"] == "▁" => {
-                found.spaces = true;
+                found.forms.push(Surface::SentencePiece);
                 found.dummy_prefix |= metaspace_prefix(&step);
                 quiet_metaspace(&mut step);
             }
@@ -182,7 +179,8 @@ mod tests {
             {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
         ]});
         let found = normalizer(&nested).unwrap();
-        assert!(found.spaces && found.dummy_prefix && found.string_lossy && !found.byte_level);
+        assert!(found.dummy_prefix && found.string_lossy);
+        assert_eq!(found.forms, [Surface::SentencePiece]);
         assert_eq!(found.steps.len(), 1);
     }
 

@@ -7,7 +7,6 @@ use tokenizers::{Decoder as _, DecoderWrapper, Model as _};
 
 use crate::encoder::Encoder;
 use crate::error::Error;
-use crate::surface::Surface;
 
 /// How many ids are looked at, spread evenly over the vocabulary.
 const SAMPLE: usize = 4096;

@@ -1,8 +1,5 @@
 //! Which byte form a tokenizer uses.
 
-use crate::error::Error;
-use crate::pipeline::{Decoder, Normalizer, PreTokenizer, kind, sequence};
-
 /// How a tokenizer writes bytes as characters.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Surface {
@@ -12,21 +9,23 @@ pub enum Surface {
     SentencePiece,
 }
 
-/// The form that all sections agree on.
-pub(crate) fn find(
-    normalizer: &Normalizer,
-    pre_tokenizer: &PreTokenizer,
-    decoder: &Decoder,
-) -> Result<Surface, Error> {
-    let byte_level = normalizer.byte_level || pre_tokenizer.byte_level;
-    let spaces = normalizer.spaces || pre_tokenizer.spaces;
-    let undecided = decoder.steps.is_empty();
-    match (byte_level, spaces) {
-        (true, false) if decoder.byte_level || undecided => Ok(Surface::ByteLevel),
-        (false, true) if decoder.spaces || undecided => Ok(Surface::SentencePiece),
-        _ => Err(Error::NoSurface {
-            pre_tokenizer: kind(&sequence(&pre_tokenizer.stages, "pretokenizers")).to_owned(),
-            decoder: kind(&sequence(&decoder.steps, "decoders")).to_owned(),
-        }),
+/// The one form that a tokenizer writes, if what it reads is no other.
+pub(crate) fn agreed(written: &[Surface], read: &[Surface]) -> Option<Surface> {
+    let (&form, others) = written.split_first()?;
+    others.iter().chain(read).all(|&other| other == form).then_some(form)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Surface::{ByteLevel, SentencePiece};
+    use super::*;
+
+    #[test]
+    fn agreement() {
+        assert_eq!(agreed(&[ByteLevel], &[ByteLevel]), Some(ByteLevel));
+        assert_eq!(agreed(&[SentencePiece, SentencePiece], &[]), Some(SentencePiece));
+        assert_eq!(agreed(&[ByteLevel], &[SentencePiece]), None);
+        assert_eq!(agreed(&[ByteLevel, SentencePiece], &[]), None);
+        assert_eq!(agreed(&[], &[ByteLevel]), None);
     }
 }

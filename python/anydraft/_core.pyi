@@ -1,0 +1,185 @@
+"""The border between Python and the Rust core.
+
+Ids cross as lists of ints, bytes as ``bytes``, tables as int64 arrays that Python owns. A splice is
+``(keep, append)``: keep the first ``keep`` ids, then append these.
+"""
+
+from typing import TypeAlias, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Bytes: TypeAlias = bytes  # inside a class with a method `bytes` the name means the method
+
+__version__: str
+
+@final
+class Tokenizer:
+    """A tokenizer as bytes: every token stands for raw bytes, control tokens for none. Immutable."""
+
+    @staticmethod
+    def from_json(json: str) -> Tokenizer:
+        """Read a ``tokenizer.json``. Raises ``TokenizerError`` if it cannot be expressed in bytes."""
+
+    @staticmethod
+    def from_tiktoken(
+        ranks: list[tuple[_Bytes, int]], specials: list[tuple[str, int]], pattern: str
+    ) -> Tokenizer:
+        """From tiktoken's parts. Raises ``TokenizerError`` for a pattern that cannot be carried over."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Equal for equal inputs."""
+
+    @property
+    def string_lossy(self) -> bool:
+        """Whether a Unicode normal form was dropped: text is then encoded as it is, byte for byte."""
+
+    @property
+    def missing_bytes(self) -> _Bytes:
+        """Bytes of UTF-8 without a token of their own; characters that need one cannot be encoded."""
+
+    @property
+    def surface(self) -> str:
+        """``"byte-level"`` or ``"sentencepiece"``."""
+
+    @property
+    def dummy_prefix(self) -> bool:
+        """Whether the tokenizer puts a space before the first word of a text."""
+
+    @property
+    def special_tokens(self) -> dict[int, str]:
+        """Control tokens by id."""
+
+    def __len__(self) -> int:
+        """Number of ids, gaps included."""
+
+    def bytes(self, id: int) -> _Bytes:
+        """The bytes of a token; empty for control tokens and unused ids."""
+
+    def kind(self, id: int) -> str:
+        """``"text"``, ``"added"``, ``"byte"``, ``"special"`` or ``"unused"``."""
+
+    def find(self, bytes: _Bytes) -> int | None:
+        """The canonical token with exactly these bytes."""
+
+    def encode(self, text: _Bytes) -> list[int] | None:
+        """The ids of any bytes; ``None`` if a byte has no token. Never gives control tokens."""
+
+    def decode(self, ids: list[int]) -> _Bytes:
+        """The bytes of the ids."""
+
+def fingerprint(json: str) -> str:
+    """The fingerprint that a tokenizer read from this JSON has."""
+
+@final
+class Bridge:
+    """A pair of tokenizers with the tables between them. Immutable; threads may share it."""
+
+    def __new__(
+        cls,
+        target: Tokenizer,
+        draft: Tokenizer,
+        to_target: list[tuple[int, int]],
+        to_draft: list[tuple[int, int]],
+    ) -> Bridge:
+        """``to_target``: control tokens (draft id, target id); ``to_draft``: (target id, draft id)."""
+
+    def draft_to_target(self) -> NDArray[np.int64]:
+        """``[D]``: target ids, -1 where there is none."""
+
+    def target_to_draft(self) -> NDArray[np.int64]:
+        """``[T]``: draft ids, -1 where there is none."""
+
+    def expansion(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Offsets ``[D + 1]`` and ids of the target tokens of every draft token."""
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """All (target id, draft id) with equal bytes."""
+
+    def coverage(self) -> tuple[int, int, int, int, int]:
+        """Shared byte strings, target tokens, draft tokens, shared target tokens, shared draft tokens."""
+
+    def shared_usage(self, target_ids: list[int], draft_ids: list[int]) -> tuple[int, int]:
+        """How many of the target's and of the draft's ids the other side has as one token."""
+
+@final
+class Session:
+    """One sequence decoded with a bridge. It has one owner."""
+
+    def __new__(cls, bridge: Bridge, view: list[int], prompt: list[int]) -> Session:
+        """``view``: the draft's rendering of what comes first; ``prompt``: target ids after it."""
+
+    def __len__(self) -> int:
+        """Number of committed target ids, the prompt included."""
+
+    def view(self) -> list[int]:
+        """The draft's view, without what it drafted."""
+
+    def bytes(self) -> _Bytes:
+        """The bytes of all committed ids."""
+
+    def drafted(self, ids: list[int]) -> None:
+        """Say what the draft drew after its view."""
+
+    def propose(self, ids: list[int]) -> list[int]:
+        """Say what the draft drew after its view; the target's own encoding of its text."""
+
+    def commit(self, ids: list[int]) -> tuple[str, int, list[int]]:
+        """Append target ids: the text that became complete, and the splice from what the draft was shown."""
+
+    def rollback(self, len: int) -> tuple[int, list[int]]:
+        """Take back all but the first ``len`` committed ids: the splice of the draft's view."""
+
+    def finish(self) -> str:
+        """The text of an unfinished code point at the very end."""
+
+@final
+class Detokenizer:
+    """Ids to text, piece by piece."""
+
+    def __new__(cls, tokenizer: Tokenizer) -> Detokenizer:
+        """An empty sequence."""
+
+    def __len__(self) -> int:
+        """Number of ids."""
+
+    def bytes(self) -> _Bytes:
+        """All bytes so far."""
+
+    def pending(self) -> _Bytes:
+        """The unfinished code point at the end."""
+
+    def push(self, ids: list[int]) -> str:
+        """Append ids; the text that became complete."""
+
+    def truncate(self, len: int) -> None:
+        """Keep the first ``len`` ids."""
+
+    def finish(self) -> str:
+        """The rest, with U+FFFD for what never became a code point."""
+
+@final
+class Retokenizer:
+    """Text to ids, piece by piece: always the ids of the whole text."""
+
+    def __new__(cls, tokenizer: Tokenizer) -> Retokenizer:
+        """An empty text."""
+
+    def text(self) -> _Bytes:
+        """The text."""
+
+    def ids(self) -> list[int]:
+        """Its ids."""
+
+    def ends(self) -> list[int]:
+        """Where each token ends, in bytes."""
+
+    def push(self, text: _Bytes) -> tuple[int, list[int]]:
+        """Append bytes; the splice of the ids."""
+
+    def truncate(self, len: int) -> tuple[int, list[int]]:
+        """Keep the first ``len`` bytes; the splice of the ids."""
+
+def common_boundaries(left: list[int], right: list[int]) -> list[tuple[int, int, int]]:
+    """Common token ends of two segmentations: (byte offset, tokens on the left, tokens on the right)."""

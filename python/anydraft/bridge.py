@@ -1,0 +1,177 @@
+"""Two tokenizers joined as bytes: tables, coverage, sessions, and a file that keeps the tables."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from anydraft import _core
+from anydraft.errors import BridgeFileError
+from anydraft.tables import Tables
+from anydraft.tokenizer_source import TokenizerSource
+
+_FORMAT = "anydraft-bridge-1"
+_Pairs: TypeAlias = list[tuple[int, int]]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much two vocabularies share, counted on tokens that stand for bytes."""
+
+    shared: int
+    """Distinct byte strings that are a token of both."""
+    target_tokens: int
+    draft_tokens: int
+    target_shared: int
+    """Target tokens whose bytes are a draft token."""
+    draft_shared: int
+    """Draft tokens whose bytes are a target token."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """How much of a text each side writes with shared tokens, as fractions from 0 to 1."""
+
+    target: float
+    draft: float
+
+
+class Bridge:
+    """A target's and a draft's tokenizer, compared by bytes.
+
+    Usable alone: it needs neither models nor torch. Immutable; threads may share it. Building reads both
+    tokenizers (about a second for 262k tokens); a bridge that was saved reads them when text is first
+    translated.
+
+    Raises:
+        TokenizerError: a tokenizer that cannot be expressed in bytes.
+    """
+
+    def __init__(
+        self,
+        target_tokenizer: Any,
+        draft_tokenizer: Any,
+        *,
+        to_target: Iterable[tuple[int, int]] = (),
+        to_draft: Iterable[tuple[int, int]] = (),
+    ) -> None:
+        """Tokenizers: of transformers or tokenizers, a ``tiktoken.Encoding``, or the path of a tokenizer.json.
+
+        ``to_target`` holds pairs (draft id, target id) of control tokens that mean the same, for drafting;
+        ``to_draft`` pairs (target id, draft id), for showing the target's text to the draft. Control tokens
+        with equal contents are partners without being named.
+        """
+        self._sources = TokenizerSource.of(target_tokenizer), TokenizerSource.of(draft_tokenizer)
+        self._roles: tuple[_Pairs, _Pairs] = list(to_target), list(to_draft)
+        self._lock = threading.Lock()
+        self._core: _core.Bridge | None = None
+        self._tables: Tables | None = None
+
+    @property
+    def core(self) -> _core.Bridge:
+        """The Rust bridge; built at first use."""
+        with self._lock:
+            if self._core is None:
+                target, draft = self._sources
+                with ThreadPoolExecutor(2) as pool:
+                    read = pool.submit(target.load), pool.submit(draft.load)
+                self._core = _core.Bridge(read[0].result(), read[1].result(), *self._roles)
+            return self._core
+
+    @property
+    def target(self) -> _core.Tokenizer:
+        """The target's tokenizer as bytes."""
+        return self._sources[0].load()
+
+    @property
+    def draft(self) -> _core.Tokenizer:
+        """The draft's tokenizer as bytes."""
+        return self._sources[1].load()
+
+    @property
+    def tables(self) -> Tables:
+        """The translation tables, as int64 arrays."""
+        if self._tables is None:
+            core = self.core
+            self._tables = Tables(core.draft_to_target(), core.target_to_draft(), *core.expansion())
+        return self._tables
+
+    def pairs(self) -> list[tuple[int, int]]:
+        """All pairs (target id, draft id) with equal bytes, duplicates included."""
+        return self.core.pairs()
+
+    def coverage(self) -> Coverage:
+        """Overlap by count."""
+        return Coverage(*self.core.coverage())
+
+    def usage(self, text: str) -> Usage:
+        """Overlap weighted by use: the share of each side's tokens of ``text`` that the other side has too."""
+        ids = [side.encode(text.encode()) or [] for side in (self.target, self.draft)]
+        shared = self.core.shared_usage(*ids)
+        target, draft = (count / max(len(side), 1) for count, side in zip(shared, ids, strict=True))
+        return Usage(target, draft)
+
+    def session(self, view: list[int] | None = None, prompt: list[int] | None = None) -> _core.Session:
+        """One sequence: ``view`` is the draft's own rendering of what comes first, ``prompt`` target ids after it."""
+        return _core.Session(self.core, view or [], prompt or [])
+
+    def save(self, path: str | Path) -> None:
+        """Write the tables with both tokenizers' fingerprints (safetensors)."""
+        target, draft = self._sources
+        metadata = {
+            "format": _FORMAT,
+            "target": target.fingerprint,
+            "draft": draft.fingerprint,
+            "to_target": _written(self._roles[0]),
+            "to_draft": _written(self._roles[1]),
+        }
+        save_file(self.tables.arrays(), str(path), metadata)
+
+    @classmethod
+    def load(cls, path: str | Path, target_tokenizer: Any, draft_tokenizer: Any) -> Bridge:
+        """A saved bridge, for the tokenizers it was made of.
+
+        Raises:
+            BridgeFileError: not a bridge, another version, or made of other tokenizers.
+        """
+        try:
+            with safe_open(str(path), "np") as file:
+                metadata = file.metadata() or {}
+                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
+        except (OSError, SafetensorError) as error:
+            raise BridgeFileError(f"got {path}, which cannot be read as a bridge: {error}") from error
+        if metadata.get("format") != _FORMAT or set(arrays) != set(Tables.__dataclass_fields__):
+            raise BridgeFileError(
+                f"got {path} of format {metadata.get('format')!r}; expected {_FORMAT!r}. "
+                "Build the bridge again and save it."
+            )
+        bridge = cls(
+            target_tokenizer,
+            draft_tokenizer,
+            to_target=_read(metadata["to_target"]),
+            to_draft=_read(metadata["to_draft"]),
+        )
+        for role, source in zip(("target", "draft"), bridge._sources, strict=True):
+            if source.fingerprint != metadata[role]:
+                raise BridgeFileError(
+                    f"got a {role} tokenizer with fingerprint {source.fingerprint}; {path} was made with "
+                    f"{metadata[role]}. Build the bridge again with the tokenizers that you use now."
+                )
+        bridge._tables = Tables(**{name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        return bridge
+
+
+def _written(pairs: _Pairs) -> str:
+    return " ".join(f"{a}:{b}" for a, b in pairs)
+
+
+def _read(text: str) -> _Pairs:
+    return [(int(a), int(b)) for a, b in (pair.split(":") for pair in text.split())]
