@@ -2,8 +2,8 @@
 
 transformers' own dynamic cache copies all keys and values at every token, and its sliding-window
 layers forget keys that a rollback needs back. Here every attention layer keeps all its keys in a
-store with spare room, and the model's own mask hides what lies outside the window. All that differs
-between versions of transformers' caches is in this file.
+store with spare room, and hands out a view. All that differs between versions of transformers'
+caches is in this file.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ _ATTENTION = {"full_attention", "sliding_attention", "chunked_attention", "index
 class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore]
     """Keys and values of one layer: views ``[1, heads, length, head size]`` of larger stores.
 
+    With a ``window``, all keys are kept but only those in reach of the new tokens are handed to the model, so
+    a step costs what the window costs and any crop is still possible.
+
     :meth:`crop` is inherited: it shortens the views. What was cropped is overwritten by the next
     :meth:`update`, so no view handed out earlier may be used after that.
     """
@@ -36,9 +39,15 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore
     _key_store: Tensor
     _value_store: Tensor
 
+    def __init__(self, window: int | None = None) -> None:
+        """Start empty; ``window`` is in tokens and counts the token that looks."""
+        super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
+        self._window = window
+        self.is_sliding = window is not None
+
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """Append ``[1, heads, n, head size]`` keys and values; return all of them."""
-        start = 0 if self.keys is None else self.keys.shape[-2]
+        """Append ``[1, heads, n, head size]`` keys and values; return all that the new tokens may look at."""
+        start = self._held()
         end = start + key_states.shape[-2]
         if not self.is_initialized:
             self.dtype, self.device = key_states.dtype, key_states.device
@@ -52,7 +61,27 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore
         self._value_store.narrow(2, start, end - start).copy_(value_states)
         self.keys = self._key_store.narrow(2, 0, end)
         self.values = self._value_store.narrow(2, 0, end)
-        return self.keys, self.values
+        out_of_reach = self._out_of_reach(start)
+        if out_of_reach == 0:
+            return self.keys, self.values
+        reach = end - out_of_reach
+        return self.keys.narrow(2, out_of_reach, reach), self.values.narrow(2, out_of_reach, reach)
+
+    def get_mask_sizes(self, query: int | Tensor) -> tuple[int, int]:
+        """Number of keys that the next :meth:`update` returns, and how many it leaves out before them.
+
+        ``query`` is the number of new tokens, or (in version 4) a tensor of their positions.
+        """
+        n = query if isinstance(query, int) else query.shape[0]
+        held = self._held()
+        out_of_reach = self._out_of_reach(held)
+        return held + n - out_of_reach, out_of_reach
+
+    def _held(self) -> int:
+        return 0 if self.keys is None else self.keys.shape[-2]
+
+    def _out_of_reach(self, position: int) -> int:
+        return 0 if self._window is None else max(0, position - self._window + 1)
 
 
 def new_cache(model: PreTrainedModel) -> DynamicCache:
@@ -67,8 +96,10 @@ def new_cache(model: PreTrainedModel) -> DynamicCache:
         raise _not_croppable(model)
     cache = DynamicCache(config=config)
     for i, layer in enumerate(cache.layers):
-        if type(layer) in (DynamicLayer, DynamicSlidingWindowLayer):
-            cache.layers[i] = GrowingLayer()  # type: ignore[no-untyped-call, unused-ignore]
+        if type(layer) is DynamicLayer:
+            cache.layers[i] = GrowingLayer()
+        elif type(layer) is DynamicSlidingWindowLayer:
+            cache.layers[i] = GrowingLayer(layer.sliding_window)
         elif type(layer).__name__ not in _KEPT_AS_MADE:
             raise _not_croppable(model)
     return cache
