@@ -138,7 +138,7 @@ impl Parts {
         let added: FxHashMap<u32, &AddedToken> = self.added.iter().map(|token| (token.id, token)).collect();
         let by_content: FxHashMap<&str, u32> =
             self.added.iter().map(|token| (token.content.as_str(), token.id)).collect();
-        for token in added.values() {
+        for token in &self.added {
             if token.special || self.model.unknown == Some(token.id) {
                 builder.special(token.id, token.content.clone())?;
             } else {

@@ -107,7 +107,7 @@ pub(crate) fn decoder(value: &Value) -> Result<Decoder, Error> {
             "ByteFallback" => found.fallback = true,
             "Fuse" => {}
             "Replace" if step["pattern"]["String"] == "▁" && step["content"] == " " => {
-                found.forms.push(Surface::SentencePiece)
+                found.forms.push(Surface::SentencePiece);
             }
             "Metaspace" if step["replacement"] == "▁" => {
                 found.forms.push(Surface::SentencePiece);

@@ -25,6 +25,10 @@ pub fn from_tiktoken(
     pattern: &str,
 ) -> Result<Loaded, Error> {
     ranks.sort_unstable_by_key(|&(_, rank)| rank);
+    let taken = |id: &u32| ranks.binary_search_by_key(id, |&(_, rank)| rank).is_ok();
+    if let Some(&(_, id)) = specials.iter().find(|(_, id)| taken(id)) {
+        return Err(anydraft_core::error::Error::RepeatedId { id }.into());
+    }
     let fingerprint = fingerprint(&flattened(&ranks, &specials, pattern));
     let cut = Cut::pattern(&to_oniguruma(pattern)?)?;
     let names: Vec<String> = ranks
