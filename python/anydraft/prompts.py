@@ -1,0 +1,118 @@
+"""Prompts as ids, each tokenizer in its own way: its chat template, its BOS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from anydraft.errors import ArgumentError
+from anydraft.pairs import special_roles
+
+Messages = Sequence[Mapping[str, str]]
+"""A chat: ``{"role": ..., "content": ...}`` in order."""
+
+
+def encode_prompt(tokenizer: Any, text: str) -> list[int]:
+    """The ids of a plain prompt, with the control tokens that the tokenizer itself puts around a text (BOS).
+
+    A control token that is written out in ``text`` becomes that token, as in transformers. An empty text
+    gives what the tokenizer starts a text with, else its BOS.
+
+    Raises:
+        ArgumentError: ``text`` is no string, or empty where the tokenizer has no BOS to start from.
+    """
+    if not isinstance(text, str):
+        raise ArgumentError(f"got a prompt of type {type(text).__name__}; expected a string")
+    ids = _encode(tokenizer, text)
+    if ids:
+        return ids
+    bos = special_roles(tokenizer)["bos"]
+    if not bos:
+        raise ArgumentError(
+            "got an empty prompt; expected some text, because this tokenizer has no BOS token to start from"
+        )
+    return [bos[0]]
+
+
+def render(tokenizer: Any, messages: Messages) -> list[int]:
+    """The ids of a chat, up to where the assistant's next message begins.
+
+    By the tokenizer's own chat template where it has one, else as plain text: each message is its role and
+    a colon, a line break, its content and an empty line; last comes ``assistant:`` and a line break.
+
+    Raises:
+        ArgumentError: no messages, a message without role or content, or a chat that the template refuses.
+    """
+    _check(messages)
+    if not getattr(tokenizer, "chat_template", None):
+        said = "".join(f"{message['role']}:\n{message['content']}\n\n" for message in messages)
+        return encode_prompt(tokenizer, f"{said}assistant:\n")
+    chat = [dict(message) for message in messages]
+    try:
+        with _unchanged(tokenizer):
+            ids = tokenizer.apply_chat_template(
+                chat, add_generation_prompt=True, tokenize=True, return_dict=False
+            )
+    except Exception as error:  # a template is a program of its own, and may raise anything
+        raise ArgumentError(f"got a chat that the tokenizer's chat template refuses: {error}") from error
+    return list(ids)
+
+
+def _encode(tokenizer: Any, text: str) -> list[int]:
+    if hasattr(tokenizer, "backend_tokenizer"):
+        with _unchanged(tokenizer):
+            return list(tokenizer(text, verbose=False)["input_ids"])
+    if hasattr(tokenizer, "_special_tokens"):  # tiktoken
+        return list(tokenizer.encode(text, allowed_special="all"))
+    with _untrimmed(tokenizer):
+        return list(tokenizer.encode(text).ids)
+
+
+def _check(messages: Messages) -> None:
+    if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Sequence) or not messages:
+        raise ArgumentError(
+            f"got messages={messages!r}; expected a list such as [{{'role': 'user', 'content': 'Hello'}}]"
+        )
+    for message in messages:
+        parts = [message.get(key) for key in ("role", "content")] if isinstance(message, Mapping) else [None]
+        if not all(isinstance(part, str) for part in parts):
+            raise ArgumentError(
+                f"got the message {message!r}; expected a dictionary with 'role' and 'content', both strings"
+            )
+
+
+@contextmanager
+def _unchanged(tokenizer: Any) -> Iterator[None]:
+    """Undo what a call of a transformers tokenizer does to the truncation and padding it was given with."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        yield
+        return
+    truncation, padding = backend.truncation, backend.padding
+    try:
+        yield
+    finally:
+        _restore(backend, truncation, padding)
+
+
+@contextmanager
+def _untrimmed(backend: Any) -> Iterator[None]:
+    """No truncation and no padding inside the block."""
+    truncation, padding = backend.truncation, backend.padding
+    if truncation is None and padding is None:
+        yield
+        return
+    try:
+        backend.no_truncation()
+        backend.no_padding()
+        yield
+    finally:
+        _restore(backend, truncation, padding)
+
+
+def _restore(backend: Any, truncation: dict[str, Any] | None, padding: dict[str, Any] | None) -> None:
+    if backend.truncation != truncation:
+        backend.enable_truncation(**truncation) if truncation else backend.no_truncation()
+    if backend.padding != padding:
+        backend.enable_padding(**padding) if padding else backend.no_padding()
