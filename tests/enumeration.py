@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TypeVar
 
 import torch
 from anydraft.drafting.protocol import Block, DraftContext, Strategy
+from anydraft.sampling import to_law
 from torch import Tensor
 from toys import ToyModel, ToyPair
 
@@ -27,15 +29,21 @@ class EnumeratingRandomness:
         self.options: list[int] = []
         self.choices: list[int] = []
         self.probability = 1.0
+        self.drawn: tuple[int, list[float]] | None = None  # answer and law of the last use, if it was a draw
 
     def draw(self, law: Tensor) -> Tensor:
         rows = law.reshape(-1, law.shape[-1]).tolist()
         assert all(abs(sum(row) - 1) < 1e-9 and min(row) >= 0 for row in rows), "a law must sum to 1"
-        return torch.tensor([self._choose(row) for row in rows]).view(law.shape[:-1])
+        answers = [self._choose(row) for row in rows]
+        self.drawn = (answers[-1], rows[-1])
+        return torch.tensor(answers).view(law.shape[:-1])
 
     def coins(self, probabilities: Tensor) -> Tensor:
         assert all(0 <= p <= 1 for p in probabilities.tolist()), "a coin's probability must lie in [0, 1]"
-        return torch.tensor([self._choose([1 - p, p]) for p in probabilities.tolist()], dtype=torch.bool)
+        self.drawn = None
+        return torch.tensor(
+            [bool(self._choose([1 - p, p])) for p in probabilities.tolist()], dtype=torch.bool
+        )
 
     def _choose(self, law: list[float]) -> int:
         support = [i for i, p in enumerate(law) if p > 0]
@@ -47,39 +55,73 @@ class EnumeratingRandomness:
         return support[pick]
 
 
-def branches(run: Callable[[EnumeratingRandomness], Result]) -> Iterator[tuple[float, Result]]:
-    """Every outcome of ``run`` with its probability, by replaying it once per branch."""
+def branches(
+    run: Callable[[EnumeratingRandomness], Result], *, fixed: int = 0
+) -> Iterator[tuple[EnumeratingRandomness, Result]]:
+    """Every outcome of ``run``, by replaying it per branch; the last ``fixed`` choices stay the first."""
     scripts: list[list[int]] = [[]]
     while scripts:
         oracle = EnumeratingRandomness(scripts.pop())
         result = run(oracle)
-        yield oracle.probability, result
-        for step in range(len(oracle.script), len(oracle.choices)):
+        yield oracle, result
+        for step in range(len(oracle.script), len(oracle.choices) - fixed):
             scripts += [[*oracle.choices[:step], other] for other in range(1, oracle.options[step])]
+
+
+def verdicts(
+    verify: Callable[[EnumeratingRandomness], Tensor], *, quick: bool
+) -> Iterator[tuple[float, int, int]]:
+    """Every verdict: its probability, the number accepted, the token after.
+
+    ``quick`` is for code that ends by drawing the next token and hands it on: one run serves all answers.
+    """
+    for oracle, verdict in branches(verify, fixed=1 if quick else 0):
+        accepted, following = verdict.tolist()
+        if not quick:
+            yield oracle.probability, accepted, following
+            continue
+        assert oracle.drawn is not None, "the last use of chance must be a draw"
+        answer, law = oracle.drawn
+        assert following == answer, "the last draw must be the token that follows"
+        for token, p in enumerate(law):
+            if p > 0:
+                yield oracle.probability / law[answer] * p, accepted, token
 
 
 class World:
     """A pair, two random models and a strategy: the law of what the decoding loop emits."""
 
     def __init__(
-        self, pair: ToyPair, strategy: Strategy, seed: int, draft_law: Callable[[Tensor], Tensor]
+        self,
+        pair: ToyPair,
+        strategy: Strategy,
+        seed: int,
+        draft_law: Callable[[Tensor], Tensor] = to_law,
+        *,
+        limit: int | None = None,
+        padding: int = 0,
+        quick: bool = True,
     ) -> None:
+        """``limit``: most candidates of a block; ``padding``: columns of the target without a token."""
         self.pair = pair
         self.strategy = strategy
-        self.target = ToyModel(len(pair.target), seed)
+        self.width = len(pair.target) + padding
+        self.target = ToyModel(self.width, seed)
         self.draft = ToyModel(len(pair.draft) + 1, seed + 100)  # one padded column
         self.draft_law = draft_law
+        self.limit = limit
+        self.quick = quick
         self._rounds: dict[tuple[tuple[int, ...], int], Emitted] = {}
 
     def round(self, prefix: tuple[int, ...], gamma: int) -> Emitted:
         """The law of what one round emits after ``prefix``."""
         if (prefix, gamma) not in self._rounds:
             emitted: Emitted = defaultdict(float)
-            for drafted, (block, laws) in branches(lambda oracle: self._draft(prefix, gamma, oracle)):
+            for oracle, (block, laws) in branches(partial(self._draft, prefix, gamma)):
                 fed = block.candidates.tolist()
-                for chance, verdict in branches(lambda oracle: self.strategy.verify(block, laws, oracle)):  # noqa: B023
-                    accepted, following = verdict.tolist()
-                    emitted[(*fed[:accepted], following)] += drafted * chance
+                verify = partial(self.strategy.verify, block, laws)
+                for chance, accepted, following in verdicts(verify, quick=self.quick):
+                    emitted[(*fed[:accepted], following)] += oracle.probability * chance
             self._rounds[prefix, gamma] = dict(emitted)
         return self._rounds[prefix, gamma]
 
@@ -102,13 +144,12 @@ class World:
         emitted = self.emitted(horizon, gamma)
         return 0.5 * sum(
             abs(emitted.get(tokens, 0.0) - self._alone(tokens))
-            for tokens in itertools.product(range(len(self.pair.target)), repeat=horizon)
+            for tokens in itertools.product(range(self.width), repeat=horizon)
         )
 
     def _alone(self, tokens: tuple[int, ...]) -> float:
-        return (
-            torch.stack([self.target.law(PROMPT + tokens[:i])[t] for i, t in enumerate(tokens)]).prod().item()
-        )
+        laws = [self.target.law(PROMPT + tokens[:i]) for i in range(len(tokens))]
+        return torch.stack([law[t] for law, t in zip(laws, tokens, strict=True)]).prod().item()
 
     def _draft(
         self, prefix: tuple[int, ...], gamma: int, oracle: EnumeratingRandomness
@@ -120,7 +161,8 @@ class World:
             law=self.draft_law,
             speller=self.pair,
             target_device=torch.device("cpu"),
-            target_width=len(self.pair.target),
+            target_width=self.width,
+            limit=self.limit,
         )
         block = self.strategy.draft(context, gamma, oracle)
         fed = (*prefix, *block.candidates.tolist())

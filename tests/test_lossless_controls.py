@@ -18,7 +18,9 @@ from torch import Tensor
 from toys import PAIRS, ToyPair
 
 CAUGHT = 0.01
-PARTIAL, _, DUPLICATES, LONG, _ = PAIRS
+PARTIAL, DUPLICATES, LONG = (
+    next(pair for pair in PAIRS if pair.name == name) for name in ("partial", "duplicates", "long")
+)
 
 
 class OwnMass(TokenLevel):

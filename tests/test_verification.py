@@ -25,9 +25,9 @@ def outcome(
     def run(oracle: Randomness) -> Tensor:
         return verdict(laws, proposals, torch.tensor(candidates, dtype=torch.int64), oracle)
 
-    for chance, answer in branches(run):
+    for oracle, answer in branches(run):
         key = tuple(answer.tolist())
-        found[key] = found.get(key, 0) + chance
+        found[key] = found.get(key, 0) + oracle.probability
     return found
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from anydraft.drafting.class_tables import ClassTables
+from anydraft.reference import class_tables
 from anydraft.verification import NO_TOKEN
 from torch import Tensor
 
@@ -25,6 +27,10 @@ class ToyPair:
         """Draft id to the lowest target id of equal bytes."""
         return torch.tensor([self.target.index(b) if b in self.target else NO_TOKEN for b in self.draft])
 
+    @cached_property
+    def tables(self) -> ClassTables:
+        return class_tables(self.target, self.draft, self.encode_target, self.encode_draft)
+
     def encode_target(self, text: bytes) -> list[int]:
         return longest_match(self.target, text)
 
@@ -37,7 +43,7 @@ class ToyPair:
 
     def view(self, target_ids: tuple[int, ...]) -> list[int]:
         """A draft-side encoding of the target's text, behind a fixed first id."""
-        return [0, *self.encode_draft(b"".join(self.target[t] for t in target_ids))]
+        return [0, *self.encode_draft(b"".join(self.target[t] for t in target_ids if t < len(self.target)))]
 
 
 def longest_match(vocabulary: tuple[bytes, ...], text: bytes) -> list[int]:
@@ -57,6 +63,8 @@ PAIRS = [
     ToyPair("spaces", (b" ", b"a", b"b", b"  ", b"   "), (b" ", b"a", b" a", b"  ", b"b ")),
     ToyPair("duplicates", (b"a", b"b", b"c", b"ab", b"a"), (b"a", b"b", b"a", b"c", b"b")),
     ToyPair("long", (b"a", b"b", b"c", b"ab"), (b"a", b"abc", b"abab", b"c", b"bca")),
+    ToyPair("mirror", (b"b", b"a", b" ", b" a", b"  "), (b"a", b" ", b"  ", b"   ", b"b")),
+    ToyPair("line", (b"b", b" ", b"a", b"  ", b"   "), (b"b  ", b" a", b"a", b" ", b"  ")),
     ToyPair("short", (b"a", b"b", b"abc", b"ab", b"bb"), (b"a", b"b", b"c", b"bb")),
 ]
 

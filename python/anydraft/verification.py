@@ -120,11 +120,9 @@ class TokenChain:
 
     def overlaps(self, scale: Tensor) -> Tensor:
         """``[n]``; see :class:`Chain`."""
-        labels, width = self.labels.expand_as(self.weights), self.laws.shape[-1]
-        proposed = push(self.weights, labels, width).gather(-1, labels.clamp(min=0))
-        wanted = scale.unsqueeze(-1) * self._target().gather(-1, labels.clamp(min=0))
-        share = torch.where((labels >= 0) & (proposed > 0), wanted / proposed, 0.0).clamp(max=1)
-        return (self.weights * share).sum(-1)
+        labels = self.labels.expand_as(self.weights)
+        target = scale.unsqueeze(-1) * self._target().gather(-1, labels.clamp(min=0))
+        return overlap(target, self.weights, labels, self.laws.shape[-1])
 
     def recover(self, kept: Tensor, scale: Tensor) -> Tensor:
         """``[V]``; see :class:`Chain`."""
@@ -145,6 +143,23 @@ def push(weights: Tensor, labels: Tensor, width: int) -> Tensor:
     """Sum weights ``[..., m]`` by label ``[..., m]`` into ``[..., width]``; negative labels are dropped."""
     sums = weights.new_zeros((*weights.shape[:-1], width + 1))
     return sums.scatter_add_(-1, torch.where(labels < 0, width, labels), weights)[..., :width]
+
+
+def overlap(target: Tensor, weights: Tensor, labels: Tensor, width: int) -> Tensor:
+    """``[n]``: sum over symbols of the smaller of two laws, one of them pushed from ``weights`` ``[n, m]``.
+
+    ``target`` ``[n, m]`` is the other law at the labels. Each outcome gives its share of its symbol's
+    minimum, so that only ``m`` numbers a row are touched, however wide the vocabulary is.
+    """
+    sums = weights.new_zeros(width)  # all zero between rows
+    shares = []
+    for wanted, weight, label in zip(target, weights, labels, strict=True):
+        index = label.clamp(min=0)
+        weight = weight * (label >= 0)
+        proposed = sums.scatter_add_(0, index, weight).index_select(0, index)
+        sums.index_fill_(0, index, 0.0)
+        shares.append((weight * torch.where(proposed > 0, wanted / proposed, 0.0).clamp(max=1)).sum())
+    return torch.stack(shares)
 
 
 def mass_at(symbols: Tensor, weights: Tensor, labels: Tensor) -> Tensor:

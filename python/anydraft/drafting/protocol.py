@@ -32,6 +32,12 @@ class DraftContext:
     speller: Speller
     target_device: torch.device
     target_width: int
+    limit: int | None = None
+    """The most candidates that will be verified, >= 1; ``None`` is no limit.
+
+    A strategy must end its block there itself. Cutting the candidates afterwards is not exact: a block that
+    ends in *nothing to propose* would be rejected there, and one that was cut would not.
+    """
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class StringLevel:
     def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> Block:
         """Draw ``gamma`` tokens; the candidates may be fewer or more, or none."""
         drawn = draw_tokens(context, gamma, randomness, self._allowed)
-        proposed = context.speller.propose(drawn.ids.tolist())
+        proposed = context.speller.propose(drawn.ids.tolist())[: context.limit]
         candidates = torch.tensor(proposed, dtype=torch.int64, device=context.target_device)
         return Block(drawn.ids, candidates)
 

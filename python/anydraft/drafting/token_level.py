@@ -56,7 +56,8 @@ class TokenLevel:
         self._table = table.to(target_device)
 
     def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> TokenLevelBlock:
-        """Draw ``gamma`` tokens that have an image; the candidates are their images, so k = gamma."""
+        """Draw ``gamma`` tokens that have an image, up to the limit; the candidates are their images."""
+        gamma = gamma if context.limit is None else min(gamma, context.limit)
         drawn = draw_tokens(context, gamma, randomness, self._allowed)
         candidates = self._table[drawn.ids.to(context.target_device)]
         return TokenLevelBlock(drawn.ids, candidates, drawn.laws.to(context.target_device))

@@ -1,0 +1,119 @@
+"""The chain of classes and members: what verification needs to know of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from anydraft.drafting.class_plan import Step
+from anydraft.drafting.class_spelling import ClassSpelling
+from anydraft.verification import likelihood_ratios, mass_at, overlap, push, residual_law
+
+
+@dataclass(frozen=True)
+class ClassChain:
+    """A chain whose symbols are classes of target tokens, target tokens given their class, or target tokens.
+
+    The target's law of a class is the sum over its members; given the class, its law on the members is
+    divided by that sum. See :class:`anydraft.verification.Chain` for the methods.
+    """
+
+    laws: Tensor
+    """``[k + 1, V]``: the target's law at every candidate and after the last."""
+    steps: list[Step]
+    spelling: ClassSpelling
+
+    @cached_property
+    def finished(self) -> Tensor:
+        """int64 ``[n + 1]``."""
+        return self._integers([*(step.row for step in self.steps), len(self.laws) - 1])
+
+    def ratios(self) -> Tensor:
+        """``[n]``."""
+        token = self.laws[self._rows, torch.where(self._classwise, 0, self._symbols.clamp(min=0))]
+        target = torch.where(self._classwise, self._masses, token * self._given)
+        return likelihood_ratios(self._symbols, target, mass_at(self._symbols, self._weights, self._labels))
+
+    def overlaps(self, scale: Tensor) -> Tensor:
+        """``[n]``."""
+        labels, size, width = self._labels.clamp(min=0), self.spelling.size, self.laws.shape[-1]
+        classes = push(self.laws, self.spelling.class_of.expand_as(self.laws), size)
+        at = self._rows.unsqueeze(-1)
+        target = torch.where(
+            self._classwise.unsqueeze(-1),
+            classes[at, labels.clamp(max=size - 1)],
+            self.laws[at, labels.clamp(max=width - 1)] * self._given.unsqueeze(-1),
+        )
+        return overlap(scale.unsqueeze(-1) * target, self._weights, self._labels, max(size, width))
+
+    def recover(self, kept: Tensor, scale: Tensor) -> Tensor:
+        """``[V]``.
+
+        Every case is the target's law, times a factor per class, minus the proposal law of a member.
+        """
+        law = self.laws.index_select(0, self.finished[kept].view(1)).squeeze(0)
+        count, size, width = len(self.steps), self.spelling.size, len(law)
+        pending = kept < count
+        step = kept.clamp(max=count - 1).view(1)
+        classwise = self._classwise[step] & pending
+        within = torch.where(pending, self._within[step], -1)
+        labels = self._labels.index_select(0, step).squeeze(0)
+        weights = self._weights.index_select(0, step).squeeze(0) * pending
+        proposed = push(weights, torch.where(classwise & (labels >= 0), labels + width, labels), width + size)
+        slots = torch.where(self.spelling.class_of < 0, size, self.spelling.class_of)
+        masses = law.new_zeros(size + 1).scatter_add_(0, slots, law)
+        taken = torch.cat((proposed[width:], proposed.new_zeros(1)))
+        free = within < 0
+        chosen = torch.arange(size + 1, device=law.device) == within
+        of_class = torch.where(masses > 0, (scale * masses - taken).clamp(min=0) / masses, 0.0)
+        given = torch.where(free, 1.0, torch.where(chosen & (masses > 0), 1 / masses, 0.0))
+        factor = torch.where(classwise, of_class, scale * given)
+        difference = law * factor.index_select(0, slots) - proposed[:width]
+        return residual_law(difference, law * given.index_select(0, slots))
+
+    @cached_property
+    def _rows(self) -> Tensor:
+        return self._integers([step.row for step in self.steps])
+
+    @cached_property
+    def _symbols(self) -> Tensor:
+        return self._integers([step.symbol for step in self.steps])
+
+    @cached_property
+    def _within(self) -> Tensor:
+        return self._integers([step.within for step in self.steps])
+
+    @cached_property
+    def _classwise(self) -> Tensor:
+        return self._integers([int(step.classwise) for step in self.steps]).bool()
+
+    @cached_property
+    def _masses(self) -> Tensor:
+        """``[n]``: the target's mass of the class that a step proposes or is given; 1 where there is none."""
+        masses = {(-1, -1): self.laws.new_ones(())}
+        keys = []
+        for step in self.steps:
+            symbol = step.symbol if step.classwise else step.within
+            keys.append((step.row, symbol) if symbol >= 0 else (-1, -1))
+            if keys[-1] not in masses:
+                masses[keys[-1]] = self.laws[step.row].index_select(0, self.spelling.members(symbol)).sum()
+        return torch.stack([masses[key] for key in keys])
+
+    @cached_property
+    def _given(self) -> Tensor:
+        """``[n]``: what a token's probability is multiplied with, given what the step is given."""
+        return torch.where(self._within >= 0, 1 / self._masses, 1.0)
+
+    @cached_property
+    def _weights(self) -> Tensor:
+        return torch.stack([step.weights for step in self.steps])
+
+    @cached_property
+    def _labels(self) -> Tensor:
+        return torch.stack([step.labels for step in self.steps])
+
+    def _integers(self, values: list[int]) -> Tensor:
+        return torch.tensor(values, dtype=torch.int64, device=self.laws.device)

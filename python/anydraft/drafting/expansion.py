@@ -1,0 +1,64 @@
+"""Draft tokens as rows of target tokens."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from anydraft.errors import ArgumentError
+from anydraft.verification import NO_TOKEN
+
+
+class Expansion:
+    """For every draft token the target tokens that stand for it; an empty row where there are none."""
+
+    def __init__(self, offsets: Tensor, ids: Tensor, device: torch.device | str = "cpu") -> None:
+        """Compressed rows: ``ids[offsets[d]:offsets[d + 1]]`` is the row of draft token ``d``.
+
+        Shapes: ``offsets`` int64 ``[D + 1]``, ``ids`` int64 ``[N]``. Raises :class:`ArgumentError` if they do
+        not fit together.
+        """
+        if len(offsets) < 1 or int(offsets[0]) != 0 or int(offsets[-1]) != len(ids):
+            raise ArgumentError(
+                f"offsets of compressed rows must run from 0 to {len(ids)}, the number of ids; "
+                f"got {offsets[:1].tolist()} to {offsets[-1:].tolist()}"
+            )
+        self._host_offsets, self._host_ids = offsets.tolist(), ids.tolist()
+        self._starts = offsets[:-1].to(device)
+        self._ids = torch.cat((ids, ids.new_full((1,), NO_TOKEN))).to(device)
+        self.lengths = offsets.diff().to(device)
+        """int64 ``[D]``: number of target tokens of each draft token."""
+
+    def __len__(self) -> int:
+        """Number of draft tokens."""
+        return len(self.lengths)
+
+    def row(self, draft_id: int) -> list[int]:
+        """The target ids of one draft token."""
+        start, end = self._host_offsets[draft_id : draft_id + 2]
+        row: list[int] = self._host_ids[start:end]
+        return row
+
+    def column(self, depth: int) -> Tensor:
+        """int64 ``[D]``: the target id number ``depth`` of every draft token, or ``NO_TOKEN``."""
+        if depth == 0:
+            return self.first
+        return self._column(depth)
+
+    @cached_property
+    def first(self) -> Tensor:
+        """int64 ``[D]``: the first target id of every draft token, or ``NO_TOKEN``."""
+        return self._column(0)
+
+    def going_on(self, prefix: list[int]) -> Tensor:
+        """bool ``[D]``: whose row starts with ``prefix`` and is longer."""
+        agrees = self.lengths > len(prefix)
+        for depth, target_id in enumerate(prefix):
+            agrees = agrees & (self.column(depth) == target_id)
+        return agrees
+
+    def _column(self, depth: int) -> Tensor:
+        last = len(self._ids) - 1
+        return self._ids[torch.where(self.lengths > depth, self._starts + depth, last)]
