@@ -54,13 +54,13 @@ class Tokenizer:
     def __len__(self) -> int:
         """Number of ids, gaps included."""
 
-    def bytes(self, id: int) -> _Bytes:
+    def bytes(self, token_id: int) -> _Bytes:
         """The bytes of a token; empty for control tokens and unused ids."""
 
-    def kind(self, id: int) -> str:
+    def kind(self, token_id: int) -> str:
         """``"text"``, ``"added"``, ``"byte"``, ``"special"`` or ``"unused"``."""
 
-    def find(self, bytes: _Bytes) -> int | None:
+    def find(self, data: _Bytes) -> int | None:
         """The canonical token with exactly these bytes."""
 
     def encode(self, text: _Bytes) -> list[int] | None:
@@ -128,8 +128,8 @@ class Session:
     def commit(self, ids: list[int]) -> tuple[str, int, list[int]]:
         """Append target ids: the text that became complete, and the splice from what the draft was shown."""
 
-    def rollback(self, len: int) -> tuple[int, list[int]]:
-        """Take back all but the first ``len`` committed ids: the splice of the draft's view."""
+    def rollback(self, length: int) -> tuple[int, list[int]]:
+        """Take back all but the first ``length`` committed ids: the splice of the draft's view."""
 
     def finish(self) -> str:
         """The text of an unfinished code point at the very end."""
@@ -153,8 +153,8 @@ class Detokenizer:
     def push(self, ids: list[int]) -> str:
         """Append ids; the text that became complete."""
 
-    def truncate(self, len: int) -> None:
-        """Keep the first ``len`` ids."""
+    def truncate(self, length: int) -> None:
+        """Keep the first ``length`` ids."""
 
     def finish(self) -> str:
         """The rest, with U+FFFD for what never became a code point."""
@@ -178,8 +178,8 @@ class Retokenizer:
     def push(self, text: _Bytes) -> tuple[int, list[int]]:
         """Append bytes; the splice of the ids."""
 
-    def truncate(self, len: int) -> tuple[int, list[int]]:
-        """Keep the first ``len`` bytes; the splice of the ids."""
+    def truncate(self, length: int) -> tuple[int, list[int]]:
+        """Keep the first ``length`` bytes; the splice of the ids."""
 
 def common_boundaries(left: list[int], right: list[int]) -> list[tuple[int, int, int]]:
     """Common token ends of two segmentations: (byte offset, tokens on the left, tokens on the right)."""

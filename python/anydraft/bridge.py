@@ -63,7 +63,7 @@ class Bridge:
         to_target: Iterable[tuple[int, int]] = (),
         to_draft: Iterable[tuple[int, int]] = (),
     ) -> None:
-        """Tokenizers: of transformers or tokenizers, a ``tiktoken.Encoding``, or the path of a tokenizer.json.
+        """Tokenizers: of transformers or tokenizers, a ``tiktoken.Encoding``, or a path.
 
         ``to_target`` holds pairs (draft id, target id) of control tokens that mean the same, for drafting;
         ``to_draft`` pairs (target id, draft id), for showing the target's text to the draft. Control tokens
@@ -113,14 +113,14 @@ class Bridge:
         return Coverage(*self.core.coverage())
 
     def usage(self, text: str) -> Usage:
-        """Overlap weighted by use: the share of each side's tokens of ``text`` that the other side has too."""
+        """Overlap weighted by use: the share of each side's tokens of ``text`` that the other has too."""
         ids = [side.encode(text.encode()) or [] for side in (self.target, self.draft)]
         shared = self.core.shared_usage(*ids)
         target, draft = (count / max(len(side), 1) for count, side in zip(shared, ids, strict=True))
         return Usage(target, draft)
 
     def session(self, view: list[int] | None = None, prompt: list[int] | None = None) -> _core.Session:
-        """One sequence: ``view`` is the draft's own rendering of what comes first, ``prompt`` target ids after it."""
+        """One sequence: ``view`` is the draft's rendering of what comes first, ``prompt`` target ids after."""
         return _core.Session(self.core, view or [], prompt or [])
 
     def save(self, path: str | Path) -> None:

@@ -49,8 +49,8 @@ class TokenizerSource:
             return cls._of_tiktoken(encoding)
         raise TokenizerError(
             f"got a {type(tokenizer).__name__}; expected a fast tokenizer of transformers, a "
-            "tokenizers.Tokenizer, a tiktoken.Encoding or the path of a tokenizer.json. For a slow tokenizer load its fast form: "
-            "AutoTokenizer.from_pretrained(..., use_fast=True)"
+            "tokenizers.Tokenizer, a tiktoken.Encoding or the path of a tokenizer.json. Of a slow tokenizer load "
+            "the fast form: AutoTokenizer.from_pretrained(..., use_fast=True)"
         )
 
     @classmethod

@@ -46,8 +46,8 @@ impl Session {
         (commit.text, commit.splice.keep, raw(commit.splice.append))
     }
 
-    fn rollback(&mut self, len: usize) -> (usize, Vec<u32>) {
-        let splice = self.inner.rollback(len);
+    fn rollback(&mut self, length: usize) -> (usize, Vec<u32>) {
+        let splice = self.inner.rollback(length);
         (splice.keep, raw(splice.append))
     }
 

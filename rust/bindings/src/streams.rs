@@ -34,8 +34,8 @@ impl Detokenizer {
         self.inner.push(&typed(ids))
     }
 
-    fn truncate(&mut self, len: usize) {
-        self.inner.truncate(len);
+    fn truncate(&mut self, length: usize) {
+        self.inner.truncate(length);
     }
 
     fn finish(&mut self) -> String {
@@ -73,8 +73,8 @@ impl Retokenizer {
         (splice.keep, raw(splice.append))
     }
 
-    fn truncate(&mut self, len: usize) -> (usize, Vec<u32>) {
-        let splice = self.inner.truncate(len);
+    fn truncate(&mut self, length: usize) -> (usize, Vec<u32>) {
+        let splice = self.inner.truncate(length);
         (splice.keep, raw(splice.append))
     }
 }

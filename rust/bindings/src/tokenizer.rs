@@ -77,12 +77,12 @@ impl Tokenizer {
         self.inner().vocab().len()
     }
 
-    fn bytes<'py>(&self, py: Python<'py>, id: u32) -> Bound<'py, PyBytes> {
-        PyBytes::new(py, self.inner().vocab().bytes(TokenId::new(id)))
+    fn bytes<'py>(&self, py: Python<'py>, token_id: u32) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.inner().vocab().bytes(TokenId::new(token_id)))
     }
 
-    fn kind(&self, id: u32) -> &'static str {
-        match self.inner().vocab().kind(TokenId::new(id)) {
+    fn kind(&self, token_id: u32) -> &'static str {
+        match self.inner().vocab().kind(TokenId::new(token_id)) {
             Kind::Text => "text",
             Kind::Added => "added",
             Kind::Byte => "byte",
@@ -91,8 +91,8 @@ impl Tokenizer {
         }
     }
 
-    fn find(&self, bytes: &[u8]) -> Option<u32> {
-        self.inner().vocab().find(bytes).map(Id::raw)
+    fn find(&self, data: &[u8]) -> Option<u32> {
+        self.inner().vocab().find(data).map(Id::raw)
     }
 
     fn encode(&self, py: Python<'_>, text: &[u8]) -> Option<Vec<u32>> {

@@ -1,0 +1,189 @@
+"""The front door: two models, two tokenizers, one decode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from anydraft import pairs
+from anydraft.bridge import Bridge
+from anydraft.decoding import Decode
+from anydraft.drafting.methods import Method, check_method, strategy
+from anydraft.drafting.view import DraftView
+from anydraft.errors import ArgumentError, PairError
+from anydraft.models.processing import processed_law
+from anydraft.models.protocol import Model
+from anydraft.models.transformers import TransformersModel
+from anydraft.sampling import Greedy, Randomness, SeededRandomness
+from anydraft.stats import Stats
+from anydraft.stopping import Stopping
+from anydraft.streaming import Event, Output, collect
+
+Message = dict[str, Any]
+
+
+class Stream(Iterator[Event]):
+    """The events of a running decode; :attr:`stats` grows with them."""
+
+    def __init__(self, decode: Decode, prompt_ids: list[int]) -> None:
+        """Made by :meth:`Speculator.stream`."""
+        self.prompt_ids = prompt_ids
+        self.stats: Stats = decode.stats
+        self._events = decode.run(prompt_ids)
+
+    def __next__(self) -> Event:
+        """Run one round."""
+        return next(self._events)
+
+
+class Speculator:
+    """A draft model that speeds up a target model with another tokenizer.
+
+    What the target would say is unchanged: token for token at temperature 0, in law when sampling. Neither
+    the models nor the tokenizers are changed, and one speculator may be used again and again; each decode has
+    caches of its own.
+
+    Raises:
+        TokenizerError: a tokenizer that cannot be expressed in bytes.
+        ModelError: a model that cannot be rolled back, or one in training mode.
+        PairError: logits narrower than the tokenizer's vocabulary.
+        ArgumentError: an unknown method, or a draft length below 1.
+    """
+
+    def __init__(
+        self,
+        target_model: Any,
+        draft_model: Any,
+        target_tokenizer: Any,
+        draft_tokenizer: Any,
+        *,
+        method: Method = "auto",
+        num_draft_tokens: int = 5,
+        bridge: Bridge | None = None,
+    ) -> None:
+        """Join two models.
+
+        ``num_draft_tokens`` is the number of draft tokens per block. ``bridge``: one that was built or loaded
+        before for these tokenizers.
+        """
+        check_method(method)
+        if num_draft_tokens < 1:
+            raise ArgumentError(f"got num_draft_tokens={num_draft_tokens}; expected 1 or more")
+        self.method: Method = method
+        self.num_draft_tokens = num_draft_tokens
+        self._models = target_model, draft_model
+        self._tokenizers = target_tokenizer, draft_tokenizer
+        generation = [getattr(model, "generation_config", None) for model in self._models]
+        self._end_ids = frozenset(pairs.end_ids(target_tokenizer, generation[0]))
+        if bridge is None:
+            roles = pairs.bridge_roles(target_tokenizer, draft_tokenizer, *generation)
+            bridge = Bridge(
+                target_tokenizer, draft_tokenizer, to_target=roles.to_target, to_draft=roles.to_draft
+            )
+        self.bridge = bridge
+        for role, model, size in zip(("target", "draft"), self._sequences(), self._sizes(), strict=True):
+            if model.vocab_size < size:
+                raise PairError(
+                    f"got a {role} model with {model.vocab_size} logits and a tokenizer with {size} ids; expected "
+                    "at least as many logits. Is this the model's own tokenizer, or were tokens added to it "
+                    "without model.resize_token_embeddings?"
+                )
+
+    def generate(self, prompt: str | None = None, **options: Any) -> Output:
+        """Decode to the end; arguments and errors as for :meth:`stream`."""
+        stream = self.stream(prompt, **options)
+        return collect(stream, stream.prompt_ids, stream.stats)
+
+    def stream(
+        self,
+        prompt: str | None = None,
+        *,
+        messages: Sequence[Message] | None = None,
+        input_ids: Sequence[int] | None = None,
+        max_new_tokens: int = 128,
+        temperature: float = 0.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        min_p: float | None = None,
+        repetition_penalty: float | None = None,
+        seed: int | None = None,
+    ) -> Stream:
+        """Decode round by round.
+
+        The prompt is one of ``prompt`` (text; the target's tokenizer adds what it adds to any text),
+        ``messages`` (a chat; each side renders it with its own template) and ``input_ids`` (target ids).
+        ``temperature`` 0 is greedy; the other sampling values are those of transformers, and hold for the
+        target. The draft draws at the same temperature with the same cuts. ``seed`` makes sampling
+        reproducible; without one torch's global generator is asked.
+
+        Raises:
+            ArgumentError: not exactly one prompt, an empty one, one longer than the target's window, or a
+                sampling value outside its domain.
+            PairError: the method cannot work with this pair.
+        """
+        if not isinstance(max_new_tokens, int) or max_new_tokens < 0:
+            raise ArgumentError(f"got max_new_tokens={max_new_tokens!r}; expected a whole number, 0 or more")
+        law = processed_law(
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            repetition_penalty=repetition_penalty,
+        )
+        target, draft = self._sequences()
+        prompt_ids, view, shared = self._prompt(prompt, messages, input_ids)
+        room = None if target.window is None else target.window - len(prompt_ids)
+        if room is not None and room < 1:
+            raise ArgumentError(
+                f"got a prompt of {len(prompt_ids)} tokens; the target's window holds {target.window}, and one "
+                "must be free. Shorten the prompt."
+            )
+        session = self.bridge.session(view, shared)
+        randomness: Randomness = Greedy() if law.greedy else SeededRandomness(seed)
+        decode = Decode(
+            target=target,
+            draft=DraftView(draft, session.view(), law.without_prefix),
+            strategy=strategy(self.method, self.bridge.tables, target, draft, greedy=law.greedy),
+            session=session,
+            law=law,
+            randomness=randomness,
+            stopping=Stopping(self._end_ids, max_new_tokens, room),
+            gamma=self.num_draft_tokens,
+            decode_bytes=self.bridge.target.decode,
+        )
+        return Stream(decode, prompt_ids)
+
+    def _prompt(
+        self,
+        prompt: str | None,
+        messages: Sequence[Message] | None,
+        input_ids: Sequence[int] | None,
+    ) -> tuple[list[int], list[int], list[int]]:
+        """The target's prompt ids, the draft's opening view, and the target ids that the draft reads after it."""
+        given = [
+            name
+            for name, value in (("prompt", prompt), ("messages", messages), ("input_ids", input_ids))
+            if value is not None
+        ]
+        if len(given) != 1:
+            raise ArgumentError(
+                f"got {' and '.join(given) or 'no prompt'}; expected one of prompt, messages, input_ids"
+            )
+        target, draft = self._tokenizers
+        if messages is not None:
+            return pairs.render(target, messages), pairs.render(draft, messages), []
+        if prompt is not None:
+            ids = pairs.encode_prompt(target, prompt)
+        else:
+            ids = [int(token) for token in input_ids or ()]
+            if not ids:
+                raise ArgumentError("got no input_ids; expected at least one target id")
+        return ids, pairs.opening(draft), ids
+
+    def _sequences(self) -> tuple[Model, Model]:
+        """Both models with empty caches."""
+        target, draft = self._models
+        return TransformersModel(target), TransformersModel(draft)
+
+    def _sizes(self) -> tuple[int, int]:
+        return len(self.bridge.target), len(self.bridge.draft)
