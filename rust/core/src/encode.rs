@@ -32,7 +32,7 @@ pub enum Restart {
 /// Special tokens are never produced: a text that *looks* like a special token is encoded as the
 /// ordinary text it is. No dummy prefix is added.
 pub trait Encode: Send + Sync {
-    /// Appends the encoding of `text` to `out`.
+    /// Appends the encoding of `text` to `out`. A character that the vocabulary cannot write is left out.
     fn encode(&self, text: &str, out: &mut Vec<Piece>);
     /// How this encoder can be restarted.
     fn restart(&self) -> Restart;
@@ -70,7 +70,7 @@ impl<I: Id> Tokenizer<I> {
     }
 
     /// Encodes any bytes: valid UTF-8 through the encoder, other bytes by the vocabulary's byte
-    /// tokens. Returns `None` if a byte has no token.
+    /// tokens. Returns `None` if something cannot be written.
     pub fn encode_bytes(&self, bytes: &[u8]) -> Option<Vec<I>> {
         let mut pieces = Vec::new();
         for run in utf8::runs(bytes) {
@@ -83,6 +83,8 @@ impl<I: Id> Tokenizer<I> {
                 }
             }
         }
-        Some(pieces.iter().map(|piece| I::new(piece.id.raw())).collect())
+        let ids: Vec<I> = pieces.iter().map(|piece| I::new(piece.id.raw())).collect();
+        let written: usize = ids.iter().map(|&id| self.vocab.bytes(id).len()).sum();
+        (written == bytes.len()).then_some(ids)
     }
 }

@@ -103,10 +103,10 @@ impl<I: Id> Retokenizer<I> {
         let new: Vec<I> = fresh.iter().map(|token| I::new(token.id.raw())).collect();
         let same = common_prefix(&self.ids[cut..], &new);
         self.ids.truncate(cut + same);
-        self.ends.truncate(cut + same);
+        self.ends.truncate(cut);
         self.starts.truncate(cut);
         self.ids.extend_from_slice(&new[same..]);
-        self.ends.extend(fresh[same..].iter().map(|token| token.end));
+        self.ends.extend(fresh.iter().map(|token| token.end));
         self.starts.extend(fresh.iter().map(|token| token.starts));
         self.fresh = fresh;
         Splice { keep: cut + same, append: new[same..].to_vec() }
@@ -167,7 +167,7 @@ impl<I: Id> Retokenizer<I> {
             match run {
                 Run::Text(text) => {
                     self.tokenizer.encoder().encode(text, &mut self.pieces);
-                    spread(&self.tokenizer, &self.pieces, base, &mut self.fresh);
+                    spread(&self.tokenizer, &self.pieces, text.as_bytes(), base, &mut self.fresh);
                     base += text.len();
                 }
                 Run::Bytes(raw) => {
@@ -176,7 +176,7 @@ impl<I: Id> Retokenizer<I> {
                     self.pieces.extend(
                         ids.iter().map(|&id| Piece { id: TokenId::new(id.raw()), starts: Some(id) == first }),
                     );
-                    spread(&self.tokenizer, &self.pieces, base, &mut self.fresh);
+                    spread(&self.tokenizer, &self.pieces, raw, base, &mut self.fresh);
                     base += raw.len();
                 }
             }
@@ -196,12 +196,17 @@ impl<I: Id> Retokenizer<I> {
     }
 }
 
-/// Places encoded pieces in the text.
-fn spread<I: Id>(tokenizer: &Tokenizer<I>, pieces: &[Piece], base: usize, out: &mut Vec<Token>) {
-    let mut end = base;
+/// Places encoded pieces in the run of text that begins at `base`; what the vocabulary cannot write
+/// leaves holes between them.
+fn spread<I: Id>(tokenizer: &Tokenizer<I>, pieces: &[Piece], run: &[u8], base: usize, out: &mut Vec<Token>) {
+    let mut end = 0;
     for piece in pieces {
-        end += tokenizer.vocab().bytes(I::new(piece.id.raw())).len();
-        out.push(Token { id: piece.id, end, starts: piece.starts });
+        let bytes = tokenizer.vocab().bytes(I::new(piece.id.raw()));
+        while end < run.len() && !run[end..].starts_with(bytes) {
+            end += 1;
+        }
+        end += bytes.len();
+        out.push(Token { id: piece.id, end: base + end, starts: piece.starts });
     }
 }
 

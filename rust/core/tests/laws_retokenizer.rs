@@ -31,9 +31,10 @@ proptest! {
         merges in common::merges(),
         added in prop::sample::select(vec![&[][..], common::ADDED]),
         words: bool,
+        gap in prop::sample::select(vec![None, Some('😀')]),
         changes in changes(),
     ) {
-        let tokenizer = common::tokenizer::<TokenId>(&merges, added, words);
+        let tokenizer = common::tokenizer_with_gap::<TokenId>(&merges, added, words, gap);
         let mut incremental = Retokenizer::new(tokenizer.clone());
         let mut text: Vec<u8> = Vec::new();
         let mut ids: Vec<TokenId> = Vec::new();
@@ -55,12 +56,19 @@ proptest! {
                 }
             };
             splice.apply(&mut ids);
-            let whole = tokenizer.encode_bytes(&text).unwrap();
+            let mut at_once = Retokenizer::new(tokenizer.clone());
+            at_once.push(&text);
+            let whole = at_once.ids().to_vec();
             prop_assert_eq!(incremental.text(), &text[..]);
             prop_assert_eq!(incremental.ids(), &whole[..], "text {:?}", String::from_utf8_lossy(&text));
             prop_assert_eq!(&ids, &whole);
-            prop_assert_eq!(tokenizer.vocab().decode(&whole), text.clone());
-            prop_assert_eq!(incremental.ends(), &anydraft_core::spans::ends(tokenizer.vocab(), &whole)[..]);
+            prop_assert_eq!(incremental.ends(), at_once.ends());
+            for (id, &end) in whole.iter().zip(at_once.ends()) {
+                prop_assert!(text[..end].ends_with(tokenizer.vocab().bytes(*id)));
+            }
+            let covered = tokenizer.vocab().decode(&whole) == text;
+            prop_assert_eq!(tokenizer.encode_bytes(&text), covered.then_some(whole));
+            prop_assert!(covered || gap.is_some());
         }
     }
 }

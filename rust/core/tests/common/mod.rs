@@ -14,9 +14,17 @@ pub struct ToyBpe {
     merges: Vec<(usize, usize, usize)>,
     added: Vec<usize>,
     words: bool,
+    /// A character without a token.
+    gap: Option<char>,
 }
 
 impl ToyBpe {
+    fn word(&self, text: &str, out: &mut Vec<Piece>) {
+        for part in text.split(|c| Some(c) == self.gap) {
+            self.bpe(part.as_bytes(), out);
+        }
+    }
+
     fn bpe(&self, bytes: &[u8], out: &mut Vec<Piece>) {
         let mut symbols: Vec<usize> = bytes.iter().map(|&byte| usize::from(byte)).collect();
         loop {
@@ -41,10 +49,10 @@ impl ToyBpe {
     fn plain(&self, text: &str, out: &mut Vec<Piece>) {
         if self.words {
             for word in words(text) {
-                self.bpe(word.as_bytes(), out);
+                self.word(word, out);
             }
         } else {
-            self.bpe(text.as_bytes(), out);
+            self.word(text, out);
         }
     }
 }
@@ -122,6 +130,17 @@ pub fn tokenizer<I: Id>(
     added: &[&str],
     words: bool,
 ) -> Tokenizer<I> {
+    tokenizer_with_gap(merges, added, words, None)
+}
+
+/// The same without a token for the first byte of one character.
+pub fn tokenizer_with_gap<I: Id>(
+    merges: &[(prop::sample::Index, prop::sample::Index)],
+    added: &[&str],
+    words: bool,
+    gap: Option<char>,
+) -> Tokenizer<I> {
+    let missing = gap.and_then(|c| c.to_string().bytes().next());
     let mut builder = VocabBuilder::new();
     let mut tokens: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
     let alphabet: Vec<usize> =
@@ -148,13 +167,13 @@ pub fn tokenizer<I: Id>(
             tokens.push(text.as_bytes().to_vec());
         }
     }
-    for (id, bytes) in tokens.iter().enumerate() {
+    for (id, bytes) in tokens.iter().enumerate().filter(|(id, _)| Some(*id) != missing.map(usize::from)) {
         let kind = if added_ids.contains(&id) { Kind::Added } else { Kind::Text };
         builder.token(id as u32, kind, bytes.clone()).unwrap();
     }
     builder.special(tokens.len() as u32, "<end>".to_owned()).unwrap();
     let vocab = builder.build().unwrap();
-    Tokenizer::new(vocab, Arc::new(ToyBpe { tokens, merges: rules, added: added_ids, words }))
+    Tokenizer::new(vocab, Arc::new(ToyBpe { tokens, merges: rules, added: added_ids, words, gap }))
 }
 
 /// Merge rules, as picks from the tokens so far.
