@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import __version__ as transformers_version
 
 from anydraft.errors import ModelFileError
 from anydraft.models import gguf
 from anydraft.models.packaged import PackagedName, packaged
 from anydraft.models.quiet import Progress, quiet, silent
+from anydraft.models.tokenizer_files import load_tokenizer_file
 
 __all__ = ["PackagedName", "Progress", "load_model", "load_tokenizer", "packaged"]
 
@@ -35,6 +39,7 @@ def load_model(
         if found.suffix != ".gguf":
             raise ModelFileError(f"got {found}; expected a transformers folder or a .gguf file")
         found = gguf.weights_folder(found, dtype, progress)
+    _require_readable_config(found)
     progress("loading", 0.0)
     with quiet():
         try:
@@ -46,16 +51,31 @@ def load_model(
     return model  # type: ignore[no-any-return]
 
 
-def load_tokenizer(path: str | Path, progress: Progress = silent) -> Any:
-    """A tokenizer from a transformers folder or a GGUF file (kept in the cache folder, as a model is).
+def load_tokenizer(
+    path: str | Path,
+    progress: Progress = silent,
+    *,
+    pattern: str | None = None,
+    special_tokens: Mapping[str, int] | None = None,
+) -> Any:
+    """A tokenizer from a transformers folder or a file.
+
+    Of a GGUF file (kept in the cache folder, as a model is), a ``tokenizer.json`` or a SentencePiece
+    ``.model`` file the result is a fast tokenizer of transformers; of a ``tekken.json`` or a ``.tiktoken``
+    file it is a ``tiktoken.Encoding``. Only a ``.tiktoken`` file needs ``pattern``, the regular expression
+    that splits a text, and ``special_tokens``, content to id, because it holds neither.
 
     Raises:
         ModelFileError: nothing at ``path``, or no tokenizer that can be read.
     """
     found = _existing(path)
-    if found.is_file():
+    if found.suffix == ".gguf":
         found = gguf.tokenizer_folder(found, progress)
+    if found.name == "tokenizer.json" and (found.parent / "tokenizer_config.json").exists():
+        found = found.parent  # it names the BOS, the EOS and the chat template
     with quiet():
+        if found.is_file():
+            return load_tokenizer_file(found, pattern, special_tokens)
         try:
             return AutoTokenizer.from_pretrained(str(found), local_files_only=True)
         except (OSError, ValueError, KeyError) as error:
@@ -70,3 +90,16 @@ def _existing(path: str | Path) -> Path:
             "A model of the Hugging Face Hub must be downloaded first: hf download OWNER/NAME --local-dir DIR"
         )
     return found
+
+
+def _require_readable_config(folder: Path) -> None:
+    """Refuse what version 4 of transformers misreads in silence: rotary settings as version 5 writes them."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return  # transformers says what is wrong
+    if transformers_version.startswith("4.") and "rope_parameters" in config:
+        raise ModelFileError(
+            f"got {folder}, saved by transformers {config.get('transformers_version')}, whose rotary "
+            f"settings transformers {transformers_version} cannot read: pip install 'transformers>=5'"
+        )

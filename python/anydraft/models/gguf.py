@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import __version__ as transformers_version
 
 from anydraft.errors import ModelFileError
 from anydraft.models import disk_cache
@@ -35,7 +36,7 @@ def weights_folder(file: Path, dtype: torch.dtype, progress: Progress) -> Path:
         ModelFileError: ``gguf`` is not installed, transformers cannot read the file, or the cache cannot
             be written.
     """
-    key = f"{file.stem}-{disk_cache.fingerprint(file)}-r{_RECIPE}"
+    key = _key(file)
     exact = f"gguf/{key}-float32"
     if (disk_cache.root() / exact).is_dir():
         return disk_cache.root() / exact
@@ -67,6 +68,11 @@ def tokenizer_folder(file: Path, progress: Progress) -> Path:
 
     def make(folder: Path) -> None:
         _need_gguf(file)
+        if transformers_version.startswith("4."):
+            raise ModelFileError(
+                f"got {file.name}, whose tokenizer transformers {transformers_version} reads wrongly (it "
+                "loses merges and control tokens); expected version 5: pip install 'transformers>=5'"
+            )
         progress("reading tokenizer", 0.0)
         with quiet():
             try:
@@ -78,7 +84,12 @@ def tokenizer_folder(file: Path, progress: Progress) -> Path:
             _plain_tokenizer(read, file).save_pretrained(folder)
         progress("reading tokenizer", 1.0)
 
-    return disk_cache.entry(f"gguf/{file.stem}-{disk_cache.fingerprint(file)}-r{_RECIPE}-tokenizer", make)
+    return disk_cache.entry(f"gguf/{_key(file)}-tokenizer", make)
+
+
+def _key(file: Path) -> str:
+    major = transformers_version.partition(".")[0]  # version 4 cannot read the folders of version 5
+    return f"{file.stem}-{disk_cache.fingerprint(file)}-r{_RECIPE}-t{major}"
 
 
 def _unquantised(read: Any, dtype: torch.dtype) -> Any:

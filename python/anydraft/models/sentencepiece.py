@@ -1,0 +1,106 @@
+"""A SentencePiece ``.model`` file as a fast tokenizer (byte-pair models, as of Llama-2, Mistral, Gemma)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken, Tokenizer, decoders, normalizers
+from tokenizers.models import BPE
+from tokenizers.processors import TemplateProcessing
+from transformers import PreTrainedTokenizerFast
+
+from anydraft.errors import ModelFileError
+
+_SPACE = "▁"
+_PROBE = "a  ﬁ ２"
+"""Two spaces, a ligature, a full-width digit: a normaliser that is not the identity changes one of them."""
+
+_FAST: Any = PreTrainedTokenizerFast
+
+
+def load_sentencepiece(file: Path) -> Any:
+    """A fast tokenizer with the same ids for every text, after a BOS if the model has one.
+
+    Raises:
+        ModelFileError: ``sentencepiece`` is not installed; the file is damaged, is no byte-pair model, or
+            rewrites text before it splits it.
+    """
+    try:
+        from sentencepiece import SentencePieceProcessor
+    except ImportError as error:
+        raise ModelFileError(
+            f"got {file.name}, a SentencePiece file; reading it needs its package: pip install sentencepiece"
+        ) from error
+    try:
+        content = file.read_bytes()
+        if not content:
+            raise ValueError("the file is empty")
+        pieces: Any = SentencePieceProcessor(model_proto=content)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise ModelFileError(f"got {file}, which is no readable SentencePiece model: {error}") from error
+    ids = range(pieces.get_piece_size())
+    if not all(pieces.get_score(i).is_integer() for i in ids):
+        raise ModelFileError(
+            f"got {file}, a SentencePiece model that is not of the byte-pair kind; expected one"
+        )
+    if pieces.decode(pieces.encode(_PROBE)) != _PROBE:
+        raise ModelFileError(
+            f"got {file}, a SentencePiece model that rewrites text (its normaliser or its missing bytes); "
+            "expected one that keeps every byte"
+        )
+    backend = _backend(pieces, [pieces.id_to_piece(i) for i in ids])
+    named = {"bos_token": pieces.bos_id(), "eos_token": pieces.eos_id(), "unk_token": pieces.unk_id()}
+    names = {name: pieces.id_to_piece(i) for name, i in named.items() if i >= 0}
+    return _FAST(tokenizer_object=backend, clean_up_tokenization_spaces=False, **names)
+
+
+def _backend(pieces: Any, names: list[str]) -> Tokenizer:
+    vocab = {name: i for i, name in enumerate(names)}
+    prefixed = pieces.encode("a", out_type=str)[0].startswith(_SPACE)
+    tokenizer = Tokenizer(
+        BPE(
+            vocab,
+            _merges(pieces, names, vocab),
+            unk_token=pieces.id_to_piece(pieces.unk_id()),
+            fuse_unk=True,
+            byte_fallback=any(map(pieces.is_byte, range(len(names)))),
+        )
+    )
+    spaced: list[Any] = [normalizers.Replace(" ", _SPACE)]
+    steps: list[Any] = [decoders.Replace(_SPACE, " "), decoders.ByteFallback(), decoders.Fuse()]
+    if prefixed:
+        spaced.insert(0, normalizers.Prepend(_SPACE))
+        steps.append(decoders.Strip(" ", 1, 0))
+    tokenizer.normalizer = normalizers.Sequence(spaced)
+    tokenizer.decoder = decoders.Sequence(steps)
+    tokenizer.add_special_tokens(
+        [
+            AddedToken(name, normalized=False, special=True)
+            for i, name in enumerate(names)
+            if pieces.is_control(i) or pieces.is_unknown(i)
+        ]
+    )
+    if pieces.bos_id() >= 0:
+        bos = pieces.id_to_piece(pieces.bos_id())
+        tokenizer.post_processor = TemplateProcessing(
+            single=f"{bos} $A", pair=f"{bos} $A $B", special_tokens=[(bos, pieces.bos_id())]
+        )
+    return tokenizer
+
+
+def _merges(pieces: Any, names: list[str], vocab: dict[str, int]) -> list[tuple[str, str]]:
+    """Every way to make a piece of two, best first: of all pairs, the one with the best result is merged."""
+    plain = [
+        i
+        for i in range(len(names))
+        if not (pieces.is_control(i) or pieces.is_unknown(i) or pieces.is_byte(i))
+    ]
+    usable = {names[i] for i in plain}
+    merges = []
+    for i in sorted(plain, key=lambda i: -pieces.get_score(i)):
+        whole = names[i]
+        halves = [(whole[:cut], whole[cut:]) for cut in range(1, len(whole))]
+        made = [(a, b) for a, b in halves if a in usable and b in usable]
+        merges += sorted(made, key=lambda pair: (vocab[pair[0]], vocab[pair[1]]))
+    return merges
