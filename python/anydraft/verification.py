@@ -86,8 +86,8 @@ def verify_block(
 def dense_chain(laws: Tensor, proposals: Tensor | None, candidates: Tensor) -> TokenChain:
     """The chain of candidates proposed from dense rows ``[k, V]``, or with certainty (``None``)."""
     if proposals is None:
-        certain = torch.ones_like(laws[:-1, :1])
-        return TokenChain(laws, candidates, certain, candidates.unsqueeze(-1))
+        certain, labels = torch.ones_like(laws[:-1, :1]), candidates.unsqueeze(-1)
+        return TokenChain(laws, candidates, certain, labels.where(labels >= 0, laws.shape[-1]))
     return TokenChain(laws, candidates, proposals, torch.arange(laws.shape[-1], device=laws.device))
 
 
@@ -105,7 +105,7 @@ class TokenChain:
     weights: Tensor
     """``[n, m]``: mass of each of ``m`` outcomes of the draft, rows of sum at most 1."""
     labels: Tensor
-    """int64 ``[n, m]`` or ``[m]``: the target id each outcome stands for, or :data:`NO_TOKEN`."""
+    """int64 ``[n, m]`` or ``[m]``, 0 to V: the target id each outcome stands for; V is none of them."""
 
     @property
     def finished(self) -> Tensor:
@@ -116,13 +116,20 @@ class TokenChain:
     def ratios(self) -> Tensor:
         """``[n]``; see :class:`Chain`."""
         target = self._target().gather(-1, self.symbols.clamp(min=0).unsqueeze(-1)).squeeze(-1)
-        return likelihood_ratios(self.symbols, target, mass_at(self.symbols, self.weights, self.labels))
+        return likelihood_ratios(
+            self.symbols, target, mass_at(self.symbols.unsqueeze(-1), self.weights, self.labels)
+        )
 
     def overlaps(self, scale: Tensor) -> Tensor:
         """``[n]``; see :class:`Chain`."""
-        labels = self.labels.expand_as(self.weights)
-        target = scale.unsqueeze(-1) * self._target().gather(-1, labels.clamp(min=0))
-        return overlap(target, self.weights, labels, self.laws.shape[-1])
+        width = self.laws.shape[-1]
+        sums = [
+            overlap(weights, labels, factor * law.index_select(0, labels.clamp(max=width - 1)), width)
+            for factor, law, weights, labels in zip(
+                scale, self._target(), self.weights, self.labels.expand_as(self.weights), strict=True
+            )
+        ]
+        return torch.stack(sums)
 
     def recover(self, kept: Tensor, scale: Tensor) -> Tensor:
         """``[V]``; see :class:`Chain`."""
@@ -140,31 +147,25 @@ class TokenChain:
 
 
 def push(weights: Tensor, labels: Tensor, width: int) -> Tensor:
-    """Sum weights ``[..., m]`` by label ``[..., m]`` into ``[..., width]``; negative labels are dropped."""
-    sums = weights.new_zeros((*weights.shape[:-1], width + 1))
-    return sums.scatter_add_(-1, torch.where(labels < 0, width, labels), weights)[..., :width]
+    """Sum weights ``[m]`` by label ``[m]`` into ``[width]``; the label ``width`` is dropped."""
+    return weights.new_zeros(width + 1).scatter_add_(0, labels, weights)[:width]
 
 
-def overlap(target: Tensor, weights: Tensor, labels: Tensor, width: int) -> Tensor:
-    """``[n]``: sum over symbols of the smaller of two laws, one of them pushed from ``weights`` ``[n, m]``.
+def mass_at(symbol: Tensor | int, weights: Tensor, labels: Tensor) -> Tensor:
+    """The sum of ``weights`` ``[..., m]`` over the labels equal to ``symbol`` ``[..., 1]``: ``[...]``."""
+    return torch.where(labels == symbol, weights, 0.0).sum(-1)
 
-    ``target`` ``[n, m]`` is the other law at the labels. Each outcome gives its share of its symbol's
-    minimum, so that only ``m`` numbers a row are touched, however wide the vocabulary is.
+
+def overlap(weights: Tensor, labels: Tensor, wanted: Tensor, width: int) -> Tensor:
+    """The sum over all symbols of the smaller of two laws: ``weights`` pushed by ``labels``, and ``wanted``.
+
+    ``wanted`` ``[m]`` is the other law at the labels ``[m]``. Each outcome adds its share of its symbol's
+    minimum, so that the work grows with the outcomes, not with the vocabulary.
     """
-    sums = weights.new_zeros(width)  # all zero between rows
-    shares = []
-    for wanted, weight, label in zip(target, weights, labels, strict=True):
-        index = label.clamp(min=0)
-        weight = weight * (label >= 0)
-        proposed = sums.scatter_add_(0, index, weight).index_select(0, index)
-        sums.index_fill_(0, index, 0.0)
-        shares.append((weight * torch.where(proposed > 0, wanted / proposed, 0.0).clamp(max=1)).sum())
-    return torch.stack(shares)
-
-
-def mass_at(symbols: Tensor, weights: Tensor, labels: Tensor) -> Tensor:
-    """``[n]``: the sum of ``weights[i]`` over the labels equal to ``symbols[i]``."""
-    return torch.where(labels == symbols.unsqueeze(-1), weights, 0.0).sum(-1)
+    sums = weights.new_zeros(width + 1).scatter_add_(0, labels, weights)
+    sums[width] = torch.inf
+    share = weights / sums.index_select(0, labels).clamp(min=torch.finfo(weights.dtype).tiny)
+    return torch.minimum(weights, share * wanted).sum()
 
 
 def likelihood_ratios(symbols: Tensor, target: Tensor, proposal: Tensor) -> Tensor:

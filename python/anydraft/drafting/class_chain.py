@@ -10,7 +10,7 @@ from torch import Tensor
 
 from anydraft.drafting.class_plan import Step
 from anydraft.drafting.class_spelling import ClassSpelling
-from anydraft.verification import likelihood_ratios, mass_at, overlap, push, residual_law
+from anydraft.verification import NO_TOKEN, likelihood_ratios, mass_at, overlap, push, residual_law
 
 
 @dataclass(frozen=True)
@@ -35,44 +35,46 @@ class ClassChain:
         """``[n]``."""
         token = self.laws[self._rows, torch.where(self._classwise, 0, self._symbols.clamp(min=0))]
         target = torch.where(self._classwise, self._masses, token * self._given)
-        return likelihood_ratios(self._symbols, target, mass_at(self._symbols, self._weights, self._labels))
+        proposal = torch.stack([mass_at(step.symbol, step.weights, step.labels) for step in self.steps])
+        return likelihood_ratios(self._symbols, target, proposal)
 
     def overlaps(self, scale: Tensor) -> Tensor:
         """``[n]``."""
-        labels, size, width = self._labels.clamp(min=0), self.spelling.size, self.laws.shape[-1]
-        classes = push(self.laws, self.spelling.class_of.expand_as(self.laws), size)
-        at = self._rows.unsqueeze(-1)
-        target = torch.where(
-            self._classwise.unsqueeze(-1),
-            classes[at, labels.clamp(max=size - 1)],
-            self.laws[at, labels.clamp(max=width - 1)] * self._given.unsqueeze(-1),
-        )
-        return overlap(scale.unsqueeze(-1) * target, self._weights, self._labels, max(size, width))
+        sums: list[Tensor] = []
+        classes: dict[int, Tensor] = {}
+        for step, factor in zip(self.steps, scale * self._given, strict=True):
+            law = self.laws[step.row]
+            if step.classwise:
+                law = classes.setdefault(step.row, push(law, self.spelling.class_of, self.spelling.size))
+            wanted = factor * law.index_select(0, step.labels.clamp(max=len(law) - 1))
+            sums.append(overlap(step.weights, step.labels, wanted, len(law)))
+        return torch.stack(sums)
 
     def recover(self, kept: Tensor, scale: Tensor) -> Tensor:
         """``[V]``.
 
-        Every case is the target's law, times a factor per class, minus the proposal law of a member.
+        Every case is the target's law, times a factor per class, minus the proposal law of a token.
         """
         law = self.laws.index_select(0, self.finished[kept].view(1)).squeeze(0)
         count, size, width = len(self.steps), self.spelling.size, len(law)
         pending = kept < count
         step = kept.clamp(max=count - 1).view(1)
         classwise = self._classwise[step] & pending
-        within = torch.where(pending, self._within[step], -1)
-        labels = self._labels.index_select(0, step).squeeze(0)
-        weights = self._weights.index_select(0, step).squeeze(0) * pending
-        proposed = push(weights, torch.where(classwise & (labels >= 0), labels + width, labels), width + size)
-        slots = torch.where(self.spelling.class_of < 0, size, self.spelling.class_of)
-        masses = law.new_zeros(size + 1).scatter_add_(0, slots, law)
-        taken = torch.cat((proposed[width:], proposed.new_zeros(1)))
-        free = within < 0
-        chosen = torch.arange(size + 1, device=law.device) == within
+        within = torch.where(pending, self._within[step], NO_TOKEN)
+        weights = (
+            torch.stack([step.weights for step in self.steps]).index_select(0, step).squeeze(0) * pending
+        )
+        labels = torch.stack([step.labels for step in self.steps]).index_select(0, step).squeeze(0)
+        start = width + 1  # classes are numbered behind the tokens, and each row ends in a slot for none
+        proposed = push(weights, labels + start * classwise, start + size)
+        masses = law.new_zeros(size + 1).scatter_add_(0, self.spelling.class_of, law)
+        taken = torch.nn.functional.pad(proposed[start:], (0, 1))
         of_class = torch.where(masses > 0, (scale * masses - taken).clamp(min=0) / masses, 0.0)
-        given = torch.where(free, 1.0, torch.where(chosen & (masses > 0), 1 / masses, 0.0))
+        in_class = (torch.arange(size + 1, device=law.device) == within) / masses[within]
+        given = torch.where(within < 0, 1.0, in_class)
         factor = torch.where(classwise, of_class, scale * given)
-        difference = law * factor.index_select(0, slots) - proposed[:width]
-        return residual_law(difference, law * given.index_select(0, slots))
+        difference = law * factor.index_select(0, self.spelling.class_of) - proposed[:width]
+        return residual_law(difference, law * given.index_select(0, self.spelling.class_of))
 
     @cached_property
     def _rows(self) -> Tensor:
@@ -106,14 +108,6 @@ class ClassChain:
     def _given(self) -> Tensor:
         """``[n]``: what a token's probability is multiplied with, given what the step is given."""
         return torch.where(self._within >= 0, 1 / self._masses, 1.0)
-
-    @cached_property
-    def _weights(self) -> Tensor:
-        return torch.stack([step.weights for step in self.steps])
-
-    @cached_property
-    def _labels(self) -> Tensor:
-        return torch.stack([step.labels for step in self.steps])
 
     def _integers(self, values: list[int]) -> Tensor:
         return torch.tensor(values, dtype=torch.int64, device=self.laws.device)

@@ -25,12 +25,13 @@ class ClassSpelling:
         self.device = torch.device(device)
         self.size = len(tables.image)
         self.width = width
-        padding = tables.class_of.new_full((width - len(tables.class_of),), NO_TOKEN)
-        self.class_of = torch.cat((tables.class_of, padding)).to(device)
-        """int64 ``[V]``: the class of every target token, ``NO_TOKEN`` for padding."""
+        padding = (0, width - len(tables.class_of))
+        class_of = tables.class_of.where(tables.class_of >= 0, self.size)
+        self.class_of = torch.nn.functional.pad(class_of, padding, value=self.size).to(device)
+        """int64 ``[V]``: the class of every target token; ``D`` for those without, and for padding."""
         self.whole = Expansion(tables.offsets, tables.ids, device)
         self.rest = Expansion(tables.rest_offsets, tables.rest_ids, device)
-        self._ending = torch.cat((tables.ending(), padding)).to(device)
+        self._ending = tables.ending().to(device)
         self._starts_word = self.rest.lengths > 0
         self._first_whole, self._first_rest = self._reading(self.whole, 0), self._reading(self.rest, 0)
         self._host_class: list[int] = tables.class_of.tolist()
@@ -41,17 +42,18 @@ class ClassSpelling:
         self._host_merges: list[int] = tables.merge_ids.tolist()
         self._merge_followers = (tables.merge_keys % self.size).to(device)
         self._merge_ids = tables.merge_ids.to(device)
-        order = self.class_of.argsort(stable=True)
-        self._members = order
-        counts = torch.bincount(self.class_of + 1, minlength=self.size + 1)
-        self._member_ends: list[int] = counts.cumsum(0).tolist()
+        self._members = self.class_of.argsort(stable=True)
+        self._member_ends: list[int] = [
+            0,
+            *torch.bincount(self.class_of, minlength=self.size).cumsum(0).tolist(),
+        ]
 
     def members(self, symbol: int) -> Tensor:
         """int64 ``[m]``: the target tokens of a class."""
         return self._members[self._member_ends[symbol] : self._member_ends[symbol + 1]]
 
     def reading(self, expansion: Expansion, depth: int) -> tuple[Tensor, Tensor]:
-        """Class int64 ``[D]`` of target token ``depth`` of every row, and whether it is open, bool."""
+        """Class int64 ``[D]`` of token ``depth`` of every row (``D`` is none); whether it is open, bool."""
         if depth == 0:
             return self._first_rest if expansion is self.rest else self._first_whole
         return self._reading(expansion, depth)
@@ -63,8 +65,9 @@ class ClassSpelling:
         return self._host_class[target_id], False
 
     def following(self, symbol: int) -> Tensor:
-        """int64 ``[D]``: the target token in the place of an open class, for every draft token after it."""
-        following = torch.full((self.size,), self._host_owned[symbol], device=self.device)
+        """int64 ``[D]``: the target token in the place of an open class, by following token; V is none."""
+        owned = self._host_owned[symbol]
+        following = torch.full((self.size,), self.width if owned == NO_TOKEN else owned, device=self.device)
         if self._host_crossing[symbol] >= 0:
             following.masked_fill_(self._starts_word, self._host_crossing[symbol])
         low, high = (bisect.bisect_left(self._merge_keys, key * self.size) for key in (symbol, symbol + 1))
@@ -83,9 +86,6 @@ class ClassSpelling:
         return self._host_owned[symbol], "own"
 
     def _reading(self, expansion: Expansion, depth: int) -> tuple[Tensor, Tensor]:
-        column = expansion.column(depth)
-        token = column.clamp(min=0)
+        token = expansion.column(depth)
         ending = torch.where(expansion.lengths == depth + 1, self._ending[token], NO_TOKEN)
-        is_open = ending >= 0
-        symbol = torch.where(is_open, ending, self.class_of[token])
-        return torch.where(column >= 0, symbol, NO_TOKEN), is_open & (column >= 0)
+        return torch.where(ending >= 0, ending, self.class_of[token]), ending >= 0

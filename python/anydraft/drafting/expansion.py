@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from anydraft.errors import ArgumentError
-from anydraft.verification import NO_TOKEN
 
 
 class Expansion:
@@ -27,7 +26,7 @@ class Expansion:
             )
         self._host_offsets, self._host_ids = offsets.tolist(), ids.tolist()
         self._starts = offsets[:-1].to(device)
-        self._ids = torch.cat((ids, ids.new_full((1,), NO_TOKEN))).to(device)
+        self._ids = torch.cat((ids, ids.new_zeros(1))).to(device)
         self.lengths = offsets.diff().to(device)
         """int64 ``[D]``: number of target tokens of each draft token."""
 
@@ -42,14 +41,14 @@ class Expansion:
         return row
 
     def column(self, depth: int) -> Tensor:
-        """int64 ``[D]``: the target id number ``depth`` of every draft token, or ``NO_TOKEN``."""
+        """int64 ``[D]``: the target id number ``depth`` of every draft token, 0 where the row is shorter."""
         if depth == 0:
             return self.first
         return self._column(depth)
 
     @cached_property
     def first(self) -> Tensor:
-        """int64 ``[D]``: the first target id of every draft token, or ``NO_TOKEN``."""
+        """int64 ``[D]``: the first target id of every draft token, 0 where the row is empty."""
         return self._column(0)
 
     def going_on(self, prefix: list[int]) -> Tensor:

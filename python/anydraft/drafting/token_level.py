@@ -53,7 +53,7 @@ class TokenLevel:
             )
         self.rule: Rule = rule
         self._allowed = (table >= 0).to(draft_device)
-        self._table = table.to(target_device)
+        self._table = table.clamp(min=0).to(target_device)  # never drawn where there is no image
 
     def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> TokenLevelBlock:
         """Draw ``gamma`` tokens that have an image, up to the limit; the candidates are their images."""
