@@ -120,7 +120,7 @@ class Bridge:
         return Usage(target, draft)
 
     def session(self, view: list[int] | None = None, prompt: list[int] | None = None) -> _core.Session:
-        """One sequence: ``view`` is the draft's rendering of what comes first, ``prompt`` target ids after."""
+        """One sequence: ``view`` is the draft's rendering of what comes first, ``prompt`` ids after it."""
         return _core.Session(self.core, view or [], prompt or [])
 
     def save(self, path: str | Path) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import Any
 
 from anydraft.errors import ArgumentError
-from anydraft.pairs import special_roles
+from anydraft.pairs import control_tokens, special_roles
 
 Messages = Sequence[Mapping[str, str]]
 """A chat: ``{"role": ..., "content": ...}`` in order."""
@@ -33,6 +34,12 @@ def encode_prompt(tokenizer: Any, text: str) -> list[int]:
             "got an empty prompt; expected some text, because this tokenizer has no BOS token to start from"
         )
     return [bos[0]]
+
+
+def opening(tokenizer: Any) -> list[int]:
+    """The control tokens that the tokenizer itself puts before any text (a BOS, or nothing)."""
+    control = set(control_tokens(tokenizer).values())
+    return list(takewhile(control.__contains__, _encode(tokenizer, "a")))
 
 
 def render(tokenizer: Any, messages: Messages) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from anydraft import pairs
+from anydraft import pairs, prompts
 from anydraft.bridge import Bridge
 from anydraft.decoding import Decode
 from anydraft.drafting.methods import Method, check_method, strategy
@@ -19,8 +19,6 @@ from anydraft.stats import Stats
 from anydraft.stopping import Stopping
 from anydraft.streaming import Event, Output, collect
 
-Message = dict[str, Any]
-
 
 class Stream(Iterator[Event]):
     """The events of a running decode; :attr:`stats` grows with them."""
@@ -29,6 +27,7 @@ class Stream(Iterator[Event]):
         """Made by :meth:`Speculator.stream`."""
         self.prompt_ids = prompt_ids
         self.stats: Stats = decode.stats
+        self._decode = decode
         self._events = decode.run(prompt_ids)
 
     def __next__(self) -> Event:
@@ -73,6 +72,7 @@ class Speculator:
         self.num_draft_tokens = num_draft_tokens
         self._models = target_model, draft_model
         self._tokenizers = target_tokenizer, draft_tokenizer
+        self._opening = prompts.opening(draft_tokenizer)
         generation = [getattr(model, "generation_config", None) for model in self._models]
         self._end_ids = frozenset(pairs.end_ids(target_tokenizer, generation[0]))
         if bridge is None:
@@ -84,9 +84,9 @@ class Speculator:
         for role, model, size in zip(("target", "draft"), self._sequences(), self._sizes(), strict=True):
             if model.vocab_size < size:
                 raise PairError(
-                    f"got a {role} model with {model.vocab_size} logits and a tokenizer with {size} ids; expected "
-                    "at least as many logits. Is this the model's own tokenizer, or were tokens added to it "
-                    "without model.resize_token_embeddings?"
+                    f"got a {role} model with {model.vocab_size} logits and a tokenizer with {size} ids; "
+                    "expected at least as many logits. Is it the model's own tokenizer, or were tokens added "
+                    "to it without model.resize_token_embeddings?"
                 )
 
     def generate(self, prompt: str | None = None, **options: Any) -> Output:
@@ -98,7 +98,7 @@ class Speculator:
         self,
         prompt: str | None = None,
         *,
-        messages: Sequence[Message] | None = None,
+        messages: prompts.Messages | None = None,
         input_ids: Sequence[int] | None = None,
         max_new_tokens: int = 128,
         temperature: float = 0.0,
@@ -135,8 +135,8 @@ class Speculator:
         room = None if target.window is None else target.window - len(prompt_ids)
         if room is not None and room < 1:
             raise ArgumentError(
-                f"got a prompt of {len(prompt_ids)} tokens; the target's window holds {target.window}, and one "
-                "must be free. Shorten the prompt."
+                f"got a prompt of {len(prompt_ids)} tokens; the target's window holds {target.window} and "
+                "one must be free. Shorten the prompt."
             )
         session = self.bridge.session(view, shared)
         randomness: Randomness = Greedy() if law.greedy else SeededRandomness(seed)
@@ -156,29 +156,28 @@ class Speculator:
     def _prompt(
         self,
         prompt: str | None,
-        messages: Sequence[Message] | None,
+        messages: prompts.Messages | None,
         input_ids: Sequence[int] | None,
     ) -> tuple[list[int], list[int], list[int]]:
-        """The target's prompt ids, the draft's opening view, and the target ids that the draft reads after it."""
+        """The target's prompt ids, the draft's opening view, the target ids that the draft reads after it."""
         given = [
             name
             for name, value in (("prompt", prompt), ("messages", messages), ("input_ids", input_ids))
             if value is not None
         ]
         if len(given) != 1:
-            raise ArgumentError(
-                f"got {' and '.join(given) or 'no prompt'}; expected one of prompt, messages, input_ids"
-            )
+            got = " and ".join(given) or "no prompt"
+            raise ArgumentError(f"got {got}; expected one of prompt, messages, input_ids")
         target, draft = self._tokenizers
         if messages is not None:
-            return pairs.render(target, messages), pairs.render(draft, messages), []
+            return prompts.render(target, messages), prompts.render(draft, messages), []
         if prompt is not None:
-            ids = pairs.encode_prompt(target, prompt)
+            ids = prompts.encode_prompt(target, prompt)
         else:
             ids = [int(token) for token in input_ids or ()]
             if not ids:
                 raise ArgumentError("got no input_ids; expected at least one target id")
-        return ids, pairs.opening(draft), ids
+        return ids, list(self._opening), ids
 
     def _sequences(self) -> tuple[Model, Model]:
         """Both models with empty caches."""

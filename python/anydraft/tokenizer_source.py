@@ -49,7 +49,7 @@ class TokenizerSource:
             return cls._of_tiktoken(encoding)
         raise TokenizerError(
             f"got a {type(tokenizer).__name__}; expected a fast tokenizer of transformers, a "
-            "tokenizers.Tokenizer, a tiktoken.Encoding or the path of a tokenizer.json. Of a slow tokenizer load "
+            "tokenizers.Tokenizer, a tiktoken.Encoding or a path of a tokenizer.json. Of a slow one load "
             "the fast form: AutoTokenizer.from_pretrained(..., use_fast=True)"
         )
 

@@ -1,0 +1,247 @@
+"""The front door, on tiny random models: the target alone is the reference."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import small
+import torch
+
+import anydraft
+from anydraft.drafting.methods import Method
+
+METHODS: list[Method] = ["tli", "slem", "auto"]
+PROMPTS = ["The quick", "def fib(n):\n    ", "Ça va", "日本 🙂", "12345 "]
+
+
+def alone(model: Any, ids: list[int], n: int, **options: Any) -> list[int]:
+    """What the target says without a draft, as plain generate has it."""
+    out = model.generate(torch.tensor([ids]), max_new_tokens=n, do_sample=False, **options)
+    return out[0, len(ids) :].tolist()
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("swap", [False, True])
+@pytest.mark.parametrize("prompt", PROMPTS)
+def test_greedy_output_is_the_targets_own(method: Method, swap: bool, prompt: str) -> None:
+    pair = small.speculator(method=method, swap=swap)
+    out = pair.generate(prompt, max_new_tokens=40)
+    assert out.token_ids == alone(pair._models[0], out.prompt_ids, 40)
+    assert out.text == pair.bridge.target.decode(out.token_ids).decode(errors="replace")
+
+
+@pytest.mark.parametrize("options", [{"repetition_penalty": 1.5}, {"repetition_penalty": 0.7}])
+def test_greedy_with_a_penalty_equals_plain_generate(options: dict[str, float]) -> None:
+    pair = small.speculator()
+    out = pair.generate("The quick", max_new_tokens=40, **options)
+    assert out.token_ids == alone(pair._models[0], out.prompt_ids, 40, **options)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_sampling_is_reproducible_and_seeds_differ(method: Method) -> None:
+    pair = small.speculator(method=method)
+    run = lambda seed: pair.generate("The", max_new_tokens=30, temperature=1.0, seed=seed).token_ids  # noqa: E731
+    assert run(5) == run(5)
+    assert len({tuple(run(seed)) for seed in range(6)}) > 1
+    torch.manual_seed(9)
+    first = run(None)
+    torch.manual_seed(9)
+    assert run(None) == first
+
+
+def test_it_stops_at_an_end_token_like_plain_generate() -> None:
+    tokenizer = small.byte_fallback()
+    for seed in range(12):
+        pair = small.speculator(seed=seed)
+        free = pair.generate("The quick", max_new_tokens=30).token_ids
+        end = free[min(7, len(free) - 1)]
+        pair._models[0].generation_config.eos_token_id = [tokenizer.eos_token_id, end]
+        pair = anydraft.Speculator(*pair._models, *pair._tokenizers)
+        out = pair.generate("The quick", max_new_tokens=30)
+        assert out.finish_reason == "eos"
+        assert out.token_ids == free[: free.index(end) + 1]
+        assert out.token_ids == alone(pair._models[0], out.prompt_ids, 30)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 6])
+def test_lengths_are_exact(n: int) -> None:
+    pair = small.speculator()
+    out = pair.generate("The quick", max_new_tokens=n)
+    assert len(out.token_ids) == n
+    assert out.finish_reason == "length"
+    assert out.stats.tokens == n
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_statistics_count_everything_once(method: Method, temperature: float) -> None:
+    pair = small.speculator(method=method)
+    stream = pair.stream("The quick", max_new_tokens=50, temperature=temperature, seed=1)
+    events = list(stream)
+    stats = stream.stats
+    ids = [token for event in events for token in event.token_ids]
+    assert stats.tokens == len(ids) == 50
+    assert stats.accepted == sum(event.accepted for event in events)
+    assert stats.recovered == sum(event.source == "recovered" for event in events)
+    assert stats.bonus == sum(event.source == "bonus" for event in events)
+    assert stats.target_passes == len(events)
+    assert stats.bytes == len(pair.bridge.target.decode(ids))
+    assert stats.drafted == stats.draft_passes
+    assert stats.accepted <= stats.proposed
+    assert stats.block_efficiency == 50 / len(events)
+    assert 0 <= stats.overhead <= 1
+    assert stats.as_dict()["acceptance_rate"] == stats.accepted / stats.proposed
+
+
+def test_events_add_up_to_the_text() -> None:
+    pair = small.speculator()
+    events = list(pair.stream("日本 🙂", max_new_tokens=60))
+    whole = pair.bridge.target.decode([token for event in events for token in event.token_ids])
+    assert "".join(event.text for event in events) == whole.decode(errors="replace")
+    assert [event.finish_reason for event in events[:-1]] == [None] * (len(events) - 1)
+
+
+def test_the_users_things_are_not_changed() -> None:
+    pair = small.speculator()
+    before = [
+        ({k: v.clone() for k, v in model.state_dict().items()}, model.config.to_dict(), model.generation_config.to_dict())
+        for model in pair._models
+    ]
+    texts = [tokenizer.backend_tokenizer.to_str() for tokenizer in pair._tokenizers]
+    spoke = [alone(model, [5, 6, 7], 10) for model in pair._models]
+    pair.generate("The quick", max_new_tokens=20, temperature=0.8, repetition_penalty=1.2, seed=0)
+    for model, (weights, config, generation) in zip(pair._models, before, strict=True):
+        assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
+        assert model.config.to_dict() == config
+        assert model.generation_config.to_dict() == generation
+    assert [tokenizer.backend_tokenizer.to_str() for tokenizer in pair._tokenizers] == texts
+    assert [alone(model, [5, 6, 7], 10) for model in pair._models] == spoke
+
+
+def test_after_every_round_the_draft_sees_the_committed_bytes() -> None:
+    pair = small.speculator(method="slem")
+    stream = pair.stream("Ça va", max_new_tokens=60, temperature=1.0, seed=2)
+    decode = stream._decode
+    for _ in stream:
+        view = pair.bridge.draft.decode(decode.draft.ids)
+        assert view == decode.session.bytes()
+        assert decode.session.view() == decode.draft.ids
+        assert decode.draft.length <= len(decode.draft.ids)
+        assert decode.target.length == len(decode.session) - 1
+
+
+class Failing:
+    """A draft that breaks after some passes."""
+
+    def __init__(self, model: Any, after: int, how: str) -> None:
+        self.model, self.left, self.how = model, after, how
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def advance(self, ids: torch.Tensor, keep: int = 1) -> torch.Tensor:
+        logits = self.model.advance(ids, keep)
+        self.left -= 1
+        if self.left >= 0:
+            return logits
+        if self.how == "raises":
+            raise RuntimeError("out of memory")
+        return logits * float("nan")
+
+
+@pytest.mark.parametrize("how", ["raises", "nan"])
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("after", [0, 1, 7])
+def test_a_broken_draft_drops_out_and_the_target_goes_on(how: str, method: Method, after: int) -> None:
+    pair = small.speculator(method=method)
+    stream = pair.stream("The quick", max_new_tokens=30)
+    decode = stream._decode
+    decode.draft.model = Failing(decode.draft.model, after, how)
+    events = list(stream)
+    ids = [token for event in events for token in event.token_ids]
+    assert ids == alone(pair._models[0], stream.prompt_ids, 30)
+    told = [event.draft_failure for event in events if event.draft_failure]
+    assert len(told) == 1
+    assert ("out of memory" if how == "raises" else "NaN") in told[0]
+
+
+def test_a_prompt_longer_than_the_drafts_window_is_drafted_from_a_suffix() -> None:
+    target, draft = small.byte_fallback(), small.byte_level()
+    short = small.model(draft, seed=1)
+    short.config.max_position_embeddings = 32
+    pair = anydraft.Speculator(small.model(target), short, target, draft, method="slem")
+    stream = pair.stream("The quick brown fox jumps over the lazy dog. " * 4, max_new_tokens=60)
+    longest = 0
+    for _ in stream:
+        longest = max(longest, stream._decode.draft.length)
+    assert 0 < longest <= 32
+    assert stream.stats.drafted > 0
+    ids = stream._decode.session.bytes()
+    assert pair.bridge.draft.decode(stream._decode.draft.ids) == ids
+
+
+def test_decoding_ends_at_the_targets_window() -> None:
+    target, draft = small.byte_fallback(), small.byte_level()
+    model = small.model(target)
+    model.config.max_position_embeddings = 24
+    pair = anydraft.Speculator(model, small.model(draft), target, draft)
+    out = pair.generate("The quick", max_new_tokens=100)
+    assert out.finish_reason == "window"
+    assert len(out.prompt_ids) + len(out.token_ids) == 24
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({}, "got no prompt"),
+    ({"prompt": "a", "input_ids": [1]}, "prompt and input_ids"),
+    ({"input_ids": []}, "at least one target id"),
+    ({"input_ids": [10**6]}, "10\\d+|1000000"),
+    ({"prompt": "The " * 2000}, "window"),
+    ({"prompt": "a", "max_new_tokens": -1}, "max_new_tokens=-1"),
+    ({"prompt": "a", "max_new_tokens": 1.5}, "max_new_tokens=1.5"),
+    ({"prompt": "a", "temperature": -1.0}, "temperature=-1"),
+    ({"prompt": "a", "temperature": math.nan}, "temperature=nan"),
+    ({"prompt": "a", "temperature": 1.0, "top_p": 0.0}, "top_p=0"),
+    ({"prompt": "a", "temperature": 1.0, "top_k": -3}, "top_k=-3"),
+    ({"prompt": "a", "repetition_penalty": 0.0}, "repetition_penalty=0"),
+    ({"messages": []}, "messages"),
+]
+
+
+@pytest.mark.parametrize(("options", "said"), BAD)
+def test_bad_input_gets_one_clear_sentence(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(anydraft.ArgumentError, match=said) as caught:
+        small.speculator().generate(**options)
+    assert "expected" in str(caught.value) or "must" in str(caught.value)
+
+
+def test_an_empty_prompt_starts_from_the_bos_or_is_refused() -> None:
+    assert small.speculator().generate("", max_new_tokens=3).prompt_ids == [small.byte_fallback().bos_token_id]
+    with pytest.raises(anydraft.ArgumentError, match="empty prompt"):
+        small.speculator(swap=True).generate("", max_new_tokens=3)
+
+
+def test_bad_pairs_are_refused_with_a_reason() -> None:
+    target, draft = small.byte_fallback(), small.byte_level()
+    with pytest.raises(anydraft.PairError, match="logits"):
+        anydraft.Speculator(small.model(target, padding=-5), small.model(draft), target, draft)
+    with pytest.raises(anydraft.ArgumentError, match="method='slm'"):
+        small.speculator(method="slm")
+    with pytest.raises(anydraft.ArgumentError, match="num_draft_tokens=0"):
+        small.speculator(num_draft_tokens=0)
+    with pytest.raises(anydraft.TokenizerError, match="got a dict"):
+        anydraft.Speculator(small.model(target), small.model(draft), target, {})
+
+
+def test_a_chat_is_rendered_for_each_side() -> None:
+    target, draft = small.byte_fallback(), small.byte_level()
+    out = small.speculator().stream(messages=[{"role": "user", "content": "The quick"}], max_new_tokens=4)
+    decode = out._decode
+    assert pairs_text(target, out.prompt_ids).startswith("<bos>user:")
+    assert pairs_text(draft, decode.draft.ids).startswith("user:")
+    assert len(list(out)) > 0
+
+
+def pairs_text(tokenizer: Any, ids: list[int]) -> str:
+    return tokenizer.decode(ids)
