@@ -100,7 +100,7 @@ def test_any_processor_sees_exactly_the_ids_of_plain_decoding_in_order(block):
     logits, prefix, candidates = block
     before = logits.clone()
     recorder = Recorder()
-    processors = [TemperatureLogitsWarper(0.5), recorder, NoRepeatNGramLogitsProcessor(1)]
+    processors = [recorder, TemperatureLogitsWarper(0.5), NoRepeatNGramLogitsProcessor(1)]
     got = ProcessedLaw(processors)(logits, prefix, candidates)
     ids = torch.cat((prefix, candidates))
     assert recorder.seen == [ids[: L + i].tolist() for i in range(K)]

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import mmap
-import struct
 from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers.processors import TemplateProcessing
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 from transformers import __version__ as transformers_version
 
@@ -17,8 +14,6 @@ from anydraft.errors import ModelFileError
 from anydraft.models import disk_cache
 from anydraft.models.quiet import Progress, quiet, tensors_counted
 
-_GGUF_BOOL = 7
-_HEADER_BYTES = 1 << 26
 _RECIPE = 1
 """Part of every entry's name: raise it when what is written changes."""
 
@@ -81,7 +76,7 @@ def tokenizer_folder(file: Path, progress: Progress) -> Path:
                 raise ModelFileError(
                     f"got {file}, whose tokenizer transformers cannot read: {error}"
                 ) from error
-            _plain_tokenizer(read, file).save_pretrained(folder)
+            _plain_tokenizer(read).save_pretrained(folder)
         progress("reading tokenizer", 1.0)
 
     return disk_cache.entry(f"gguf/{_key(file)}-tokenizer", make)
@@ -103,32 +98,13 @@ def _unquantised(read: Any, dtype: torch.dtype) -> Any:
     return model
 
 
-def _plain_tokenizer(read: Any, file: Path) -> Any:
-    """The tokenizer without a class of its own, so that no version rebuilds it at loading.
-
-    Whether a BOS goes before a text is as the file says; versions of transformers differ there.
-    """
-    adds_bos = _adds_bos(file)
-    backend = type(read.backend_tokenizer).from_str(read.backend_tokenizer.to_str())
-    if adds_bos is not None and read.bos_token is not None:
-        bos = f"{read.bos_token} " if adds_bos else ""
-        specials = [(read.bos_token, read.bos_token_id)] if adds_bos else []
-        backend.post_processor = TemplateProcessing(
-            single=f"{bos}$A", pair=f"{bos}$A $B", special_tokens=specials
-        )
+def _plain_tokenizer(read: Any) -> Any:
+    """The tokenizer without a class of its own, so that loading it cannot rebuild it in another way."""
     named = {name: getattr(read, name) for name in _NAMED_TOKENS if getattr(read, name, None) is not None}
+    backend = read.backend_tokenizer
     plain: Any = _TOKENIZER(tokenizer_object=backend, clean_up_tokenization_spaces=False, **named)
     plain.chat_template = read.chat_template
     return plain
-
-
-def _adds_bos(file: Path) -> bool | None:
-    """The file's entry for it, found by its length-prefixed key: a full parse takes many seconds."""
-    name = b"tokenizer.ggml.add_bos_token"
-    key = struct.pack("<Q", len(name)) + name + struct.pack("<I", _GGUF_BOOL)
-    with file.open("rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        at = content.find(key, 0, _HEADER_BYTES)
-        return None if at < 0 else content[at + len(key)] != 0
 
 
 def _need_gguf(file: Path) -> None:
