@@ -1,0 +1,42 @@
+"""The commands put together. Nothing here, and nothing at the top of a command's file, imports torch."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from anydraft import __version__
+from anydraft.cli.demo import demo
+from anydraft.cli.generate import generate
+
+app = typer.Typer(
+    name="anydraft",
+    help="Lossless speculative decoding: any small model drafts for any large one.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(demo)
+app.command()(generate)
+
+
+def _version(asked: bool) -> None:  # noqa: FBT001  the signature is typer's
+    if asked:
+        typer.echo(f"anydraft {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,126 @@
+"""``anydraft generate``: a prompt in, the target's text out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from anydraft.cli import options
+from anydraft.cli.loading import Side, load_pair
+from anydraft.cli.terminal import clean_endings, console, error_console, write
+from anydraft.errors import ArgumentError
+from anydraft.streaming import Event, Output, collect
+
+_MODEL = "A transformers folder or a GGUF file."
+
+
+def generate(
+    prompt: Annotated[
+        str | None,
+        typer.Argument(
+            help="The prompt. Without it, or as -, standard input (one line end at its end is cut)."
+        ),
+    ] = None,
+    *,
+    target: Annotated[Path, typer.Option(help=f"The model that is to speak. {_MODEL}")],
+    draft: Annotated[Path, typer.Option(help=f"The small model that drafts for it. {_MODEL}")],
+    target_tokenizer: Annotated[
+        Path | None, typer.Option(help="The target's tokenizer, if it is not beside the model.")
+    ] = None,
+    draft_tokenizer: Annotated[
+        Path | None, typer.Option(help="The draft's tokenizer, if it is not beside the model.")
+    ] = None,
+    chat: Annotated[bool, typer.Option("--chat", help="Send the prompt as a user's chat message.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
+    stats: Annotated[bool, typer.Option("--stats", help="Print a summary to standard error.")] = False,
+    max_new_tokens: options.MaxNewTokens = 128,
+    temperature: options.Temperature = 0.0,
+    top_k: options.TopK = None,
+    top_p: options.TopP = None,
+    min_p: options.MinP = None,
+    repetition_penalty: options.RepetitionPenalty = None,
+    seed: options.Seed = None,
+    method: options.Method = "auto",
+    num_draft_tokens: options.NumDraftTokens = 5,
+    dtype: options.Dtype = "float32",
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+) -> None:
+    """Continue a prompt with TARGET, sped up by DRAFT. What is said is the target's alone."""
+    with clean_endings():
+        text = _prompt(prompt)
+        sides = (
+            Side(target.name, lambda _: target, target_tokenizer),
+            Side(draft.name, lambda _: draft, draft_tokenizer),
+        )
+        big, small = load_pair(*sides, dtype=dtype, device=device, threads=threads)
+        from anydraft.speculator import Speculator
+
+        pair = Speculator(
+            big.model,
+            small.model,
+            big.tokenizer,
+            small.tokenizer,
+            method=method,
+            num_draft_tokens=num_draft_tokens,
+        )
+        asked: dict[str, Any] = (
+            {"messages": [{"role": "user", "content": text}]} if chat else {"prompt": text}
+        )
+        stream = pair.stream(
+            **asked,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            repetition_penalty=repetition_penalty,
+            seed=seed,
+        )
+        out = console()
+        events = stream if as_json else _written(stream, out)
+        output = collect(events, stream.prompt_ids, stream.stats)
+        if as_json:
+            print(json.dumps({**vars(output), "stats": stream.stats.as_dict()}, ensure_ascii=False))  # noqa: T201
+        elif out.is_terminal:
+            out.print()
+        _report(output, wanted=stats)
+
+
+def _prompt(given: str | None) -> str:
+    if given is not None and given != "-":
+        return given
+    if given is None and sys.stdin.isatty():
+        raise ArgumentError("got no prompt; give one as an argument, or text on standard input")
+    try:
+        text = sys.stdin.buffer.read().decode()
+    except UnicodeDecodeError as error:
+        raise ArgumentError(f"got standard input that is not UTF-8 text: {error}") from error
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _written(events: Iterable[Event], out: Console) -> Iterator[Event]:
+    for event in events:
+        write(out, event.text)
+        yield event
+
+
+def _report(output: Output, *, wanted: bool) -> None:
+    out = error_console()
+    if output.draft_failure:
+        said = f"The target went on alone: {output.draft_failure}"
+        out.print(said, style="yellow", markup=False, soft_wrap=True)
+    if wanted:
+        stats = output.stats
+        out.print(
+            f"{stats.tokens} tokens, {stats.tokens_per_second:.1f}/s; {stats.target_passes} target passes of "
+            f"{stats.block_efficiency:.2f} tokens and {stats.bytes_per_pass:.1f} bytes; "
+            f"accepted {stats.accepted} of {stats.proposed} proposed ({stats.acceptance_rate:.0%})",
+            soft_wrap=True,
+        )

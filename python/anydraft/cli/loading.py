@@ -1,0 +1,108 @@
+"""Models and tokenizers for a command, with a report of what takes so long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from anydraft.cli.options import DtypeName
+from anydraft.cli.terminal import error_console
+from anydraft.errors import ArgumentError
+
+if TYPE_CHECKING:
+    import torch
+
+Report = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Side:
+    """A model that is to be loaded."""
+
+    name: str
+    """What to call it on the terminal."""
+    find: Callable[[Report], Path]
+    tokenizer: Path | None = None
+    """Where its tokenizer is, if not beside the model."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that is."""
+
+    name: str
+    model: Any
+    tokenizer: Any
+
+
+def load_pair(
+    target: Side, draft: Side, *, dtype: DtypeName, device: str, threads: int | None
+) -> list[Loaded]:
+    """The target and the draft, in this order.
+
+    Raises:
+        ModelFileError: a model or a tokenizer that is not there or cannot be read.
+        ArgumentError: no such device.
+    """
+    out = error_console()
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), TimeElapsedColumn()
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bars:
+        waiting = bars.add_task("starting torch", total=None)
+        place = _device(device, threads)
+        bars.remove_task(waiting)
+        return [
+            _load(side, dtype, place, _reporter(bars, bars.add_task(side.name, total=None), side.name))
+            for side in (target, draft)
+        ]
+
+
+def _load(side: Side, dtype: DtypeName, device: torch.device, report: Report) -> Loaded:
+    import torch
+
+    from anydraft.models import files
+
+    path = side.find(report)
+    tokenizer = files.load_tokenizer(side.tokenizer or path, report)
+    model = files.load_model(path, getattr(torch, dtype), device, report)
+    report("ready", 1.0)
+    return Loaded(side.name, model, tokenizer)
+
+
+def _reporter(bars: Progress, task: TaskID, name: str) -> Report:
+    told = False
+
+    def report(stage: str, fraction: float) -> None:
+        nonlocal told
+        if stage == "de-quantising" and not told:
+            told = True
+            bars.console.print(
+                f"{name}: de-quantising its weights. Once only: they are kept in the cache folder."
+            )
+        # A stage that only begins and ends has no fraction to show.
+        total = 1.0 if fraction > 0.0 else None
+        bars.update(task, description=f"{name}: {stage}", completed=fraction, total=total)
+
+    return report
+
+
+def _device(name: str, threads: int | None) -> torch.device:
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if name == "auto":
+        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        return found or torch.device("cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ArgumentError(
+            f"got the device {name!r}, which torch cannot use here ({reason}); expected auto, cpu, or cuda"
+        ) from error
+    return device

@@ -1,0 +1,59 @@
+"""Options that several commands share, each written once."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+import typer
+
+MethodName = Literal["auto", "tli", "slem"]
+"""The methods of the library, which cannot be imported here: its module needs torch."""
+
+DtypeName = Literal["float32", "bfloat16", "float16"]
+
+_SAMPLING = "Sampling"
+_SPEED = "Drafting and speed"
+
+Method: TypeAlias = Annotated[
+    MethodName,
+    typer.Option(
+        help="How to draft. slem: by text, exact match. tli: by tokens that both vocabularies have. "
+        "auto: slem at temperature 0, tli when sampling.",
+        rich_help_panel=_SPEED,
+    ),
+]
+NumDraftTokens: TypeAlias = Annotated[
+    int, typer.Option(min=1, help="Draft tokens per block.", rich_help_panel=_SPEED)
+]
+Device: TypeAlias = Annotated[
+    str,
+    typer.Option(help="A torch device, or auto: an accelerator if there is one.", rich_help_panel=_SPEED),
+]
+Threads: TypeAlias = Annotated[
+    int | None,
+    typer.Option(min=1, help="CPU threads; without it torch decides.", rich_help_panel=_SPEED),
+]
+Dtype: TypeAlias = Annotated[
+    DtypeName, typer.Option(help="Number format of both models.", rich_help_panel=_SPEED)
+]
+MaxNewTokens: TypeAlias = Annotated[int, typer.Option(help="Stop after this many tokens.")]
+Temperature: TypeAlias = Annotated[
+    float, typer.Option(help="0 is greedy: always the likeliest token.", rich_help_panel=_SAMPLING)
+]
+TopK: TypeAlias = Annotated[
+    int | None, typer.Option(help="Keep the k likeliest tokens.", rich_help_panel=_SAMPLING)
+]
+TopP: TypeAlias = Annotated[
+    float | None,
+    typer.Option(help="Keep the likeliest tokens up to this total.", rich_help_panel=_SAMPLING),
+]
+MinP: TypeAlias = Annotated[
+    float | None,
+    typer.Option(help="Keep tokens this likely against the likeliest.", rich_help_panel=_SAMPLING),
+]
+RepetitionPenalty: TypeAlias = Annotated[
+    float | None, typer.Option(help="Above 1: shun tokens said before.", rich_help_panel=_SAMPLING)
+]
+Seed: TypeAlias = Annotated[
+    int | None, typer.Option(help="Makes sampling reproducible.", rich_help_panel=_SAMPLING)
+]
