@@ -94,6 +94,9 @@ class Bridge:
     def expansion(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Offsets ``[D + 1]`` and ids of the target tokens of every draft token."""
 
+    def spelling(self) -> list[NDArray[np.int64]]:
+        """class_of, merge_keys, merge_ids, crossing, rest_offsets, rest_ids: see ``tables.ClassArrays``."""
+
     def pairs(self) -> list[tuple[int, int]]:
         """All (target id, draft id) with equal bytes."""
 

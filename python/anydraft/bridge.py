@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from anydraft import _core
 from anydraft.errors import BridgeFileError
-from anydraft.tables import Tables
+from anydraft.tables import ClassArrays, Tables
 from anydraft.tokenizer_source import TokenizerSource
 
 _FORMAT = "anydraft-bridge-1"
@@ -74,6 +73,7 @@ class Bridge:
         self._lock = threading.Lock()
         self._core: _core.Bridge | None = None
         self._tables: Tables | None = None
+        self._classes: ClassArrays | None = None
 
     @property
     def core(self) -> _core.Bridge:
@@ -104,6 +104,13 @@ class Bridge:
             self._tables = Tables(core.draft_to_target(), core.target_to_draft(), *core.expansion())
         return self._tables
 
+    @property
+    def classes(self) -> ClassArrays:
+        """The tables of class coupling, as int64 arrays."""
+        if self._classes is None:
+            self._classes = ClassArrays(*self.core.spelling())
+        return self._classes
+
     def pairs(self) -> list[tuple[int, int]]:
         """All pairs (target id, draft id) with equal bytes, duplicates included."""
         return self.core.pairs()
@@ -133,7 +140,7 @@ class Bridge:
             "to_target": _written(self._roles[0]),
             "to_draft": _written(self._roles[1]),
         }
-        save_file(self.tables.arrays(), str(path), metadata)
+        save_file(self.tables.arrays() | self.classes.arrays(), str(path), metadata)
 
     @classmethod
     def load(cls, path: str | Path, target_tokenizer: Any, draft_tokenizer: Any) -> Bridge:
@@ -148,7 +155,8 @@ class Bridge:
                 arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
         except (OSError, SafetensorError) as error:
             raise BridgeFileError(f"got {path}, which cannot be read as a bridge: {error}") from error
-        if metadata.get("format") != _FORMAT or set(arrays) != set(Tables.__dataclass_fields__):
+        names = [list(kind.__dataclass_fields__) for kind in (Tables, ClassArrays)]
+        if metadata.get("format") != _FORMAT or set(arrays) != {*names[0], *names[1]}:
             raise BridgeFileError(
                 f"got {path} of format {metadata.get('format')!r}; expected {_FORMAT!r}. "
                 "Build the bridge again and save it."
@@ -165,7 +173,8 @@ class Bridge:
                     f"got a {role} tokenizer with fingerprint {source.fingerprint}; {path} was made with "
                     f"{metadata[role]}. Build the bridge again with the tokenizers that you use now."
                 )
-        bridge._tables = Tables(**{name: np.ascontiguousarray(array) for name, array in arrays.items()})
+        bridge._tables = Tables(*(arrays[name] for name in names[0]))
+        bridge._classes = ClassArrays(*(arrays[name] for name in names[1]))
         return bridge
 
 

@@ -37,6 +37,28 @@ class Tables:
         return sum(array.nbytes for array in self.arrays().values())
 
 
+@dataclass(frozen=True)
+class ClassArrays:
+    """How target tokens are written with draft tokens; int64 arrays, explained in ``drafting.class_tables``."""
+
+    class_of: Ids
+    """``[T]``"""
+    merge_keys: Ids
+    """``[M]``"""
+    merge_ids: Ids
+    """``[M]``"""
+    crossing: Ids
+    """``[D]``"""
+    rest_offsets: Ids
+    """``[D + 1]``"""
+    rest_ids: Ids
+    """``[K]``"""
+
+    def arrays(self) -> dict[str, Ids]:
+        """All tables by name."""
+        return dict(vars(self))
+
+
 def padded(table: Ids, width: int) -> Ids:
     """A table as wide as a model's logits, whose padding columns stand for no token."""
     return np.pad(table, (0, width - len(table)), constant_values=MISSING)

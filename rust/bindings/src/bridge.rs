@@ -44,6 +44,19 @@ impl Bridge {
         (rows.offsets().into_pyarray(py), rows.ids().into_pyarray(py))
     }
 
+    fn spelling<'py>(&self, py: Python<'py>) -> [Table<'py>; 6] {
+        let spelling = py.detach(|| self.inner.spelling());
+        [
+            &spelling.class_of,
+            &spelling.merge_keys,
+            &spelling.merge_ids,
+            &spelling.crossing,
+            &spelling.rest_offsets,
+            &spelling.rest_ids,
+        ]
+        .map(|table| PyArray1::from_slice(py, table))
+    }
+
     fn pairs(&self, py: Python<'_>) -> Vec<(u32, u32)> {
         let (target, draft) = (self.inner.target().vocab(), self.inner.draft().vocab());
         let found = py.detach(|| intersection::pairs(target, draft));

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use crate::encode::Tokenizer;
 use crate::expansion::Expansion;
 use crate::id::{DraftId, Id, TargetId};
+use crate::spelling::Spelling;
 use crate::translation::Translation;
 
 /// Which control tokens of the two sides mean the same, in both directions.
@@ -23,15 +24,16 @@ pub struct Bridge {
     roles: Roles,
     translation: Translation,
     expansion: OnceLock<Expansion>,
+    spelling: OnceLock<Spelling>,
 }
 
 impl Bridge {
     /// Builds the tables; control tokens with the same content are partners unless `roles` says
-    /// otherwise. The expansion is built when first asked for.
+    /// otherwise. The expansion and the spelling are built when first asked for.
     pub fn new(target: Tokenizer<TargetId>, draft: Tokenizer<DraftId>, roles: &Roles) -> Self {
         let roles = with_namesakes(&target, &draft, roles);
         let translation = Translation::new(target.vocab(), draft.vocab(), &roles.to_target, &roles.to_draft);
-        Self { target, draft, roles, translation, expansion: OnceLock::new() }
+        Self { target, draft, roles, translation, expansion: OnceLock::new(), spelling: OnceLock::new() }
     }
 
     /// The target's tokenizer.
@@ -57,6 +59,11 @@ impl Bridge {
     /// φ: every draft token as target tokens.
     pub fn expansion(&self) -> &Expansion {
         self.expansion.get_or_init(|| Expansion::new(&self.target, self.draft.vocab(), &self.translation))
+    }
+
+    /// The tables of class coupling.
+    pub fn spelling(&self) -> &Spelling {
+        self.spelling.get_or_init(|| Spelling::new(&self.target, &self.draft, &self.translation))
     }
 }
 

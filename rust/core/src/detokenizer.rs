@@ -54,12 +54,12 @@ impl<I: Id> Detokenizer<I> {
         self.tell(self.bytes.len())
     }
 
-    /// Keeps the first `len` tokens. Text that was already given out cannot be taken back; what
-    /// follows is given out from the new end.
+    /// Keeps the first `len` tokens. Text that was already given out cannot be taken back; what follows
+    /// is given out from the last complete character that is left.
     pub fn truncate(&mut self, len: usize) {
         self.ends.truncate(len);
         self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
-        self.told = self.told.min(self.bytes.len());
+        self.told = self.told.min(self.bytes.len() - utf8::pending(&self.bytes));
     }
 
     fn tell(&mut self, end: usize) -> String {

@@ -8,6 +8,7 @@
 //! | [`intersection`] | tokens equal as bytes, and how much of a text they cover |
 //! | [`translation`] | dense id tables in both directions |
 //! | [`expansion`] | every draft token as target tokens |
+//! | [`spelling`] | target tokens as draft tokens: classes, merges, crossings |
 //! | [`splice`] | a change of a token sequence: keep a prefix, append |
 //! | [`spans`], [`alignment`] | where tokens end, and boundaries common to two segmentations |
 //! | [`utf8`], [`detokenizer`] | ids to text, piece by piece |
@@ -29,6 +30,7 @@ pub mod intersection;
 pub mod retokenizer;
 pub mod session;
 pub mod spans;
+pub mod spelling;
 pub mod splice;
 pub mod translation;
 pub mod utf8;

@@ -29,6 +29,7 @@ proptest! {
     #[test]
     fn truncate_undoes_push(
         merges in common::merges(), a in common::bytes(), b in common::bytes(), c in common::bytes(),
+        at: prop::sample::Index,
     ) {
         let tokenizer = common::tokenizer::<TokenId>(&merges, &[], false);
         let encode = |bytes: &[u8]| tokenizer.encode_bytes(bytes).unwrap();
@@ -36,11 +37,13 @@ proptest! {
         let mut changed = Detokenizer::new(tokenizer.vocab().clone());
         changed.push(&a);
         changed.push(&b);
-        changed.truncate(a.len());
-        changed.push(&c);
+        let both = [a, b].concat();
+        let keep = at.index(both.len() + 1);
+        changed.truncate(keep);
         let mut plain = Detokenizer::new(tokenizer.vocab().clone());
-        plain.push(&a);
-        plain.push(&c);
+        plain.push(&both[..keep]);
+        prop_assert_eq!(changed.push(&c), plain.push(&c));
+        prop_assert_eq!(changed.finish(), plain.finish());
         prop_assert_eq!(changed.bytes(), plain.bytes());
         prop_assert_eq!(changed.len(), plain.len());
     }
