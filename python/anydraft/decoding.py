@@ -61,7 +61,7 @@ class Decode:
         unfed = torch.tensor(prompt, dtype=torch.int64, device=self.target.device)
         reason: FinishReason | None = None if self.stopping.left(0) > 0 else "length"
         while reason is None:
-            block, failure = self.propose(min(self.gamma, self.stopping.left(emitted) - 1))
+            block, failure = self.propose(self.stopping.left(emitted) - 1)
             candidates = block.candidates if block else unfed[:0]
             laws = self.law(self.advance(unfed, candidates), committed, candidates)
             accepted, following, proposed, drafted, broken = self.judge(block, laws)
@@ -90,8 +90,9 @@ class Decode:
             self.stats.seconds = time.perf_counter() - began
             yield event
 
-    def propose(self, gamma: int) -> tuple[Block | None, str | None]:
-        """Draft a block, or nothing; a draft that raises is reported, never fatal."""
+    def propose(self, limit: int) -> tuple[Block | None, str | None]:
+        """Draft a block of at most ``limit`` candidates, or nothing; a draft that raises is never fatal."""
+        gamma = min(self.gamma, limit)
         if self.draft is None or gamma < 1:
             return None, None
         try:
@@ -105,6 +106,7 @@ class Decode:
                 speller=self.session,
                 target_device=self.target.device,
                 target_width=self.target.vocab_size,
+                limit=limit,
             )
             return self.strategy.draft(context, gamma, self.randomness), None
         except Exception as error:

@@ -8,7 +8,7 @@ from typing import Any
 from anydraft import pairs, prompts
 from anydraft.bridge import Bridge
 from anydraft.decoding import Decode
-from anydraft.drafting.methods import Method, check_method, strategy
+from anydraft.drafting.methods import Method, Strategies, check_method
 from anydraft.drafting.view import DraftView
 from anydraft.errors import ArgumentError, PairError
 from anydraft.models.processing import processed_law
@@ -18,6 +18,7 @@ from anydraft.sampling import Greedy, Randomness, SeededRandomness
 from anydraft.stats import Stats
 from anydraft.stopping import Stopping
 from anydraft.streaming import Event, Output, collect
+from anydraft.verification import Rule
 
 
 class Stream(Iterator[Event]):
@@ -57,15 +58,17 @@ class Speculator:
         draft_tokenizer: Any,
         *,
         method: Method = "auto",
+        rule: Rule = "block",
         num_draft_tokens: int = 5,
         bridge: Bridge | None = None,
     ) -> None:
         """Join two models.
 
+        ``rule``: verify a block as one (``"block"``, never worse) or token by token (``"token"``).
         ``num_draft_tokens`` is the number of draft tokens per block. ``bridge``: one that was built or loaded
         before for these tokenizers.
         """
-        check_method(method)
+        check_method(method, rule)
         if num_draft_tokens < 1:
             raise ArgumentError(f"got num_draft_tokens={num_draft_tokens}; expected 1 or more")
         self.method: Method = method
@@ -81,13 +84,15 @@ class Speculator:
                 target_tokenizer, draft_tokenizer, to_target=roles.to_target, to_draft=roles.to_draft
             )
         self.bridge = bridge
-        for role, model, size in zip(("target", "draft"), self._sequences(), self._sizes(), strict=True):
+        sequences = self._sequences()
+        for role, model, size in zip(("target", "draft"), sequences, self._sizes(), strict=True):
             if model.vocab_size < size:
                 raise PairError(
                     f"got a {role} model with {model.vocab_size} logits and a tokenizer with {size} ids; "
                     "expected at least as many logits. Is it the model's own tokenizer, or were tokens added "
                     "to it without model.resize_token_embeddings?"
                 )
+        self._strategies = Strategies(bridge, *sequences, rule)
 
     def generate(self, prompt: str | None = None, **options: Any) -> Output:
         """Decode to the end; arguments and errors as for :meth:`stream`."""
@@ -143,7 +148,7 @@ class Speculator:
         decode = Decode(
             target=target,
             draft=DraftView(draft, session.view(), law.without_prefix),
-            strategy=strategy(self.method, self.bridge.tables, target, draft, greedy=law.greedy),
+            strategy=self._strategies.get(self.method, greedy=law.greedy),
             session=session,
             law=law,
             randomness=randomness,

@@ -39,7 +39,7 @@ class Tables:
 
 @dataclass(frozen=True)
 class ClassArrays:
-    """How target tokens are written with draft tokens; int64 arrays, explained in ``drafting.class_tables``."""
+    """How target tokens are written with draft tokens; int64, explained in ``drafting.class_tables``."""
 
     class_of: Ids
     """``[T]``"""
@@ -58,7 +58,3 @@ class ClassArrays:
         """All tables by name."""
         return dict(vars(self))
 
-
-def padded(table: Ids, width: int) -> Ids:
-    """A table as wide as a model's logits, whose padding columns stand for no token."""
-    return np.pad(table, (0, width - len(table)), constant_values=MISSING)

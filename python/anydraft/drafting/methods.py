@@ -2,41 +2,80 @@
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
+from anydraft.bridge import Bridge
+from anydraft.drafting.class_tables import ClassTables
+from anydraft.drafting.classes import ClassCoupling
+from anydraft.drafting.exact import LookAhead
 from anydraft.drafting.protocol import Strategy
+from anydraft.drafting.pushforward import Pushforward
 from anydraft.drafting.string_level import StringLevel
 from anydraft.drafting.token_level import TokenLevel
 from anydraft.errors import ArgumentError
 from anydraft.models.protocol import Model
-from anydraft.tables import Tables, padded
+from anydraft.tables import Ids
+from anydraft.verification import Rule
 
-Method = Literal["auto", "tli", "slem"]
-"""``"auto"``: string-level exact match at temperature 0, token level when sampling."""
+Method = Literal["auto", "slem", "tli", "pushforward", "slrs", "slrs-exact"]
+"""``"auto"``: exact match (``slem``) at temperature 0, class coupling (``slrs``) when sampling."""
 
 
-def check_method(method: str) -> None:
+def check_method(method: str, rule: str) -> None:
     """Raise :class:`ArgumentError` for an unknown name."""
-    if method not in get_args(Method):
-        raise ArgumentError(f"got method={method!r}; expected one of {', '.join(get_args(Method))}")
+    for name, got, known in (("method", method, Method), ("rule", rule, Rule)):
+        if got not in get_args(known):
+            raise ArgumentError(f"got {name}={got!r}; expected one of {', '.join(get_args(known))}")
 
 
-def strategy(method: Method, tables: Tables, target: Model, draft: Model, *, greedy: bool) -> Strategy:
-    """The strategy of a method for this pair.
+class Strategies:
+    """The strategies of one pair, each built when it is first asked for."""
 
-    Raises:
-        PairError: token level, and no draft token has an image.
-    """
-    if method == "slem" or (method == "auto" and greedy):
-        return StringLevel(_writable(tables, draft), draft_device=draft.device)
-    table = torch.from_numpy(padded(tables.draft_to_target, draft.vocab_size))
-    return TokenLevel(table, draft_device=draft.device, target_device=target.device)
+    def __init__(self, bridge: Bridge, target: Model, draft: Model, rule: Rule) -> None:
+        """``rule``: how blocks are verified where the method has a choice."""
+        self._bridge = bridge
+        self._width = target.vocab_size
+        self._devices: dict[str, Any] = {"draft_device": draft.device, "target_device": target.device}
+        self._rule: Rule = rule
+        self._built: dict[str, Strategy] = {}
+
+    def get(self, method: Method, *, greedy: bool) -> Strategy:
+        """The strategy of a method.
+
+        Raises:
+            PairError: the method cannot propose anything for this pair.
+        """
+        name = ("slem" if greedy else "slrs") if method == "auto" else method
+        if name not in self._built:
+            self._built[name] = self._build(name)
+        return self._built[name]
+
+    def _build(self, name: str) -> Strategy:
+        tables = self._bridge.tables
+        offsets = torch.from_numpy(tables.expansion_offsets)
+        if name == "slem":
+            return StringLevel(offsets.diff() > 0, draft_device=self._devices["draft_device"])
+        if name == "tli":
+            return TokenLevel(_tensor(tables.draft_to_target), rule=self._rule, **self._devices)
+        if name == "pushforward":
+            ids = torch.from_numpy(tables.expansion_ids)
+            return Pushforward(offsets, ids, rule=self._rule, **self._devices)
+        if name == "slrs":
+            return ClassCoupling(self._class_tables(), self._width, rule=self._rule, **self._devices)
+        return LookAhead(self._class_tables(), self._width, **self._devices)
+
+    def _class_tables(self) -> ClassTables:
+        tables, classes = self._bridge.tables, self._bridge.classes
+        return ClassTables(
+            image=_tensor(tables.draft_to_target),
+            offsets=_tensor(tables.expansion_offsets),
+            ids=_tensor(tables.expansion_ids),
+            **{name: _tensor(array) for name, array in classes.arrays().items()},
+        )
 
 
-def _writable(tables: Tables, draft: Model) -> Tensor:
-    """bool ``[D]``: the draft ids whose text the target can write; padding is not."""
-    lengths = torch.from_numpy(tables.expansion_offsets).diff()
-    return torch.nn.functional.pad(lengths > 0, (0, draft.vocab_size - len(lengths)))
+def _tensor(array: Ids) -> Tensor:
+    return torch.from_numpy(array)
