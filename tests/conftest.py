@@ -9,15 +9,26 @@ from __future__ import annotations
 import os
 
 import pytest
-from hypothesis import HealthCheck, settings
-
 import real
 import wheels
+from hypothesis import HealthCheck, settings
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
-settings.register_profile("quick", max_examples=100, deadline=None, derandomize=True, suppress_health_check=_SLOW)
-settings.register_profile("full", max_examples=2000, deadline=None, print_blob=True, suppress_health_check=_SLOW)
+settings.register_profile(
+    "quick", max_examples=200, deadline=None, derandomize=True, suppress_health_check=_SLOW
+)
+settings.register_profile(
+    "full", max_examples=2000, deadline=None, print_blob=True, suppress_health_check=_SLOW
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Sweeps take minutes: they run only where ``-m`` asks for them."""
+    if "sweep" not in config.getoption("markexpr"):
+        sweeps = [item for item in items if item.get_closest_marker("sweep")]
+        config.hook.pytest_deselected(items=sweeps)
+        items[:] = [item for item in items if item not in sweeps]
 
 
 @pytest.fixture(scope="session", params=list(real.TOKENIZERS))

@@ -13,9 +13,8 @@ from functools import cache
 from typing import Any, Protocol
 
 import pytest
-import tokenizers
-
 import real
+import tokenizers
 from anydraft import Tokenizer
 
 SPACE = "▁"
@@ -130,4 +129,6 @@ def pair(name: str) -> Pair:
     source = real.TOKENIZERS[name]()
     if isinstance(source, real.Json):
         return Pair(name, Tokenizer.from_json(source.text), HuggingFace(source.text))
-    return Pair(name, Tokenizer.from_tiktoken(source.ranks, source.specials, source.pattern), Tiktoken(source))
+    return Pair(
+        name, Tokenizer.from_tiktoken(source.ranks, source.specials, source.pattern), Tiktoken(source)
+    )
