@@ -75,7 +75,6 @@ class Speculator:
         self.num_draft_tokens = num_draft_tokens
         self._models = target_model, draft_model
         self._tokenizers = target_tokenizer, draft_tokenizer
-        self._opening = prompts.opening(draft_tokenizer)
         generation = [getattr(model, "generation_config", None) for model in self._models]
         self._end_ids = frozenset(pairs.end_ids(target_tokenizer, generation[0]))
         if bridge is None:
@@ -84,8 +83,10 @@ class Speculator:
                 target_tokenizer, draft_tokenizer, to_target=roles.to_target, to_draft=roles.to_draft
             )
         self.bridge = bridge
+        sizes = len(bridge.target), len(bridge.draft)
+        self._opening = prompts.opening(draft_tokenizer)
         sequences = self._sequences()
-        for role, model, size in zip(("target", "draft"), sequences, self._sizes(), strict=True):
+        for role, model, size in zip(("target", "draft"), sequences, sizes, strict=True):
             if model.vocab_size < size:
                 raise PairError(
                     f"got a {role} model with {model.vocab_size} logits and a tokenizer with {size} ids; "
@@ -188,6 +189,3 @@ class Speculator:
         """Both models with empty caches."""
         target, draft = self._models
         return TransformersModel(target), TransformersModel(draft)
-
-    def _sizes(self) -> tuple[int, int]:
-        return len(self.bridge.target), len(self.bridge.draft)
