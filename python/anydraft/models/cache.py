@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
@@ -82,6 +83,38 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore
 
     def _out_of_reach(self, position: int) -> int:
         return 0 if self._window is None else max(0, position - self._window + 1)
+
+
+class SharedLayer(GrowingLayer):
+    """The cached keys and values of a layer, looked at by several rows of new tokens at once.
+
+    Nothing is kept: an :meth:`update` returns what each row may look at and leaves the layer as it was.
+    """
+
+    def __init__(self, layer: GrowingLayer) -> None:
+        """Look at what ``layer`` holds; it must hold something."""
+        super().__init__(layer._window)
+        self.keys, self.values = layer.keys, layer.values
+        self.dtype, self.device, self.is_initialized = layer.dtype, layer.device, True
+
+    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """``[m, heads, 1, head size]`` keys and values, each after the shared ones."""
+        first = self._out_of_reach(self._held())
+        pairs = (self.keys, key_states), (self.values, value_states)
+        keys, values = (
+            torch.cat((old[:, :, first:].expand(len(new), -1, -1, -1), new), 2) for old, new in pairs
+        )
+        return keys, values
+
+
+def shared_cache(cache: DynamicCache) -> DynamicCache | None:
+    """The same context for several rows of new tokens; ``None`` if a layer is not one of ours."""
+    shared = DynamicCache()
+    for layer in cache.layers:
+        if not isinstance(layer, GrowingLayer):
+            return None
+        shared.layers.append(SharedLayer(layer))
+    return shared
 
 
 def new_cache(model: PreTrainedModel) -> DynamicCache:

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from anydraft.errors import ArgumentError, ModelError
-from anydraft.models.cache import new_cache
+from anydraft.models.cache import new_cache, shared_cache
 
 
 class TransformersModel:
@@ -116,6 +116,36 @@ class TransformersModel:
                 f"expected [{keep}, {self._vocab_size}]"
             )
         return logits if logits.device == self._device else logits.to(self._device)
+
+    @torch.no_grad()
+    def branch(self, ids: Tensor) -> Tensor:
+        """Look at several next tokens in one pass; the context and its cache stay as they were.
+
+        Shapes: ``ids`` int64 ``[m]`` on :attr:`device`; result ``[m, vocab_size]``: the logits after the
+        context and each of ``ids`` alone.
+
+        Raises:
+            ArgumentError: there is no context yet.
+        """
+        if self._length == 0:
+            raise ArgumentError("got tokens to branch into before any context; call advance first")
+        cache = shared_cache(self._cache)
+        if cache is None:
+            return torch.cat([self._peek(ids[i : i + 1]) for i in range(len(ids))])
+        arguments: dict[str, Any] = {}
+        if self._takes_positions:
+            arguments["position_ids"] = torch.full((len(ids), 1), self._length, device=ids.device)
+        output = self._model(
+            input_ids=ids[:, None], past_key_values=cache, use_cache=True, return_dict=True, **arguments
+        )
+        logits: Tensor = output.logits[:, -1]
+        return logits.to(self._device)
+
+    def _peek(self, token: Tensor) -> Tensor:
+        length = self._length
+        logits = self.advance(token)
+        self.crop(length)
+        return logits
 
     def crop(self, length: int) -> None:
         """Forget all but the first ``length`` cached tokens; nothing happens if fewer are cached.
