@@ -36,6 +36,7 @@ def demo(
     temperature: options.Temperature = 0.0,
     seed: options.Seed = None,
     method: options.Method = "auto",
+    rule: options.Rule = "block",
     num_draft_tokens: options.NumDraftTokens = 5,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -58,6 +59,7 @@ def demo(
             target.tokenizer,
             draft.tokenizer,
             method=method,
+            rule=rule,
             num_draft_tokens=num_draft_tokens,
         )
         out = console()

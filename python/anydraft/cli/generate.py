@@ -47,6 +47,7 @@ def generate(
     repetition_penalty: options.RepetitionPenalty = None,
     seed: options.Seed = None,
     method: options.Method = "auto",
+    rule: options.Rule = "block",
     num_draft_tokens: options.NumDraftTokens = 5,
     dtype: options.Dtype = "float32",
     device: options.Device = "auto",
@@ -68,6 +69,7 @@ def generate(
             big.tokenizer,
             small.tokenizer,
             method=method,
+            rule=rule,
             num_draft_tokens=num_draft_tokens,
         )
         asked: dict[str, Any] = (

@@ -6,8 +6,11 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 
-MethodName = Literal["auto", "tli", "slem"]
-"""The methods of the library, which cannot be imported here: its module needs torch."""
+MethodName = Literal["auto", "slem", "tli", "pushforward", "slrs", "slrs-exact"]
+"""The methods of the library. Written again, because its module needs torch; a test compares the two."""
+
+RuleName = Literal["token", "block"]
+"""The rules of :mod:`anydraft.verification`."""
 
 DtypeName = Literal["float32", "bfloat16", "float16"]
 
@@ -17,10 +20,12 @@ _SPEED = "Drafting and speed"
 Method: TypeAlias = Annotated[
     MethodName,
     typer.Option(
-        help="How to draft. slem: by text, exact match. tli: by tokens that both vocabularies have. "
-        "auto: slem at temperature 0, tli when sampling.",
-        rich_help_panel=_SPEED,
+        help="How to draft; auto is slem at temperature 0 and slrs when sampling.", rich_help_panel=_SPEED
     ),
+]
+Rule: TypeAlias = Annotated[
+    RuleName,
+    typer.Option(help="Verify token by token, or a block as one: never worse.", rich_help_panel=_SPEED),
 ]
 NumDraftTokens: TypeAlias = Annotated[
     int, typer.Option(min=1, help="Draft tokens per block.", rich_help_panel=_SPEED)
