@@ -17,7 +17,8 @@ DOCUMENT = "".join(
     [
         'def fib(n: int) -> int:\n    """The n-th number — “naïve”, isn\'t it?"""\n\n',
         '\tif n < 2:\r\n        return n   # 1234567 ½ HelloWorld\'ll x != y;  "C:\\dir" 12,345.67e-10\n',
-        "日本語のテキスト、中文。 한국어 e\u0301 👩\u200d👩\u200d👧 <bos><|im_end|> <0x0A> ▁▁  \n\n\n\n    \t ",
+        "日本語のテキスト、中文。 한국어 e\u0301 👩\u200d👩\u200d👧 <bos><|im_end|> ",
+        "<0x0A> ▁▁  \n\n\n\n    \t ",
     ]
 )
 
