@@ -59,7 +59,7 @@ class DraftView:
         return logits
 
     def branch(self, ids: Tensor) -> Tensor:
-        """One counted and timed look at several next tokens; see :func:`anydraft.drafting.branching.branch`."""
+        """One counted and timed look at several next tokens; see :mod:`anydraft.drafting.branching`."""
         began = time.perf_counter()
         logits = branch(self.model, ids)
         self.seconds += time.perf_counter() - began

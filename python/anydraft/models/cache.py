@@ -85,7 +85,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore
         return 0 if self._window is None else max(0, position - self._window + 1)
 
 
-class SharedLayer(GrowingLayer):
+class SharedLayer(GrowingLayer):  # type: ignore[no-untyped-call, unused-ignore]
     """The cached keys and values of a layer, looked at by several rows of new tokens at once.
 
     Nothing is kept: an :meth:`update` returns what each row may look at and leaves the layer as it was.
@@ -100,11 +100,7 @@ class SharedLayer(GrowingLayer):
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """``[m, heads, 1, head size]`` keys and values, each after the shared ones."""
         first = self._out_of_reach(self._held())
-        pairs = (self.keys, key_states), (self.values, value_states)
-        keys, values = (
-            torch.cat((old[:, :, first:].expand(len(new), -1, -1, -1), new), 2) for old, new in pairs
-        )
-        return keys, values
+        return _after(self.keys, first, key_states), _after(self.values, first, value_states)
 
 
 def shared_cache(cache: DynamicCache) -> DynamicCache | None:
@@ -136,6 +132,11 @@ def new_cache(model: PreTrainedModel) -> DynamicCache:
         elif type(layer).__name__ not in _KEPT_AS_MADE:
             raise _not_croppable(model)
     return cache
+
+
+def _after(shared: Any, first: int, new: Tensor) -> Tensor:
+    """Each row of ``new`` after the shared tokens from ``first`` on."""
+    return torch.cat((shared[:, :, first:].expand(len(new), -1, -1, -1), new), 2)
 
 
 def _room(like: Tensor, length: int) -> Tensor:
