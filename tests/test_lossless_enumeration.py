@@ -3,82 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
-from anydraft.drafting.classes import ClassCoupling
-from anydraft.drafting.protocol import Strategy
-from anydraft.drafting.pushforward import Pushforward
-from anydraft.drafting.string_level import StringLevel
-from anydraft.drafting.token_level import TokenLevel
+from anydraft.drafting.exact import LookAhead
 from anydraft.sampling import keep_top_k, to_law
 from anydraft.verification import Rule
 from enumeration import World
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+from toy_methods import METHODS, NAMES, Make, look_ahead
 from toys import PAIRS, ToyPair
 
 EXACT = 1e-12
+each_method = pytest.mark.parametrize(("make", "rule"), METHODS, ids=NAMES)
+each_pair = pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
 
 
-def token_level(pair: ToyPair, width: int, rule: Rule) -> Strategy:
-    return TokenLevel(pair.table, rule=rule)
+def world(pair: ToyPair, make: Make, rule: Rule, seed: int, *, padding: int = 0, **options: Any) -> World:
+    strategy = make(pair, len(pair.target) + padding, rule)
+    options.setdefault("quick", make is not look_ahead)
+    return World(pair, strategy, seed, padding=padding, **options)
 
 
-def string_level(pair: ToyPair, width: int, rule: Rule) -> Strategy:
-    return StringLevel(torch.ones(len(pair.draft), dtype=torch.bool))
-
-
-def pushforward(pair: ToyPair, width: int, rule: Rule) -> Strategy:
-    return Pushforward(pair.tables.offsets, pair.tables.ids, rule=rule)
-
-
-def pushforward_on_some(pair: ToyPair, width: int, rule: Rule) -> Strategy:
-    allowed = (pair.table >= 0) | (torch.arange(len(pair.draft)) % 2 == 0)
-    return Pushforward(pair.tables.offsets, pair.tables.ids, allowed=allowed, rule=rule)
-
-
-def classes(pair: ToyPair, width: int, rule: Rule) -> Strategy:
-    return ClassCoupling(pair.tables, width, rule=rule)
-
-
-Make = Callable[[ToyPair, int, Rule], Strategy]
-METHODS: list[tuple[Make, Rule]] = [
-    (token_level, "token"),
-    (token_level, "block"),
-    (string_level, "token"),
-    (pushforward, "token"),
-    (pushforward, "block"),
-    (pushforward_on_some, "token"),
-    (classes, "token"),
-    (classes, "block"),
-]
-each_method = pytest.mark.parametrize(
-    ("make", "rule"), METHODS, ids=[f"{make.__name__}-{rule}" for make, rule in METHODS]
-)
-
-
-@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+@each_pair
 @each_method
 def test_the_emitted_law_is_the_targets(make: Make, rule: Rule, pair: ToyPair) -> None:
     for seed in range(3):
-        world = World(pair, make(pair, len(pair.target), rule), seed)
+        toy = world(pair, make, rule, seed)
+        for horizon in (2, 3):
+            for gamma in (1, 2, 3) if seed == 0 else (1, 2):
+                assert toy.distance(horizon, gamma) <= EXACT, (seed, horizon, gamma)
+
+
+@pytest.mark.sweep
+@each_pair
+@each_method
+def test_the_emitted_law_is_the_targets_on_more_seeds(make: Make, rule: Rule, pair: ToyPair) -> None:
+    for seed in range(10, 16):
+        toy = world(pair, make, rule, seed)
         for horizon in (2, 3):
             for gamma in (1, 2, 3):
-                assert world.distance(horizon, gamma) <= EXACT, (seed, horizon, gamma)
+                assert toy.distance(horizon, gamma) <= EXACT, (seed, horizon, gamma)
 
 
 @pytest.mark.parametrize("limit", [1, 2])
-@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+@each_pair
 @each_method
 def test_a_limit_on_the_candidates_changes_nothing(make: Make, rule: Rule, pair: ToyPair, limit: int) -> None:
-    world = World(pair, make(pair, len(pair.target), rule), 4, limit=limit)
-    assert world.distance(2, 2) <= EXACT
+    assert world(pair, make, rule, 4, limit=limit).distance(2, 2) <= EXACT
 
 
+@each_pair
 @each_method
-def test_a_padded_target_changes_nothing(make: Make, rule: Rule) -> None:
-    for pair in PAIRS:
-        world = World(pair, make(pair, len(pair.target) + 2, rule), 8, padding=2)
-        assert world.distance(2, 2) <= EXACT
+def test_a_padded_target_changes_nothing(make: Make, rule: Rule, pair: ToyPair) -> None:
+    assert world(pair, make, rule, 8, padding=2).distance(2, 2) <= EXACT
 
 
 @each_method
@@ -95,14 +75,40 @@ def test_any_draft_law_will_do(
     make: Make, rule: Rule, draft_law: Callable[[torch.Tensor], torch.Tensor]
 ) -> None:
     for pair in PAIRS[:3]:
-        world = World(pair, make(pair, len(pair.target), rule), 5, draft_law)
-        assert world.distance(2, 2) <= EXACT
+        assert world(pair, make, rule, 5, draft_law=draft_law).distance(2, 2) <= EXACT
 
 
+@each_pair
 @each_method
+def test_float32_is_exact_up_to_its_rounding(make: Make, rule: Rule, pair: ToyPair) -> None:
+    assert world(pair, make, rule, 11, dtype=torch.float32).distance(2, 2) <= 2e-6
+
+
+@pytest.mark.parametrize(("make", "rule"), METHODS[:-1], ids=NAMES[:-1])
 def test_the_quick_walk_is_the_full_walk(make: Make, rule: Rule) -> None:
-    quick, full = (
-        World(PAIRS[0], make(PAIRS[0], 4, rule), 6, quick=quick).round((1,), 2) for quick in (True, False)
-    )
+    quick, full = (world(PAIRS[0], make, rule, 6, quick=quick).round((1,), 2) for quick in (True, False))
     assert quick.keys() == full.keys()
     assert all(abs(quick[tokens] - full[tokens]) < EXACT for tokens in full)
+
+
+@pytest.mark.parametrize(("batch", "tries"), [(1, 0), (1, 2), (2, 2)])
+def test_the_lazy_residual_is_the_residual(batch: int, tries: int) -> None:
+    for pair in PAIRS[1:3]:
+        strategy = LookAhead(pair.tables, len(pair.target), batch=batch, tries=tries)
+        assert World(pair, strategy, 9, quick=False).distance(2, 2 if tries == 0 else 1) <= EXACT
+
+
+TOKENS = st.text("ab ", min_size=1, max_size=3).map(str.encode)
+VOCABULARIES = st.lists(TOKENS, min_size=2, max_size=5).map(tuple)
+
+
+@settings(max_examples=40)
+@given(VOCABULARIES, VOCABULARIES, st.sampled_from(METHODS), st.integers(0, 99), st.integers(1, 2))
+@example((b" ", b"a", b"  "), (b" ", b" a", b"a", b"a"), METHODS[7], 0, 3)
+def test_any_two_vocabularies(
+    target: tuple[bytes, ...], draft: tuple[bytes, ...], method: tuple[Make, Rule], seed: int, gamma: int
+) -> None:
+    pair = ToyPair("random", target, draft)
+    assume((pair.table >= 0).any())
+    make, rule = method
+    assert world(pair, make, rule, seed).distance(2, gamma) <= EXACT

@@ -41,6 +41,13 @@ def class_tables(
                 merges[written[0] * len(draft) + written[1]] = t
     for t, d in partners:
         class_of[t] = d
+    for same in (
+        [[t] for t in image],
+        rows,
+    ):  # what the draft's tokenizer cannot write, but a draft token can be
+        for d, row in enumerate(same):
+            for t in row:
+                class_of[t] = d if t >= 0 and class_of[t] == NO_TOKEN else class_of[t]
 
     crossing = [NO_TOKEN] * len(draft)
     rest: list[list[int]] = [[] for _ in draft]

@@ -25,6 +25,8 @@ class ClassSpelling:
         self.device = torch.device(device)
         self.size = len(tables.image)
         self.width = width
+        self.named = len(tables.class_of)
+        """Number of target tokens; logits beyond it are padding."""
         padding = (0, width - len(tables.class_of))
         class_of = tables.class_of.where(tables.class_of >= 0, self.size)
         self.class_of = torch.nn.functional.pad(class_of, padding, value=self.size).to(device)

@@ -25,8 +25,10 @@ class ClassTables:
     """
 
     class_of: Tensor
-    """``[T]``: the draft token with which the draft starts to write target token ``t``; ``NO_TOKEN`` if it
-    cannot, or if the token is never proposed. For a crossing token: the draft token it takes the place of."""
+    """``[T]``: the draft token with which the draft starts to write target token ``t``. For a crossing
+    token: the draft token it takes the place of. For a token that the draft's tokenizer cannot write: a draft
+    token equal to it, else one with it in its row, else ``NO_TOKEN``, and it is never proposed. Any choice is
+    exact."""
     image: Tensor
     """``[D]``: the target token equal to draft token ``d``, or ``NO_TOKEN``."""
     offsets: Tensor
