@@ -29,7 +29,7 @@ class Tokenizer:
 
     @property
     def fingerprint(self) -> str:
-        """Equal for equal inputs."""
+        """Equal for equal tokenizers; padding, truncation and post-processing do not count."""
 
     @property
     def string_lossy(self) -> bool:
@@ -71,6 +71,9 @@ class Tokenizer:
 
 def fingerprint(json: str) -> str:
     """The fingerprint that a tokenizer read from this JSON has."""
+
+def tiktoken_fingerprint(ranks: list[tuple[bytes, int]], specials: list[tuple[str, int]], pattern: str) -> str:
+    """The fingerprint that a tokenizer made of these parts has."""
 
 @final
 class Bridge:
@@ -157,7 +160,7 @@ class Detokenizer:
         """Append ids; the text that became complete."""
 
     def truncate(self, length: int) -> None:
-        """Keep the first ``length`` ids."""
+        """Keep the first ``length`` ids; text goes on from the last whole character that is left."""
 
     def finish(self) -> str:
         """The rest, with U+FFFD for what never became a code point."""

@@ -60,9 +60,8 @@ class TokenizerSource:
     @classmethod
     def _of_tiktoken(cls, encoding: Any) -> TokenizerSource:
         ranks = list(encoding._mergeable_ranks.items())
-        specials = list(encoding._special_tokens.items())
-        loaded = _core.Tokenizer.from_tiktoken(ranks, specials, encoding._pat_str)
-        return cls(loaded.fingerprint, lambda: loaded)
+        parts = ranks, list(encoding._special_tokens.items()), encoding._pat_str
+        return cls(_core.tiktoken_fingerprint(*parts), lambda: _core.Tokenizer.from_tiktoken(*parts))
 
 
 def _file(path: Path) -> str:

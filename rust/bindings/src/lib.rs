@@ -19,7 +19,7 @@ mod _core {
     #[pymodule_export]
     use crate::streams::{Detokenizer, Retokenizer};
     #[pymodule_export]
-    use crate::tokenizer::{Tokenizer, fingerprint};
+    use crate::tokenizer::{Tokenizer, fingerprint, tiktoken_fingerprint};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -107,7 +107,18 @@ impl Tokenizer {
 /// The fingerprint that a tokenizer read from this JSON has.
 #[pyfunction]
 pub fn fingerprint(py: Python<'_>, json: &str) -> String {
-    py.detach(|| anydraft_hf::fingerprint(json.as_bytes()))
+    py.detach(|| anydraft_hf::fingerprint(json))
+}
+
+/// The fingerprint that a tokenizer made of these parts has.
+#[pyfunction]
+pub fn tiktoken_fingerprint(
+    py: Python<'_>,
+    ranks: Vec<(Vec<u8>, u32)>,
+    specials: Vec<(String, u32)>,
+    pattern: &str,
+) -> String {
+    py.detach(|| anydraft_hf::tiktoken_fingerprint(ranks, &specials, pattern))
 }
 
 pub fn typed<I: Id>(ids: Vec<u32>) -> Vec<I> {

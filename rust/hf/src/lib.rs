@@ -36,4 +36,4 @@ mod tiktoken;
 pub use error::Error;
 pub use load::{Loaded, fingerprint, from_json};
 pub use surface::Surface;
-pub use tiktoken::from_tiktoken;
+pub use tiktoken::{from_tiktoken, tiktoken_fingerprint};

@@ -33,7 +33,7 @@ pub struct Loaded {
     /// Bytes of UTF-8 that have no token of their own. A character with such a byte and no token of its
     /// own cannot be encoded and is left out.
     pub missing_bytes: Vec<u8>,
-    /// A hash of what was read, in hexadecimal digits: equal inputs, equal fingerprints.
+    /// A hash of what was read, in hexadecimal digits: equal tokenizers in equal words, equal fingerprints.
     pub fingerprint: String,
 }
 
@@ -90,17 +90,42 @@ pub fn from_json(json: &str) -> Result<Loaded, Error> {
         normalized: normalizer.forms.contains(&Surface::SentencePiece),
         dummy_prefix: normalizer.dummy_prefix || pre_tokenizer.dummy_prefix || decoder.dummy_prefix,
         string_lossy: normalizer.string_lossy,
-        fingerprint: fingerprint(json.as_bytes()),
+        fingerprint: fingerprint(json),
         model,
         surface,
     }
     .assemble()
 }
 
-/// A hash of bytes in hexadecimal digits.
-/// The fingerprint that reading these bytes of a `tokenizer.json` would give.
-pub fn fingerprint(bytes: &[u8]) -> String {
-    format!("{:032x}", XxHash3_128::oneshot(bytes))
+/// The fingerprint that reading this `tokenizer.json` gives. Sections that are ignored (padding and
+/// truncation, which change with every call, and the post-processor) do not count.
+pub fn fingerprint(json: &str) -> String {
+    #[derive(Deserialize)]
+    struct Sections<'a> {
+        #[serde(borrow, default)]
+        added_tokens: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        normalizer: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        pre_tokenizer: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        decoder: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        model: Option<&'a RawValue>,
+    }
+    let Ok(found) = serde_json::from_str::<Sections>(json) else { return hash([json.as_bytes()]) };
+    let sections = [found.added_tokens, found.normalizer, found.pre_tokenizer, found.decoder, found.model];
+    hash(sections.map(|section| section.map_or("null", RawValue::get).as_bytes()))
+}
+
+/// A hash of several stretches of bytes, in hexadecimal digits.
+pub(crate) fn hash<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let mut hasher = XxHash3_128::new();
+    for part in parts {
+        hasher.write(&(part.len() as u64).to_le_bytes());
+        hasher.write(part);
+    }
+    format!("{:032x}", hasher.finish_128())
 }
 
 impl Parts {

@@ -8,7 +8,7 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use crate::byte_level;
 use crate::cut::Cut;
 use crate::error::Error;
-use crate::load::{Loaded, Parts, fingerprint};
+use crate::load::{Loaded, Parts, hash};
 use crate::model::merging;
 use crate::pattern::to_oniguruma;
 use crate::special::AddedToken;
@@ -29,7 +29,7 @@ pub fn from_tiktoken(
     if let Some(&(_, id)) = specials.iter().find(|(_, id)| taken(id)) {
         return Err(anydraft_core::error::Error::RepeatedId { id }.into());
     }
-    let fingerprint = fingerprint(&flattened(&ranks, &specials, pattern));
+    let fingerprint = fingerprint(&ranks, &specials, pattern);
     let cut = Cut::pattern(&to_oniguruma(pattern)?)?;
     let names: Vec<String> = ranks
         .iter()
@@ -80,15 +80,24 @@ fn merges(ranks: &[(Vec<u8>, u32)]) -> Vec<(u32, u32)> {
     out
 }
 
-/// Everything that makes a tokenizer, as bytes to hash.
-fn flattened(ranks: &[(Vec<u8>, u32)], specials: &[(String, u32)], pattern: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(ranks.len() * 16);
-    let special = specials.iter().map(|(content, id)| (content.as_bytes(), id));
-    let texts = ranks.iter().map(|(bytes, rank)| (bytes.as_slice(), rank)).chain(special);
-    for (bytes, id) in texts.chain([(pattern.as_bytes(), &(ranks.len() as u32))]) {
-        out.extend_from_slice(&id.to_le_bytes());
-        out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
-        out.extend_from_slice(bytes);
+/// The fingerprint that reading a tokenizer in tiktoken's form gives, in whatever order its tokens come.
+pub fn tiktoken_fingerprint(
+    mut ranks: Vec<(Vec<u8>, u32)>,
+    specials: &[(String, u32)],
+    pattern: &str,
+) -> String {
+    ranks.sort_unstable_by_key(|&(_, rank)| rank);
+    fingerprint(&ranks, specials, pattern)
+}
+
+fn fingerprint(ranks: &[(Vec<u8>, u32)], specials: &[(String, u32)], pattern: &str) -> String {
+    let mut specials: Vec<_> = specials.iter().map(|(content, id)| (content.as_bytes(), id)).collect();
+    specials.sort_unstable();
+    let mut flat = Vec::with_capacity(ranks.len() * 16);
+    for (bytes, id) in ranks.iter().map(|(bytes, rank)| (bytes.as_slice(), rank)).chain(specials) {
+        flat.extend_from_slice(&id.to_le_bytes());
+        flat.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+        flat.extend_from_slice(bytes);
     }
-    out
+    hash([&ranks.len().to_le_bytes(), flat.as_slice(), pattern.as_bytes()])
 }

@@ -4,7 +4,7 @@ mod toys;
 
 use anydraft_core::encode::Restart;
 use anydraft_core::vocab::Kind;
-use anydraft_hf::{Error, Surface, from_json, from_tiktoken};
+use anydraft_hf::{Error, Surface, fingerprint, from_json, from_tiktoken, tiktoken_fingerprint};
 use serde_json::{Value, json};
 use toys::{added, byte_level, id, ids, load, pieces, sentencepiece, shown, unigram};
 
@@ -115,6 +115,13 @@ fn fingerprints() {
     assert_eq!(one.fingerprint, load(&byte_level()).fingerprint);
     assert_ne!(one.fingerprint, other.fingerprint);
     assert_eq!(one.fingerprint.len(), 32);
+    let mut used = byte_level();
+    used["padding"] = json!({"strategy": "BatchLongest"});
+    used["truncation"] = json!({"max_length": 8});
+    assert_eq!(fingerprint(&used.to_string()), one.fingerprint);
+    used["model"]["merges"].as_array_mut().unwrap().pop();
+    assert_ne!(fingerprint(&used.to_string()), one.fingerprint);
+    assert_eq!(fingerprint("no JSON").len(), 32);
 }
 
 #[test]
@@ -166,6 +173,9 @@ fn tiktoken_merges_by_rank_of_the_result() {
     let pattern = r"\p{N}{1,2}+| ?\p{L}++|\s++$|\s+(?!\S)|\s|[^\s\p{L}\p{N}]++";
     let loaded = from_tiktoken(ranks.clone(), specials.clone(), pattern).unwrap();
     assert_eq!(loaded.tokenizer.encoder().restart(), Restart::Pieces);
+    let reversed = ranks.iter().rev().cloned().collect();
+    assert_eq!(tiktoken_fingerprint(reversed, &specials, pattern), loaded.fingerprint);
+    assert_ne!(tiktoken_fingerprint(ranks.clone(), &[], pattern), loaded.fingerprint);
     assert_eq!(shown(&loaded, "abcd bc 123"), ["abc", "d", " ", "bc", " ", "12", "3"]);
     assert_eq!(shown(&loaded, "x\n\ny"), ["x", r"\n", r"\n", "y"]);
     assert_eq!(shown(&loaded, "x\n\n"), ["x", r"\n\n"]);
