@@ -102,8 +102,12 @@ class World:
         padding: int = 0,
         quick: bool = True,
         dtype: torch.dtype = torch.float64,
+        target_law: Callable[[Tensor], Tensor] = to_law,
     ) -> None:
-        """``limit``: most candidates of a block; ``padding``: columns of the target without a token."""
+        """``limit``: most candidates of a block; ``padding``: columns of the target without a token.
+
+        ``draft_law`` and ``target_law``: what processing makes of logits.
+        """
         self.pair = pair
         self.strategy = strategy
         self.width = len(pair.target) + padding
@@ -113,6 +117,7 @@ class World:
         self.limit = limit
         self.quick = quick
         self.dtype = dtype
+        self.target_law = target_law
         self._rounds: dict[tuple[tuple[int, ...], int], Emitted] = {}
 
     def round(self, prefix: tuple[int, ...], gamma: int) -> Emitted:
@@ -154,8 +159,18 @@ class World:
         )
 
     def _alone(self, tokens: tuple[int, ...]) -> float:
-        laws = [self.target.law(PROMPT + tokens[:i]) for i in range(len(tokens))]
+        laws = [self._law(PROMPT + tokens[:i]) for i in range(len(tokens))]
         return torch.stack([law[t] for law, t in zip(laws, tokens, strict=True)]).prod().item()
+
+    def best(self, horizon: int) -> tuple[int, ...]:
+        """What the target alone says at temperature 0."""
+        tokens: tuple[int, ...] = ()
+        for _ in range(horizon):
+            tokens += (int(self.target.law(PROMPT + tokens).argmax()),)
+        return tokens
+
+    def _law(self, context: tuple[int, ...]) -> Tensor:
+        return self.target_law(self.target.law(context).log())
 
     def _draft(
         self, prefix: tuple[int, ...], gamma: int, oracle: EnumeratingRandomness
@@ -172,5 +187,5 @@ class World:
         )
         block = self.strategy.draft(context, gamma, oracle)
         fed = (*prefix, *block.candidates.tolist())
-        laws = [self.target.law(fed[:length]) for length in range(len(prefix), len(fed) + 1)]
+        laws = [self._law(fed[:length]) for length in range(len(prefix), len(fed) + 1)]
         return block, torch.stack(laws).to(self.dtype)

@@ -84,6 +84,29 @@ def test_float32_is_exact_up_to_its_rounding(make: Make, rule: Rule, pair: ToyPa
     assert world(pair, make, rule, 11, dtype=torch.float32).distance(2, 2) <= 2e-6
 
 
+@each_pair
+@each_method
+def test_a_target_that_rules_out_most_tokens(make: Make, rule: Rule, pair: ToyPair) -> None:
+    def two(logits: torch.Tensor) -> torch.Tensor:
+        return keep_top_k(to_law(logits), 2)
+
+    assert world(pair, make, rule, 12, target_law=two).distance(2, 2) <= EXACT
+    assert world(pair, make, rule, 12, target_law=two, dtype=torch.float32).distance(2, 2) <= 2e-6
+
+
+@each_pair
+@each_method
+def test_temperature_zero_is_the_target_alone(make: Make, rule: Rule, pair: ToyPair) -> None:
+    def greedy(logits: torch.Tensor) -> torch.Tensor:
+        return to_law(logits, 0)
+
+    for draft_law in (greedy, to_law):
+        for dtype in (torch.float32, torch.float64):
+            toy = world(pair, make, rule, 13, target_law=greedy, draft_law=draft_law, dtype=dtype)
+            emitted = {tokens: p for tokens, p in toy.emitted(3, 2).items() if p > 0}
+            assert list(emitted) == [toy.best(3)]
+
+
 @pytest.mark.parametrize(("make", "rule"), METHODS[:-1], ids=NAMES[:-1])
 def test_the_quick_walk_is_the_full_walk(make: Make, rule: Rule) -> None:
     quick, full = (world(PAIRS[0], make, rule, 6, quick=quick).round((1,), 2) for quick in (True, False))

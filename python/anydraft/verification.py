@@ -61,7 +61,7 @@ def verify(chain: Chain, rule: Rule, randomness: Randomness) -> Tensor:
     """
     kept, scale = (_keep_block if rule == "block" else _keep_each)(chain, randomness)
     following = randomness.draw(chain.recover(kept, scale))
-    return torch.stack((chain.finished[kept], following))
+    return torch.stack((pick(chain.finished, kept), following))
 
 
 def verify_tokens(
@@ -133,17 +133,22 @@ class TokenChain:
 
     def recover(self, kept: Tensor, scale: Tensor) -> Tensor:
         """``[V]``; see :class:`Chain`."""
-        law = self.laws.index_select(0, self.finished[kept].view(1)).squeeze(0)
+        law = pick(self.laws, pick(self.finished, kept))
         steps = len(self.symbols)
         if steps == 0:
             return law
-        step = kept.clamp(max=steps - 1).view(1)
-        labels = self.labels if self.labels.dim() == 1 else self.labels.index_select(0, step).squeeze(0)
-        proposed = push(self.weights.index_select(0, step).squeeze(0), labels, len(law))
+        step = kept.clamp(max=steps - 1)
+        labels = self.labels if self.labels.dim() == 1 else pick(self.labels, step)
+        proposed = push(pick(self.weights, step), labels, len(law))
         return residual_law(scale * law - proposed * (kept < steps), law)
 
     def _target(self) -> Tensor:
         return self.laws[: len(self.symbols)]
+
+
+def pick(rows: Tensor, index: Tensor) -> Tensor:
+    """``rows[index]`` for a 0-d index. Written with brackets, torch would wait for the index."""
+    return rows.index_select(0, index.view(1)).squeeze(0)
 
 
 def push(weights: Tensor, labels: Tensor, width: int) -> Tensor:
@@ -204,4 +209,4 @@ def _keep_block(chain: Chain, randomness: Randomness) -> tuple[Tensor, Tensor]:
     hold = torch.where(missed > 0, missed / (missed + (1 - before)), (before == 1).to(missed))
     heads = randomness.coins(torch.cat((hold[1:], scale[-1:])))
     kept = (heads.long() * torch.arange(1, len(reach), device=heads.device)).amax()
-    return kept, scale[kept]
+    return kept, pick(scale, kept)

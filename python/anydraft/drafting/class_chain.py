@@ -10,7 +10,7 @@ from torch import Tensor
 
 from anydraft.drafting.class_plan import Step
 from anydraft.drafting.class_spelling import ClassSpelling
-from anydraft.verification import NO_TOKEN, likelihood_ratios, mass_at, overlap, push, residual_law
+from anydraft.verification import NO_TOKEN, likelihood_ratios, mass_at, overlap, pick, push, residual_law
 
 
 @dataclass(frozen=True)
@@ -55,22 +55,20 @@ class ClassChain:
 
         Every case is the target's law, times a factor per class, minus the proposal law of a token.
         """
-        law = self.laws.index_select(0, self.finished[kept].view(1)).squeeze(0)
+        law = pick(self.laws, pick(self.finished, kept))
         count, size, width = len(self.steps), self.spelling.size, len(law)
         pending = kept < count
-        step = kept.clamp(max=count - 1).view(1)
-        classwise = self._classwise[step] & pending
-        within = torch.where(pending, self._within[step], NO_TOKEN)
-        weights = (
-            torch.stack([step.weights for step in self.steps]).index_select(0, step).squeeze(0) * pending
-        )
-        labels = torch.stack([step.labels for step in self.steps]).index_select(0, step).squeeze(0)
+        step = kept.clamp(max=count - 1)
+        classwise = pick(self._classwise, step) & pending
+        within = torch.where(pending, pick(self._within, step), NO_TOKEN)
+        weights = pick(torch.stack([step.weights for step in self.steps]), step) * pending
+        labels = pick(torch.stack([step.labels for step in self.steps]), step)
         start = width + 1  # classes are numbered behind the tokens, and each row ends in a slot for none
         proposed = push(weights, labels + start * classwise, start + size)
         masses = law.new_zeros(size + 1).scatter_add_(0, self.spelling.class_of, law)
         taken = torch.nn.functional.pad(proposed[start:], (0, 1))
         of_class = torch.where(masses > 0, (scale * masses - taken).clamp(min=0) / masses, 0.0)
-        in_class = (torch.arange(size + 1, device=law.device) == within) / masses[within]
+        in_class = (torch.arange(size + 1, device=law.device) == within) / pick(masses, within % (size + 1))
         given = torch.where(within < 0, 1.0, in_class)
         factor = torch.where(classwise, of_class, scale * given)
         difference = law * factor.index_select(0, self.spelling.class_of) - proposed[:width]

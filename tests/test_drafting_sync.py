@@ -1,0 +1,73 @@
+"""Drafting and verification must not wait for the device: no operator that hands a number to Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from anydraft.drafting.protocol import DraftContext
+from anydraft.sampling import SeededRandomness, keep_top_k, keep_top_p, to_law
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from toy_methods import classes, look_ahead, pushforward, token_level
+from toys import PAIRS, ToyModel
+
+WAITING = ("_local_scalar_dense", "nonzero", "equal", "is_nonzero", "unique", "masked_select")
+
+
+class NoWaiting(TorchDispatchMode):
+    """Raises where a CUDA device would have to be waited for."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func.overloadpacket.__name__ in WAITING:
+            raise RuntimeError(f"waited for the device in {func}")
+        return func(*args, **(kwargs or {}))
+
+
+class Fixed:
+    """Logits that do not depend on the ids, so that no id is read."""
+
+    window, device, length, vocab_size = None, torch.device("cpu"), 0, 6
+
+    def advance(self, ids: Tensor, keep: int = 1) -> Tensor:
+        return torch.linspace(-1, 1, self.vocab_size).expand(keep, -1)
+
+    def crop(self, length: int) -> None:
+        pass
+
+
+def context(model: Any, pair: Any) -> DraftContext:
+    law = lambda logits: keep_top_p(keep_top_k(to_law(logits), 5), 0.95)  # noqa: E731
+    return DraftContext(model, torch.tensor([0]), law, pair, torch.device("cpu"), len(pair.target))
+
+
+@pytest.mark.parametrize("rule", ["token", "block"])
+@pytest.mark.parametrize("make", [token_level, pushforward, classes])
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+def test_verification_waits_for_nothing(make: Any, rule: Any, pair: Any) -> None:
+    strategy, randomness = make(pair, len(pair.target), rule), SeededRandomness(0)
+    for seed in range(4):
+        block = strategy.draft(context(ToyModel(6, seed), pair), 3, randomness)
+        laws = torch.softmax(torch.randn(len(block.candidates) + 1, len(pair.target)), -1).double()
+        with NoWaiting():
+            verdict = strategy.verify(block, laws, randomness)
+        assert verdict.shape == (2,)
+
+
+def test_token_level_drafting_waits_for_nothing() -> None:
+    strategy = token_level(PAIRS[0], 4, "token")
+    given, randomness = context(Fixed(), PAIRS[0]), SeededRandomness(0)
+    with NoWaiting():
+        block = strategy.draft(given, 3, randomness)
+    assert len(block.candidates) == 3
+
+
+def test_the_guard_can_fail() -> None:
+    with pytest.raises(RuntimeError, match="waited"), NoWaiting():
+        torch.zeros(3)[torch.tensor(1)]
+    pair = PAIRS[0]
+    strategy, randomness = look_ahead(pair, 4, "token"), SeededRandomness(0)
+    block = strategy.draft(context(ToyModel(6, 0), pair), 2, randomness)
+    with pytest.raises(RuntimeError, match="waited"), NoWaiting():
+        strategy.verify(block, torch.full((len(block.candidates) + 1, 4), 0.25).double(), randomness)
