@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cli_models
 import pytest
+from typer.testing import CliRunner, Result
+
+import cli_models
 import real
 import small
 from anydraft.cli.app import app
 from anydraft.models import files
-from typer.testing import CliRunner, Result
 
 
 @pytest.fixture

@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-import cli_models
 import pytest
+from typer.testing import CliRunner, Result
+
+import cli_models
 import small
 from anydraft.cli.app import app
-from typer.testing import CliRunner, Result
 
 PROMPT = "The quick"
 

@@ -11,20 +11,21 @@ import sys
 from pathlib import Path
 from typing import get_args
 
+import pytest
+import typer
+from rich.console import Console
+from rich.style import Style
+from typer.testing import CliRunner
+
 import anydraft
 import cli_models
-import pytest
 import small
-import typer
 from anydraft.cli import options
 from anydraft.cli.app import app
 from anydraft.cli.pieces import Pieces
 from anydraft.cli.terminal import clean_endings, write
 from anydraft.drafting.methods import Method
 from anydraft.verification import Rule
-from rich.console import Console
-from rich.style import Style
-from typer.testing import CliRunner
 
 
 def anydraft_process(*arguments: str, **keywords: object) -> subprocess.Popen[bytes]:

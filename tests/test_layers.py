@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[1] / "python"
 LAYERS = [
     {"_core", "errors", "stats", "sampling", "pairs", "tables"},
-    {"streaming", "stopping", "prompts", "tokenizer_source", "verification", "bridge"},
+    {"streaming", "stopping", "prompts", "tokenizer_source", "verification", "bridge_file", "bridge"},
     {"models"},
     {"drafting"},
     {"decoding", "reference"},

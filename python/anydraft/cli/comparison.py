@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from rich.console import Group
 from rich.table import Table
 
 from anydraft.cli.plain import Plain
 from anydraft.streaming import Output
+
+
+def summary(output: Output, plain: Plain, *, method: str, sampled: bool) -> Group:
+    """The table, and below it what it means."""
+    said = [meaning(output, plain)]
+    if sampled:
+        said.append(
+            "Two samples of one law need not be equal: the tests named lossless check the law itself."
+        )
+    return Group(table(output, plain, method=method, sampled=sampled), *said)
 
 
 def table(output: Output, plain: Plain, *, method: str, sampled: bool) -> Table:

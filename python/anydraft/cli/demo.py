@@ -9,16 +9,16 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.style import Style
-from rich.text import Text
 
-from anydraft.cli import comparison, options
-from anydraft.cli.loading import Loaded, Report, Side, load_pair
-from anydraft.cli.pieces import MEANINGS, STYLES, Pieces
-from anydraft.cli.plain import Plain, decode_plain
+from anydraft.cli import options
+from anydraft.cli.comparison import summary
+from anydraft.cli.loading import Report, Side, load_pair
+from anydraft.cli.pieces import PROMPT_STYLE, STYLES, Pieces, heading
+from anydraft.cli.plain import decode_plain
 from anydraft.cli.terminal import clean_endings, console, error_console, write
-from anydraft.streaming import Event, Output, collect
+from anydraft.streaming import Event, collect
 
-PROMPT = "def fibonacci(n):\n"
+PROMPT = "The capital of France is Paris. The capital of Germany is"
 
 _WARM_UP_TOKENS = 8
 
@@ -43,8 +43,7 @@ def demo(
 ) -> None:
     """Let SmolLM2-135M-Instruct draft for Gemma-3-270M, then compare with Gemma-3-270M alone.
 
-    The default prompt is the first line of a Python function. Both models come as packages and run on this
-    machine.
+    Without PROMPT they continue a sentence on capitals. Both models come as packages and run on this machine.
     """
     with clean_endings():
         sides = [_side("gemma3", "Gemma-3-270M"), _side("smollm2", "SmolLM2-135M-Instruct")]
@@ -68,7 +67,8 @@ def demo(
             stream = pair.stream(prompt, **asked)  # wrong options end here, before anything is said
             if not no_compare:
                 pair.generate(prompt, max_new_tokens=min(_WARM_UP_TOKENS, max_new_tokens))
-        _head(out, target, draft, prompt)
+        out.print(heading(target.name, draft.name), "\n")
+        write(out, prompt, Style.parse(PROMPT_STYLE))
         pieces = Pieces(pair.bridge.target, stream.prompt_ids)
         output = collect(_shown(stream, pieces, out), stream.prompt_ids, stream.stats)
         out.print("\n")
@@ -83,7 +83,7 @@ def demo(
                 **asked,
                 report=lambda n: status.update(f"the target alone, by transformers' generate: {n} tokens"),
             )
-        _compare(out, output, plain, method=method, sampled=temperature > 0)
+        out.print(summary(output, plain, method=method, sampled=temperature > 0))
 
 
 def _side(name: Literal["smollm2", "gemma3"], title: str) -> Side:
@@ -95,26 +95,8 @@ def _side(name: Literal["smollm2", "gemma3"], title: str) -> Side:
     return Side(title, find)
 
 
-def _head(out: Console, target: Loaded, draft: Loaded, prompt: str) -> None:
-    out.print(Text.assemble((target.name, "bold"), " speaks, ", (draft.name, "bold"), " drafts."))
-    for origin, style in STYLES.items():
-        out.print(Text.assemble("  ", (f"{origin:<10}", style), MEANINGS[origin]))
-    out.print()
-    write(out, prompt, Style.parse("dim"))
-
-
 def _shown(events: Iterator[Event], pieces: Pieces, out: Console) -> Iterator[Event]:
     for event in events:
         for piece in pieces.of(event):
             write(out, piece.text, Style.parse(STYLES[piece.origin]))
         yield event
-
-
-def _compare(out: Console, output: Output, plain: Plain, *, method: str, sampled: bool) -> None:
-    out.print(comparison.table(output, plain, method=method, sampled=sampled))
-    out.print(comparison.meaning(output, plain))
-    if sampled:
-        out.print(
-            "Two samples of one law need not be equal, so there is no yes or no; the law is tested in "
-            "tests/test_lossless_enumeration.py."
-        )

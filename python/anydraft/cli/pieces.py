@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from rich.text import Text
+
 from anydraft import Detokenizer, Event, Tokenizer
 
 Origin = Literal["accepted", "recovered", "bonus"]
@@ -15,6 +17,7 @@ MEANINGS: dict[Origin, str] = {
     "recovered": "drawn by the target after a rejection",
     "bonus": "drawn by the target for free, after a whole block was accepted",
 }
+PROMPT_STYLE = "dim"
 
 
 @dataclass(frozen=True)
@@ -46,3 +49,11 @@ class Pieces:
             elif text:
                 found.append(Piece(text, origin))
         return found
+
+
+def heading(target: str, draft: str) -> Text:
+    """Who speaks, who drafts, and what the colours mean."""
+    lines = [Text.assemble((target, "bold"), " speaks, ", (draft, "bold"), " drafts.")]
+    for origin, style in STYLES.items():
+        lines.append(Text.assemble("  ", (f"{origin:<10}", style), MEANINGS[origin]))
+    return Text("\n").join(lines)

@@ -1,0 +1,64 @@
+"""Draw the picture of the README from a real run: ``make picture``.
+
+The steps are those of ``anydraft demo``; only the line breaks of the text are the picture's own.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from pathlib import Path
+
+from rich._export_format import CONSOLE_SVG_FORMAT
+from rich.console import Console
+from rich.text import Text
+
+from anydraft import Speculator
+from anydraft.cli.comparison import summary
+from anydraft.cli.demo import PROMPT
+from anydraft.cli.loading import Loaded
+from anydraft.cli.pieces import PROMPT_STYLE, STYLES, Pieces, heading
+from anydraft.cli.plain import decode_plain
+from anydraft.models.files import load_model, load_tokenizer, packaged
+from anydraft.streaming import collect
+
+TOKENS = 72
+WIDTH = 84
+
+
+def load(name: str, title: str) -> Loaded:
+    """A packaged model."""
+    path = packaged(name)  # type: ignore[arg-type]
+    return Loaded(title, load_model(path), load_tokenizer(path))
+
+
+def main(picture: Path) -> None:
+    """Run, compare, draw."""
+    target, draft = load("gemma3", "Gemma-3-270M"), load("smollm2", "SmolLM2-135M-Instruct")
+    pair = Speculator(target.model, draft.model, target.tokenizer, draft.tokenizer)
+    pair.generate(PROMPT, max_new_tokens=8)  # warm
+    stream = pair.stream(PROMPT, max_new_tokens=TOKENS)
+    pieces = Pieces(pair.bridge.target, stream.prompt_ids)
+    said = Text(PROMPT, PROMPT_STYLE)
+    events = []
+    for event in stream:
+        events.append(event)
+        for piece in pieces.of(event):
+            said.append(piece.text, STYLES[piece.origin])
+    output = collect(events, stream.prompt_ids, stream.stats)
+    plain = decode_plain(
+        target, stream.prompt_ids, max_new_tokens=TOKENS, temperature=0.0, seed=None, report=lambda _: None
+    )
+    out = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, highlight=False)
+    out.print("[bold]$[/] anydraft demo")
+    out.print(heading(target.name, draft.name), "\n")
+    out.print(said, "\n")
+    out.print(summary(output, plain, method=pair.method, sampled=False))
+    # The fonts of rich's picture would be fetched from another site; the reader's own will do.
+    own_fonts = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    picture.write_text(out.export_svg(title="anydraft", code_format=own_fonts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
