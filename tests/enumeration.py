@@ -9,9 +9,10 @@ from functools import partial
 from typing import TypeVar
 
 import torch
+from torch import Tensor
+
 from anydraft.drafting.protocol import Block, DraftContext, Strategy
 from anydraft.sampling import to_law
-from torch import Tensor
 from toys import ToyModel, ToyPair
 
 Result = TypeVar("Result")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from anydraft.drafting.draw import draw_tokens, restrict
 from anydraft.drafting.protocol import DraftContext
 from anydraft.drafting.string_level import StringLevel

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 import torch
+
 from anydraft.drafting.branching import branch
 from anydraft.drafting.class_plan import ClassPlan
 from anydraft.drafting.class_spelling import ClassSpelling
@@ -108,6 +109,12 @@ def test_tables_that_do_not_fit() -> None:
     tables = MERGING.tables
     with pytest.raises(ArgumentError, match="crossing"):
         dataclasses.replace(tables, crossing=tables.crossing[:-1])
+    with pytest.raises(ArgumentError, match="merge_ids has target token 2"):
+        dataclasses.replace(tables, merge_ids=torch.tensor([2, 4]))
+    with pytest.raises(ArgumentError, match="crossing has target token 1"):
+        dataclasses.replace(tables, crossing=torch.tensor([1, -1, -1, -1]))
+    with pytest.raises(ArgumentError, match="ascend"):
+        dataclasses.replace(tables, merge_keys=tables.merge_keys.flip(0))
     with pytest.raises(ArgumentError, match="offsets"):
         Expansion(tables.offsets, tables.ids[:-1])
 

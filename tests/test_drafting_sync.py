@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import torch
-from anydraft.drafting.protocol import DraftContext
-from anydraft.sampling import SeededRandomness, keep_top_k, keep_top_p, to_law
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from anydraft.drafting.protocol import DraftContext
+from anydraft.sampling import SeededRandomness, keep_top_k, keep_top_p, to_law
 from toy_methods import classes, look_ahead, pushforward, token_level
 from toys import PAIRS, ToyModel
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import Tensor
+
 from anydraft.drafting.class_chain import ClassChain
 from anydraft.drafting.class_plan import ClassPlan
 from anydraft.drafting.classes import ClassBlock, ClassCoupling
@@ -19,7 +21,6 @@ from anydraft.drafting.token_level import TokenLevel, TokenLevelBlock
 from anydraft.sampling import Randomness, keep_top_k, to_law
 from anydraft.verification import NO_TOKEN, TokenChain, residual_law, verify, verify_tokens
 from enumeration import World
-from torch import Tensor
 from toys import PAIRS, ToyPair
 
 CAUGHT = 4e-3

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import assume, example, given, settings
+from hypothesis import strategies as st
+
 from anydraft.drafting.exact import LookAhead
 from anydraft.sampling import keep_top_k, to_law
 from anydraft.verification import Rule
 from enumeration import World
-from hypothesis import assume, example, given, settings
-from hypothesis import strategies as st
 from toy_methods import METHODS, NAMES, Make, look_ahead
 from toys import PAIRS, ToyPair
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from anydraft.reference import class_tables
 from anydraft.verification import NO_TOKEN
 from toys import PAIRS, ToyPair

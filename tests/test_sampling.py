@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from scipy import stats
+from torch import Tensor
+
 from anydraft.sampling import (
     Greedy,
     SeededRandomness,
@@ -10,8 +13,6 @@ from anydraft.sampling import (
     keep_top_p,
     to_law,
 )
-from scipy import stats
-from torch import Tensor
 
 FALSE_ALARM = 1e-6
 

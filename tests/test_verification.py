@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
+
 from anydraft.sampling import Greedy, Randomness, SeededRandomness
 from anydraft.verification import NO_TOKEN, residual_law, verify_block, verify_tokens
 from enumeration import branches
-from torch import Tensor
 
 RULES = pytest.mark.parametrize("verdict", [verify_tokens, verify_block])
 

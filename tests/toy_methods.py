@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+
 from anydraft.drafting.classes import ClassCoupling
 from anydraft.drafting.exact import LookAhead
 from anydraft.drafting.protocol import Strategy

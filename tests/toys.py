@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from torch import Tensor
+
 from anydraft.drafting.class_tables import ClassTables
 from anydraft.reference import class_tables
 from anydraft.verification import NO_TOKEN
-from torch import Tensor
 
 
 @dataclass(frozen=True)

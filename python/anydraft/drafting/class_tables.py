@@ -48,7 +48,7 @@ class ClassTables:
     """``[K]``: the target tokens of a draft token after a crossing; an empty row if it starts no word."""
 
     def __post_init__(self) -> None:
-        """Raise :class:`ArgumentError` if the shapes do not fit together."""
+        """Raise :class:`ArgumentError` if the tables contradict each other: drafting would not be exact."""
         size = len(self.image)
         shapes = {
             "offsets": (len(self.offsets), size + 1),
@@ -60,6 +60,18 @@ class ClassTables:
             if got != expected:
                 raise ArgumentError(
                     f"class tables: {name} has {got} entries; the other tables need {expected}"
+                )
+        if bool((self.merge_keys.diff() <= 0).any()):
+            raise ArgumentError("class tables: merge_keys must ascend strictly; sort them, one entry a pair")
+        a = (self.crossing >= 0).nonzero().squeeze(-1)
+        members = {"merge_ids": (self.merge_ids, self.merge_keys // size), "crossing": (self.crossing[a], a)}
+        for name, (token, symbol) in members.items():
+            wrong = (_at(self.class_of, token) != symbol).nonzero().squeeze(-1)
+            if len(wrong):
+                t, d = int(token[wrong[0]]), int(symbol[wrong[0]])
+                raise ArgumentError(
+                    f"class tables: {name} has target token {t} for draft token {d}, but its class is "
+                    f"{int(self.class_of[t])}; leave it out, or make {d} its class"
                 )
 
     def owned(self) -> Tensor:
