@@ -26,7 +26,7 @@ PROMPTS = [
     "class Stack:\n    def __init__(self):\n        self.items = []\n\n    def push(self, item):\n",
     "import numpy as np\n\ndef mean(values):\n",
     "for i in range(10):\n    for j in range(i):\n        if i % 2 == 0:\n            ",
-    "{\n  \"name\": \"anydraft\",\n  \"version\": 1,\n  \"tags\": [\n    ",
+    '{\n  "name": "anydraft",\n  "version": 1,\n  "tags": [\n    ',
     "if (x > 0) {\n\t\treturn x;\n\t} else {\n\t\t",
     "SELECT name, COUNT(*)\nFROM users\n     WHERE age > 30\n",
     "Le château se trouve près de la rivière, où l'été",
@@ -71,6 +71,14 @@ def speculator(target: Name, draft: Name, method: Method = "auto", **options: An
     return anydraft.Speculator(*_parts(target, draft), method=method, bridge=bridge(target, draft), **options)
 
 
+@cache
+def remembering(name: Name) -> Remembering:
+    """The model with a memory of all contexts it has seen."""
+    from anydraft.models.transformers import TransformersModel
+
+    return Remembering(TransformersModel(model(name)))
+
+
 def _parts(target: Name, draft: Name) -> tuple[Any, ...]:
     return model(target), model(draft), tokenizer(target), tokenizer(draft)
 
@@ -94,11 +102,20 @@ class Remembering:
     def crop(self, length: int) -> None:
         del self._ids[length:]
 
+    def branch(self, ids: Tensor) -> Tensor:
+        rows, length = [], self.length
+        for i in range(len(ids)):
+            rows.append(self.advance(ids[i : i + 1]))
+            self.crop(length)
+        return torch.cat(rows)
+
     def advance(self, ids: Tensor, keep: int = 1) -> Tensor:
         self._ids += ids.tolist()
         ends = range(len(self._ids) - keep + 1, len(self._ids) + 1)
         if any(tuple(self._ids[:end]) not in self._known for end in ends):
-            same = next((i for i, (a, b) in enumerate(zip(self._ids, self._cached, strict=False)) if a != b), None)
+            same = next(
+                (i for i, (a, b) in enumerate(zip(self._ids, self._cached, strict=False)) if a != b), None
+            )
             same = min(len(self._ids), len(self._cached)) if same is None else same
             same = min(same, len(self._ids) - keep)
             self._model.crop(same)

@@ -1,24 +1,37 @@
-"""Two small tokenizers as users have them, with tiny random models that fit them: everything in milliseconds."""
+"""Two small tokenizers as users have them, with tiny random models that fit them."""
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import Any
 
-import tiny
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 import anydraft
+import tiny
 
-TEXT = """def fib(n):
+TEXT = (
+    """def fib(n):
     if n < 2:
         return n
     return fib(n - 1) + fib(n - 2)
 
 The quick brown fox jumps over the lazy dog. The dog sleeps; the fox runs on and on.
 Ça va très bien, merci. Été, hiver, naïve façade. 日本語の文章です。 12345 67 890 🙂
-""" * 4
+"""
+    * 4
+)
 
 
 @cache
@@ -47,14 +60,13 @@ def byte_fallback(vocab_size: int = 520) -> PreTrainedTokenizerFast:
         vocab_size=vocab_size, special_tokens=["<unk>", "<bos>", "<eos>", *raw], show_progress=False
     )
     backend.train_from_iterator([line + "\n" for line in TEXT[: len(TEXT) // 4].splitlines()[:-2]], trainer)
-    json = backend.to_str()
-    import json as codec
-
-    parts = codec.loads(json)
+    parts = json.loads(backend.to_str())
     parts["added_tokens"] = [t for t in parts["added_tokens"] if not t["content"].startswith("<0x")]
-    backend = Tokenizer.from_str(codec.dumps(parts))
+    backend = Tokenizer.from_str(json.dumps(parts))
     backend.add_tokens([AddedToken("\n\n", normalized=False), AddedToken("\n", normalized=False)])
-    backend.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    backend.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
     made = PreTrainedTokenizerFast(
         tokenizer_object=backend, bos_token="<bos>", eos_token="<eos>", unk_token="<unk>"
     )
@@ -63,12 +75,14 @@ def byte_fallback(vocab_size: int = 520) -> PreTrainedTokenizerFast:
 
 
 def _bos(tokenizer: Any) -> Any:
-    from tokenizers.processors import TemplateProcessing
+    return processors.TemplateProcessing(
+        single="<bos> $A", special_tokens=[("<bos>", tokenizer.bos_token_id)]
+    )
 
-    return TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", tokenizer.bos_token_id)])
 
-
-def model(tokenizer: PreTrainedTokenizerFast, *, seed: int = 0, padding: int = 7, **changes: object) -> PreTrainedModel:
+def model(
+    tokenizer: PreTrainedTokenizerFast, *, seed: int = 0, padding: int = 7, **changes: object
+) -> PreTrainedModel:
     """A tiny model for a tokenizer, its logits a little wider than the vocabulary."""
     made = tiny.llama(len(tokenizer) + padding, seed=seed, **changes)
     made.generation_config.eos_token_id = tokenizer.eos_token_id

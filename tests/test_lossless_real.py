@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import pytest
-import real_pair
 import torch
-from real_pair import PROMPTS, Name, Remembering
 from scipy import stats
 
+import real_pair
 from anydraft.drafting.methods import Method
-from anydraft.models.transformers import TransformersModel
+from real_pair import PROMPTS, Name, Remembering
 
 pytestmark = pytest.mark.real
 
@@ -34,13 +32,13 @@ def test_greedy_output_is_the_targets_own(target: Name, draft: Name, prompt: str
     assert out.token_ids == alone[0, ids.shape[1] :].tolist()
 
 
-@pytest.mark.parametrize("method", ["tli", "slem"])
-@pytest.mark.parametrize(("target", "draft"), DIRECTIONS)
+@pytest.mark.parametrize("method", ["tli", "slem", "pushforward", "slrs", "slrs-exact"])
+@pytest.mark.parametrize(
+    ("target", "draft"), [DIRECTIONS[1], pytest.param(*DIRECTIONS[0], marks=pytest.mark.sweep)]
+)
 def test_sampling_has_the_targets_law(target: Name, draft: Name, method: Method) -> None:
     """Chi-square over two-token continuations; the false-alarm rate is :data:`FALSE_ALARM`."""
-    models: dict[str, Any] = {
-        name: Remembering(TransformersModel(real_pair.model(name))) for name in DIRECTIONS[0]
-    }
+    models = {name: real_pair.remembering(name) for name in DIRECTIONS[0]}
     pair = real_pair.speculator(target, draft, method, num_draft_tokens=2)
     pair._sequences = lambda: (fresh(models[target]), fresh(models[draft]))
     counts: Counter[tuple[int, ...]] = Counter()

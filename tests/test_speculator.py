@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 import pytest
-import small
 import torch
 
 import anydraft
+import small
 from anydraft.drafting.methods import Method
 
 METHODS: list[Method] = ["tli", "slem", "pushforward", "slrs", "slrs-exact", "auto"]
@@ -109,7 +109,11 @@ def test_events_add_up_to_the_text() -> None:
 def test_the_users_things_are_not_changed() -> None:
     pair = small.speculator()
     before = [
-        ({k: v.clone() for k, v in model.state_dict().items()}, model.config.to_dict(), model.generation_config.to_dict())
+        (
+            {k: v.clone() for k, v in model.state_dict().items()},
+            model.config.to_dict(),
+            model.generation_config.to_dict(),
+        )
         for model in pair._models
     ]
     texts = [tokenizer.backend_tokenizer.to_str() for tokenizer in pair._tokenizers]
@@ -220,7 +224,8 @@ def test_bad_input_gets_one_clear_sentence(options: dict[str, Any], said: str) -
 
 
 def test_an_empty_prompt_starts_from_the_bos_or_is_refused() -> None:
-    assert small.speculator().generate("", max_new_tokens=3).prompt_ids == [small.byte_fallback().bos_token_id]
+    out = small.speculator().generate("", max_new_tokens=3)
+    assert out.prompt_ids == [small.byte_fallback().bos_token_id]
     with pytest.raises(anydraft.ArgumentError, match="empty prompt"):
         small.speculator(swap=True).generate("", max_new_tokens=3)
 
