@@ -59,6 +59,12 @@ def test_control_tokens_go_by_role() -> None:
     assert tables.owned().tolist() == [1, 0, 2]
 
 
+def test_byte_tokens_are_the_last_choice() -> None:
+    vocabulary = (b"a", b"a", b"b")
+    tables = class_tables(vocabulary, (b"a", b"b"), lambda _: [], lambda _: [], fallback=[0, 2])
+    assert tables.image.tolist() == [1, 2]
+
+
 def test_several_tokens_with_the_same_bytes() -> None:
     tables = PAIR["duplicates"].tables
     assert tables.image.tolist() == [0, 1, 0, 2, 1]  # the lowest target id

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 import torch
 
@@ -18,14 +18,17 @@ def class_tables(
     encode_target: Encode,
     encode_draft: Encode,
     partners: Sequence[tuple[int, int]] = (),
+    fallback: Container[int] = (),
 ) -> ClassTables:
     """The tables of class coupling.
 
     ``target`` and ``draft``: the bytes of every token by id, ``None`` for control tokens, which never come
     from text. ``encode_*``: the tokenizers, bytes to ids, without control tokens; an empty list where the
     bytes cannot be written. ``partners``: pairs (target id, draft id) of control tokens with the same role.
+    ``fallback``: target ids of single bytes, which stand for their bytes only where no other token does.
     """
-    by_bytes = {text: t for t, text in reversed(list(enumerate(target))) if text}
+    ranked = sorted(range(len(target)), key=lambda t: (t in fallback, t), reverse=True)
+    by_bytes = {text: t for t in ranked if (text := target[t])}
     roles = {d: t for t, d in partners}
     image = [roles.get(d, by_bytes.get(text or b"", NO_TOKEN)) for d, text in enumerate(draft)]
     rows = [
