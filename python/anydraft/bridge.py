@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
-
 from anydraft import _core
+from anydraft.bridge_file import BridgeFile
 from anydraft.errors import BridgeFileError
 from anydraft.tables import ClassArrays, Tables
 from anydraft.tokenizer_source import TokenizerSource
 
-_FORMAT = "anydraft-bridge-1"
 _Pairs: TypeAlias = list[tuple[int, int]]
 
 
@@ -68,7 +65,10 @@ class Bridge:
         ``to_draft`` pairs (target id, draft id), for showing the target's text to the draft. Control tokens
         with equal contents are partners without being named.
         """
-        self._sources = TokenizerSource.of(target_tokenizer), TokenizerSource.of(draft_tokenizer)
+        self._sources = (
+            TokenizerSource.of(target_tokenizer, "target"),
+            TokenizerSource.of(draft_tokenizer, "draft"),
+        )
         self._roles: tuple[_Pairs, _Pairs] = list(to_target), list(to_draft)
         self._lock = threading.Lock()
         self._core: _core.Bridge | None = None
@@ -121,7 +121,11 @@ class Bridge:
 
     def usage(self, text: str) -> Usage:
         """Overlap weighted by use: the share of each side's tokens of ``text`` that the other has too."""
-        ids = [side.encode(text.encode()) or [] for side in (self.target, self.draft)]
+        ids = []
+        for side in (self.target, self.draft):
+            stream = _core.Retokenizer(side)  # leaves out what a side cannot write
+            stream.push(text.encode())
+            ids.append(stream.ids())
         shared = self.core.shared_usage(*ids)
         target, draft = (count / max(len(side), 1) for count, side in zip(shared, ids, strict=True))
         return Usage(target, draft)
@@ -131,56 +135,32 @@ class Bridge:
         return _core.Session(self.core, view or [], prompt or [])
 
     def save(self, path: str | Path) -> None:
-        """Write the tables with both tokenizers' fingerprints (safetensors)."""
+        """Write the tables with both tokenizers' fingerprints (safetensors).
+
+        Raises:
+            BridgeFileError: it cannot be written there.
+        """
         target, draft = self._sources
-        metadata = {
-            "format": _FORMAT,
-            "target": target.fingerprint,
-            "draft": draft.fingerprint,
-            "to_target": _written(self._roles[0]),
-            "to_draft": _written(self._roles[1]),
-        }
-        save_file(self.tables.arrays() | self.classes.arrays(), str(path), metadata)
+        arrays = self.tables.arrays() | self.classes.arrays()
+        BridgeFile(target.fingerprint, draft.fingerprint, *self._roles, arrays).write(Path(path))
 
     @classmethod
     def load(cls, path: str | Path, target_tokenizer: Any, draft_tokenizer: Any) -> Bridge:
         """A saved bridge, for the tokenizers it was made of.
 
         Raises:
-            BridgeFileError: not a bridge, another version, or made of other tokenizers.
+            BridgeFileError: no bridge, a damaged one, one of another version or of other tokenizers.
         """
-        try:
-            with safe_open(str(path), "np") as file:
-                metadata = file.metadata() or {}
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-        except (OSError, SafetensorError) as error:
-            raise BridgeFileError(f"got {path}, which cannot be read as a bridge: {error}") from error
         names = [list(kind.__dataclass_fields__) for kind in (Tables, ClassArrays)]
-        if metadata.get("format") != _FORMAT or set(arrays) != {*names[0], *names[1]}:
-            raise BridgeFileError(
-                f"got {path} of format {metadata.get('format')!r}; expected {_FORMAT!r}. "
-                "Build the bridge again and save it."
-            )
-        bridge = cls(
-            target_tokenizer,
-            draft_tokenizer,
-            to_target=_read(metadata["to_target"]),
-            to_draft=_read(metadata["to_draft"]),
-        )
-        for role, source in zip(("target", "draft"), bridge._sources, strict=True):
-            if source.fingerprint != metadata[role]:
+        file = BridgeFile.read(Path(path), [*names[0], *names[1]])
+        bridge = cls(target_tokenizer, draft_tokenizer, to_target=file.to_target, to_draft=file.to_draft)
+        made_of = {"target": file.target, "draft": file.draft}
+        for (role, expected), source in zip(made_of.items(), bridge._sources, strict=True):
+            if source.fingerprint != expected:
                 raise BridgeFileError(
                     f"got a {role} tokenizer with fingerprint {source.fingerprint}; {path} was made with "
-                    f"{metadata[role]}. Build the bridge again with the tokenizers that you use now."
+                    f"{expected}. Build the bridge again with the tokenizers that you use now."
                 )
-        bridge._tables = Tables(*(arrays[name] for name in names[0]))
-        bridge._classes = ClassArrays(*(arrays[name] for name in names[1]))
+        bridge._tables = Tables(*(file.arrays[name] for name in names[0]))
+        bridge._classes = ClassArrays(*(file.arrays[name] for name in names[1]))
         return bridge
-
-
-def _written(pairs: _Pairs) -> str:
-    return " ".join(f"{a}:{b}" for a, b in pairs)
-
-
-def _read(text: str) -> _Pairs:
-    return [(int(a), int(b)) for a, b in (pair.split(":") for pair in text.split())]

@@ -25,7 +25,7 @@ impl Tokenizer {
 impl Tokenizer {
     #[staticmethod]
     fn from_json(py: Python<'_>, json: &str) -> PyResult<Self> {
-        let loaded = detached(py, "TokenizerError", || anydraft_hf::from_json(json))?;
+        let loaded = detached(py, "TokenizerError", || anydraft_hf::from_json(json).map_err(refused))?;
         Ok(Self { loaded })
     }
 
@@ -36,7 +36,9 @@ impl Tokenizer {
         specials: Vec<(String, u32)>,
         pattern: &str,
     ) -> PyResult<Self> {
-        let loaded = detached(py, "TokenizerError", || anydraft_hf::from_tiktoken(ranks, specials, pattern))?;
+        let loaded = detached(py, "TokenizerError", || {
+            anydraft_hf::from_tiktoken(ranks, specials, pattern).map_err(refused)
+        })?;
         Ok(Self { loaded })
     }
 
@@ -102,6 +104,13 @@ impl Tokenizer {
     fn decode<'py>(&self, py: Python<'py>, ids: Vec<u32>) -> Bound<'py, PyBytes> {
         PyBytes::new(py, &self.inner().vocab().decode(&typed::<TokenId>(ids)))
     }
+}
+
+fn refused(reason: anydraft_hf::Error) -> String {
+    format!(
+        "got one that cannot be compared byte by byte ({reason}); expected byte-level BPE (as of GPT-2, \
+         Llama 3, Qwen, tiktoken) or SentencePiece style (as of Llama 2, Gemma). Choose a model with one of these"
+    )
 }
 
 /// The fingerprint that a tokenizer read from this JSON has.

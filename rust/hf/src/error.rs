@@ -90,7 +90,7 @@ pub enum Error {
         offset: usize,
     },
     /// A token's bytes disagree with the tokenizer's own decoder.
-    #[error("self-check: ids {ids:?} stand for {got:?}, but decode to {expected:?}")]
+    #[error("self-check: ids {ids:?} stand for {:?}, but decode to {:?}", shown(got), shown(expected))]
     Decode {
         /// The ids.
         ids: Vec<u32>,
@@ -100,7 +100,7 @@ pub enum Error {
         got: Vec<u8>,
     },
     /// A text does not survive encoding.
-    #[error("self-check: {expected:?} came back from the encoder as {got:?}")]
+    #[error("self-check: {:?} came back from the encoder as {:?}", shown(expected), shown(got))]
     RoundTrip {
         /// The bytes of the text.
         expected: Vec<u8>,
@@ -110,6 +110,10 @@ pub enum Error {
     /// The vocabulary is not valid.
     #[error(transparent)]
     Vocabulary(#[from] anydraft_core::error::Error),
+}
+
+fn shown(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
 }
 
 impl Error {
