@@ -102,6 +102,18 @@ class Remembering:
     def crop(self, length: int) -> None:
         del self._ids[length:]
 
+    def prefetch(self, context: list[int], nexts: list[int], batch: int = 64) -> None:
+        """Remember the logits after ``context`` and each of ``nexts``, many in one pass."""
+        self.crop(0)
+        self.advance(torch.tensor(context))
+        self._model.crop(0)
+        self._model.advance(torch.tensor(context))
+        for start in range(0, len(nexts), batch):
+            part = nexts[start : start + batch]
+            rows = self._model.branch(torch.tensor(part))
+            self._known.update({(*context, t): row for t, row in zip(part, rows, strict=True)})
+        self._cached = list(context)
+
     def branch(self, ids: Tensor) -> Tensor:
         rows, length = [], self.length
         for i in range(len(ids)):

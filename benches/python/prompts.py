@@ -17,7 +17,9 @@ PROMPTS: dict[str, list[str]] = {
         "def quicksort(items):\n    if len(items) <= 1:\n        return items\n    pivot = items[0]\n",
         "import json\n\n\ndef read_config(path):\n    with open(path) as file:\n        config = ",
         "class Node:\n    def __init__(self, value):\n        self.value = value\n"
-        "        self.next = None\n\n\nclass LinkedList:\n    def __init__(self):\n        self.head = None\n\n    def append(self, value):\n",
+        "        self.next = None\n\n\n"
+        "class LinkedList:\n    def __init__(self):\n        self.head = None\n\n"
+        "    def append(self, value):\n",
         "for i in range(len(matrix)):\n    for j in range(len(matrix[i])):\n        if matrix[i][j] == 0:\n",
         "#include <stdio.h>\n\nint main(void) {\n    int sum = 0;\n    for (int i = 0; i < 10; i++) {\n",
         "function fetchUser(id) {\n  return fetch(`/api/users/${id}`)\n    .then((response) => {\n",
