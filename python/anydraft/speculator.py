@@ -58,13 +58,14 @@ class Speculator:
         draft_tokenizer: Any,
         *,
         method: Method = "auto",
-        rule: Rule = "block",
+        rule: Rule | None = None,
         num_draft_tokens: int = 5,
         bridge: Bridge | None = None,
     ) -> None:
         """Join two models.
 
-        ``rule``: verify a block as one (``"block"``, never worse) or token by token (``"token"``).
+        ``rule``: verify a block as one (``"block"``, accepts a little more) or token by token (``"token"``,
+        cheaper); by default what pays for the method.
         ``num_draft_tokens`` is the number of draft tokens per block. ``bridge``: one that was built or loaded
         before for these tokenizers.
         """

@@ -24,22 +24,26 @@ Method = Literal["auto", "slem", "tli", "pushforward", "slrs", "slrs-exact"]
 """``"auto"``: exact match (``slem``) at temperature 0, class coupling (``slrs``) when sampling."""
 
 
-def check_method(method: str, rule: str) -> None:
+DEFAULT_RULE: dict[str, Rule] = {"tli": "block", "pushforward": "block", "slrs": "token"}
+"""What pays: the block rule accepts a little more, and for ``slrs`` it costs more than that brings."""
+
+
+def check_method(method: str, rule: str | None) -> None:
     """Raise :class:`ArgumentError` for an unknown name."""
     for name, got, known in (("method", method, Method), ("rule", rule, Rule)):
-        if got not in get_args(known):
+        if got is not None and got not in get_args(known):
             raise ArgumentError(f"got {name}={got!r}; expected one of {', '.join(get_args(known))}")
 
 
 class Strategies:
     """The strategies of one pair, each built when it is first asked for."""
 
-    def __init__(self, bridge: Bridge, target: Model, draft: Model, rule: Rule) -> None:
-        """``rule``: how blocks are verified where the method has a choice."""
+    def __init__(self, bridge: Bridge, target: Model, draft: Model, rule: Rule | None = None) -> None:
+        """``rule``: how blocks are verified where the method has a choice; ``None`` is its default."""
         self._bridge = bridge
         self._width = target.vocab_size
         self._devices: dict[str, Any] = {"draft_device": draft.device, "target_device": target.device}
-        self._rule: Rule = rule
+        self._rule = rule
         self._built: dict[str, Strategy] = {}
 
     def get(self, method: Method, *, greedy: bool) -> Strategy:
@@ -55,16 +59,17 @@ class Strategies:
 
     def _build(self, name: str) -> Strategy:
         tables = self._bridge.tables
+        rule = self._rule or DEFAULT_RULE.get(name, "token")
         offsets = torch.from_numpy(tables.expansion_offsets)
         if name == "slem":
             return StringLevel(offsets.diff() > 0, draft_device=self._devices["draft_device"])
         if name == "tli":
-            return TokenLevel(_tensor(tables.draft_to_target), rule=self._rule, **self._devices)
+            return TokenLevel(_tensor(tables.draft_to_target), rule=rule, **self._devices)
         if name == "pushforward":
             ids = torch.from_numpy(tables.expansion_ids)
-            return Pushforward(offsets, ids, rule=self._rule, **self._devices)
+            return Pushforward(offsets, ids, rule=rule, **self._devices)
         if name == "slrs":
-            return ClassCoupling(self._class_tables(), self._width, rule=self._rule, **self._devices)
+            return ClassCoupling(self._class_tables(), self._width, rule=rule, **self._devices)
         return LookAhead(self._class_tables(), self._width, **self._devices)
 
     def _class_tables(self) -> ClassTables:
