@@ -253,3 +253,54 @@ def test_a_chat_is_rendered_for_each_side() -> None:
 
 def pairs_text(tokenizer: Any, ids: list[int]) -> str:
     return tokenizer.decode(ids)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_the_two_models_may_have_different_dtypes(method: Method, temperature: float) -> None:
+    target, draft = small.byte_fallback(), small.byte_level()
+    models = small.model(target), small.model(draft, seed=1).to(torch.bfloat16)
+    pair = anydraft.Speculator(*models, target, draft, method=method)
+    out = pair.generate("The quick", max_new_tokens=20, temperature=temperature, seed=0)
+    assert out.stats.drafted > 0
+    assert out.draft_failure is None
+    if temperature == 0:
+        assert out.token_ids == alone(models[0], out.prompt_ids, 20)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device beside the CPU")
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("places", [("cuda", "cpu"), ("cpu", "cuda"), ("cuda", "cuda")])
+def test_the_two_models_may_be_on_different_devices(method: Method, places: tuple[str, str]) -> None:
+    target, draft = small.byte_fallback(), small.byte_level()
+    models = small.model(target).to(places[0]), small.model(draft, seed=1).to(places[1])
+    pair = anydraft.Speculator(*models, target, draft, method=method)
+    for temperature in (0.0, 1.0):
+        out = pair.generate("The quick", max_new_tokens=20, temperature=temperature, seed=0)
+        assert out.stats.drafted > 0
+        assert out.draft_failure is None
+
+
+def test_an_interrupted_stream_leaves_everything_usable() -> None:
+    pair = small.speculator()
+    stream = pair.stream("The quick", max_new_tokens=40)
+    next(stream)
+    inner = stream._decode.target
+    stream._decode.target = Interrupting(inner)
+    with pytest.raises(KeyboardInterrupt):
+        list(stream)
+    out = pair.generate("The quick", max_new_tokens=40)
+    assert out.token_ids == alone(pair._models[0], out.prompt_ids, 40)
+
+
+class Interrupting:
+    """A model whose user presses Ctrl-C."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def advance(self, ids: torch.Tensor, keep: int = 1) -> torch.Tensor:
+        raise KeyboardInterrupt
