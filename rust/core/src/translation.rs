@@ -19,10 +19,16 @@ impl Translation {
         to_target: &[(DraftId, TargetId)],
         to_draft: &[(TargetId, DraftId)],
     ) -> Self {
-        Self {
-            draft_to_target: image(draft, target, to_target),
-            target_to_draft: image(target, draft, to_draft),
+        // each distinct token of the smaller side is looked up once, for both tables
+        let (mut draft_to_target, mut target_to_draft) = (vec![None; draft.len()], vec![None; target.len()]);
+        if draft.len() < target.len() {
+            link(draft, target, &mut draft_to_target, &mut target_to_draft);
+        } else {
+            link(target, draft, &mut target_to_draft, &mut draft_to_target);
         }
+        assign(&mut draft_to_target, to_target);
+        assign(&mut target_to_draft, to_draft);
+        Self { draft_to_target, target_to_draft }
     }
 
     /// The target token of a draft token.
@@ -46,14 +52,25 @@ impl Translation {
     }
 }
 
-fn image<I: Id, J: Id>(from: &Vocab<I>, to: &Vocab<J>, special: &[(I, J)]) -> Vec<Option<J>> {
-    let mut table: Vec<_> = from.ids().map(|id| to.find(from.bytes(id))).collect();
+fn link<I: Id, J: Id>(few: &Vocab<I>, many: &Vocab<J>, there: &mut [Option<J>], back: &mut [Option<I>]) {
+    for (i, bytes) in few.distinct() {
+        if let Some(j) = many.find(bytes) {
+            for same in std::iter::once(i).chain(few.duplicates(i)) {
+                there[same.index()] = Some(j);
+            }
+            for same in std::iter::once(j).chain(many.duplicates(j)) {
+                back[same.index()] = Some(i);
+            }
+        }
+    }
+}
+
+fn assign<I: Id, J: Id>(table: &mut [Option<J>], special: &[(I, J)]) {
     for &(id, image) in special {
         if let Some(slot) = table.get_mut(id.index()) {
             *slot = Some(image);
         }
     }
-    table
 }
 
 fn dense<I: Id>(table: &[Option<I>]) -> Vec<i64> {
