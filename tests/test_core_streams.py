@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
 import texts
 import wheels
 from anydraft import Bridge, Detokenizer, Retokenizer, Tokenizer
 from anydraft._core import common_boundaries
-from hypothesis import assume, example, given
-from hypothesis import strategies as st
 from wheels import Pair
 
 DOCUMENT = "".join(

@@ -10,11 +10,12 @@ from functools import cache
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 import wheels
 from anydraft import Bridge, Coverage, Tokenizer
 from anydraft.tables import MISSING
-from hypothesis import given
-from hypothesis import strategies as st
 from wheels import Pair
 
 PAIRS = [

@@ -9,10 +9,11 @@ from __future__ import annotations
 import sys
 
 import pytest
-import texts
-import wheels
 from hypothesis import example, given
 from hypothesis import strategies as st
+
+import texts
+import wheels
 from wheels import Pair
 
 

@@ -13,8 +13,9 @@ from functools import cache
 from typing import Any, Protocol
 
 import pytest
-import real
 import tokenizers
+
+import real
 from anydraft import Tokenizer
 
 SPACE = "▁"
