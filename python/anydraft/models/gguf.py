@@ -108,7 +108,9 @@ def _plain_tokenizer(read: Any) -> Any:
 
 
 def _need_gguf(file: Path) -> None:
-    if importlib.util.find_spec("gguf") is None:
+    missing = [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
+    if missing:
         raise ModelFileError(
-            f"got {file.name}, a GGUF file; reading it needs the package gguf: pip install 'anydraft[gguf]'"
+            f"got {file.name}, a GGUF file; reading it needs the package {' and '.join(missing)}: "
+            "pip install 'anydraft[gguf]'"
         )
