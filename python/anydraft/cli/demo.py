@@ -36,7 +36,7 @@ def demo(
     temperature: options.Temperature = 0.0,
     seed: options.Seed = None,
     method: options.Method = "auto",
-    rule: options.Rule = "block",
+    rule: options.Rule = None,
     num_draft_tokens: options.NumDraftTokens = 5,
     device: options.Device = "auto",
     threads: options.Threads = None,

@@ -47,7 +47,7 @@ def generate(
     repetition_penalty: options.RepetitionPenalty = None,
     seed: options.Seed = None,
     method: options.Method = "auto",
-    rule: options.Rule = "block",
+    rule: options.Rule = None,
     num_draft_tokens: options.NumDraftTokens = 5,
     dtype: options.Dtype = "float32",
     device: options.Device = "auto",

@@ -24,8 +24,11 @@ Method: TypeAlias = Annotated[
     ),
 ]
 Rule: TypeAlias = Annotated[
-    RuleName,
-    typer.Option(help="Verify token by token, or a block as one: never worse.", rich_help_panel=_SPEED),
+    RuleName | None,
+    typer.Option(
+        help="Verify token by token, or a block as one; without it, what pays for the method.",
+        rich_help_panel=_SPEED,
+    ),
 ]
 NumDraftTokens: TypeAlias = Annotated[
     int, typer.Option(min=1, help="Draft tokens per block.", rich_help_panel=_SPEED)
