@@ -10,7 +10,6 @@ import re
 import sys
 from pathlib import Path
 
-from rich._export_format import CONSOLE_SVG_FORMAT
 from rich.console import Console
 from rich.text import Text
 
@@ -56,8 +55,8 @@ def main(picture: Path) -> None:
     out.print(said, "\n")
     out.print(summary(output, plain, method=pair.method, sampled=False))
     # The fonts of rich's picture would be fetched from another site; the reader's own will do.
-    own_fonts = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
-    picture.write_text(out.export_svg(title="anydraft", code_format=own_fonts), encoding="utf-8")
+    drawn = re.sub(r"@font-face \{.*?\}\s*", "", out.export_svg(title="anydraft"), flags=re.DOTALL)
+    picture.write_text(drawn, encoding="utf-8")
 
 
 if __name__ == "__main__":
