@@ -11,17 +11,18 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
 import transformers
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers.utils import logging
+
+import tiny
 from anydraft.errors import AnydraftError, ArgumentError, ModelFileError
 from anydraft.models import disk_cache, gguf, packaged
 from anydraft.models.files import load_model, load_tokenizer
 from anydraft.models.packaged import packaged as packaged_file
 from anydraft.models.sentencepiece import load_sentencepiece
 from anydraft.models.transformers import TransformersModel
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
-from transformers.utils import logging
 
 VERSION_5 = int(transformers.__version__.partition(".")[0]) >= 5
 

@@ -6,14 +6,15 @@ import math
 
 import pytest
 import torch
-from anydraft.errors import ArgumentError
-from anydraft.models.processing import ProcessedLaw, logits_processors, processed_law
 from transformers import (
     LogitsProcessor,
     LogitsProcessorList,
     NoRepeatNGramLogitsProcessor,
     TemperatureLogitsWarper,
 )
+
+from anydraft.errors import ArgumentError
+from anydraft.models.processing import ProcessedLaw, logits_processors, processed_law
 
 V, K, L = 50, 5, 12
 

@@ -5,11 +5,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-import tiny
 import torch
-from anydraft.errors import ArgumentError, ModelError
-from anydraft.models.cache import GrowingLayer
-from anydraft.models.transformers import TransformersModel
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import (
@@ -23,6 +19,11 @@ from transformers import (
     T5Config,
     T5ForConditionalGeneration,
 )
+
+import tiny
+from anydraft.errors import ArgumentError, ModelError
+from anydraft.models.cache import GrowingLayer
+from anydraft.models.transformers import TransformersModel
 
 MODELS = {"llama": tiny.llama, "gemma3": tiny.gemma3}
 TOLERANCE = 5e-5

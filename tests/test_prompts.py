@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tokenizers.processors import TemplateProcessing
+
 from anydraft.errors import ArgumentError
 from anydraft.prompts import encode_prompt, render
 from test_pairs import CHATML, base, fast, instruct, plain
-from tokenizers.processors import TemplateProcessing
 
 CHAT = [{"role": "user", "content": "Hi <|im_end|>"}]
 
