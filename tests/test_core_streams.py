@@ -42,16 +42,21 @@ def whole(tokenizer: Tokenizer, data: bytes) -> list[int]:
     return retokenizer.ids()
 
 
+def bits(data: bytes, step: int) -> list[tuple[str, bytes]]:
+    """A text pushed in steps of some bytes."""
+    return [("push", data[start : start + step]) for start in range(0, len(data), step)]
+
+
 CHANGES = st.lists(
     st.one_of(
-        texts.data.map(lambda data: ("push", data)),
-        texts.data.map(lambda data: ("push", data)),
-        st.tuples(st.just("back"), st.integers(0, 12)),
-        st.tuples(st.just("to"), st.floats(0, 1)),
+        texts.data.map(lambda data: [("push", data)]),
+        st.builds(bits, texts.texts.map(str.encode), st.integers(1, 4)),
+        st.integers(0, 12).map(lambda length: [("back", length)]),
+        st.floats(0, 1).map(lambda part: [("to", part)]),
     ),
     max_size=10,
-)
-"""Bytes to push, and bytes to take back: a few, or down to a part of the text."""
+).map(lambda changes: [change for some in changes for change in some])
+"""Bytes to push, at once or in small bits, and bytes to take back: a few, or down to a part of the text."""
 
 
 class TestRetokenizer:

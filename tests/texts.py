@@ -28,7 +28,11 @@ FRAGMENTS = [
     *("Ċ", "Ġ", "Ġthe", "▁", "▁the", "▁▁", "\ufffd", "\ufffe", "\U0010ffff", "\ue000"),
 ]  # fmt: skip
 
+runs = st.text(alphabet=" \n\r\taA1's.é世\u0301\u00a0/", max_size=30)
+"""Few characters in many orders: runs of space, letters and digits that a later character changes."""
+
 texts = st.one_of(
+    runs,
     st.text(max_size=40),
     st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join),
     st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.text(max_size=3)), max_size=12).map("".join),
