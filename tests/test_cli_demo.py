@@ -61,6 +61,7 @@ def test_two_samples_are_not_called_equal_or_not() -> None:
     result = run("The quick", "--temperature", "1", "--seed", "1")
     assert result.exit_code == 0, result.stderr
     assert row(result.stdout, "same output") == ["", "same law"]
+    assert "anydraft (slrs)" in result.stdout
     assert "Two samples of one law" in result.stdout
 
 

@@ -39,7 +39,7 @@ def main(picture: Path) -> None:
     pair.generate(PROMPT, max_new_tokens=8)  # warm
     stream = pair.stream(PROMPT, max_new_tokens=TOKENS)
     pieces = Pieces(pair.bridge.target, stream.prompt_ids)
-    said = Text(PROMPT, PROMPT_STYLE)
+    said = Text().append(PROMPT, PROMPT_STYLE)
     events = []
     for event in stream:
         events.append(event)
@@ -53,7 +53,7 @@ def main(picture: Path) -> None:
     out.print("[bold]$[/] anydraft demo")
     out.print(heading(target.name, draft.name), "\n")
     out.print(said, "\n")
-    out.print(summary(output, plain, method=pair.method, sampled=False))
+    out.print(summary(output, plain, method=stream.method, sampled=False))
     # The fonts of rich's picture would be fetched from another site; the reader's own will do.
     drawn = re.sub(r"@font-face \{.*?\}\s*", "", out.export_svg(title="anydraft"), flags=re.DOTALL)
     picture.write_text(drawn, encoding="utf-8")

@@ -31,6 +31,11 @@ class Stream(Iterator[Event]):
         self._decode = decode
         self._events = decode.run(prompt_ids)
 
+    @property
+    def method(self) -> str:
+        """The method at work: what ``"auto"`` chose."""
+        return self._decode.strategy.name
+
     def __next__(self) -> Event:
         """Run one round."""
         return next(self._events)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rich import box
 from rich.console import Group
 from rich.table import Table
 
@@ -22,7 +23,7 @@ def summary(output: Output, plain: Plain, *, method: str, sampled: bool) -> Grou
 def table(output: Output, plain: Plain, *, method: str, sampled: bool) -> Table:
     """Both decodes side by side."""
     stats, count = output.stats, len(plain.token_ids)
-    rows = Table("", "target alone", f"anydraft ({method})", header_style="bold", title_justify="left")
+    rows = Table("", "target alone", f"anydraft ({method})", header_style="bold", box=box.ROUNDED)
     for column in rows.columns[1:]:
         column.justify = "right"
     plain_bytes = stats.bytes / max(stats.tokens, 1)

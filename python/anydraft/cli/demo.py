@@ -83,7 +83,7 @@ def demo(
                 **asked,
                 report=lambda n: status.update(f"the target alone, by transformers' generate: {n} tokens"),
             )
-        out.print(summary(output, plain, method=method, sampled=temperature > 0))
+        out.print(summary(output, plain, method=stream.method, sampled=temperature > 0))
 
 
 def _side(name: Literal["smollm2", "gemma3"], title: str) -> Side:
