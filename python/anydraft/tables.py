@@ -57,4 +57,3 @@ class ClassArrays:
     def arrays(self) -> dict[str, Ids]:
         """All tables by name."""
         return dict(vars(self))
-
