@@ -9,6 +9,18 @@ from typing import TypeAlias, final
 import numpy as np
 from numpy.typing import NDArray
 
+__all__ = [
+    "Bridge",
+    "Detokenizer",
+    "Retokenizer",
+    "Session",
+    "Tokenizer",
+    "__version__",
+    "common_boundaries",
+    "fingerprint",
+    "tiktoken_fingerprint",
+]
+
 _Bytes: TypeAlias = bytes  # inside a class with a method `bytes` the name means the method
 
 __version__: str
@@ -72,7 +84,9 @@ class Tokenizer:
 def fingerprint(json: str) -> str:
     """The fingerprint that a tokenizer read from this JSON has."""
 
-def tiktoken_fingerprint(ranks: list[tuple[bytes, int]], specials: list[tuple[str, int]], pattern: str) -> str:
+def tiktoken_fingerprint(
+    ranks: list[tuple[bytes, int]], specials: list[tuple[str, int]], pattern: str
+) -> str:
     """The fingerprint that a tokenizer made of these parts has."""
 
 @final
