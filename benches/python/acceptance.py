@@ -1,6 +1,6 @@
 """How much each method accepts on the real pair: no coin noise, every method on the same positions.
 
-    python benches/python/acceptance.py [--quick] [--json FILE]
+    python benches/python/acceptance.py [--prompts 7] [--positions 2] [--json FILE]
 
 The target first continues every prompt by itself. At positions along that text each method drafts a block.
 Its own verification then says with which probability it keeps how much; the expectation over those coins is
@@ -253,11 +253,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="two prompts a genre, one position")
+    parser.add_argument("--prompts", type=int, default=7, help="prompts of each genre, up to 8")
+    parser.add_argument("--positions", type=int, default=2, help="blocks along each prompt's continuation")
+    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--json", type=Path, help="write all figures here")
     options = parser.parse_args()
-    prompts, positions = (2, 1) if options.quick else (8, 3)
-    torch.set_num_threads(2)
+    torch.set_num_threads(options.threads)
     record: dict[str, Any] = {"gamma": GAMMA, "torch": torch.__version__}
     for names in (("gemma3", "smollm2"), ("smollm2", "gemma3")):
         direction = Direction(*names)
@@ -267,13 +268,13 @@ def main() -> None:
         print(f"\n{title}: " + ", ".join(f"{name} {ms:.2f} ms" for name, ms in times.items()))
         for temperature in (1.0, 0.6):
             for genre in PROMPTS:
-                rows = run(direction, temperature, genre, prompts, positions)
+                rows = run(direction, temperature, genre, options.prompts, options.positions)
                 name = f"{title}, {genre}, T={temperature}"
                 record[name] = rows
                 show(name, rows)
                 sys.stdout.flush()
-    if options.json:
-        options.json.write_text(json.dumps(record, indent=1) + "\n")
+                if options.json:  # after every table: an interrupted run keeps what it has
+                    options.json.write_text(json.dumps(record, indent=1) + "\n")
 
 
 if __name__ == "__main__":
