@@ -58,14 +58,21 @@ def deepseek() -> Json:
 
 
 @cache
+def mistral_pieces() -> Any:
+    """Mistral v1 as the SentencePiece library reads it."""
+    import sentencepiece
+
+    model = files("mistral_common").joinpath("data/tokenizer.model.v1")
+    return sentencepiece.SentencePieceProcessor(model_proto=model.read_bytes())
+
+
+@cache
 def mistral_v1() -> Json:
     """Mistral v1, 32k tokens: SentencePiece with a dummy prefix, by transformers' own merges and class."""
-    import sentencepiece
     from transformers import LlamaTokenizer
     from transformers.tokenization_utils_base import generate_merges
 
-    model = files("mistral_common").joinpath("data/tokenizer.model.v1")
-    pieces = sentencepiece.SentencePieceProcessor(model_proto=model.read_bytes())
+    pieces = mistral_pieces()
     vocab = {pieces.id_to_piece(i): i for i in range(pieces.get_piece_size())}
     scores = {piece: pieces.get_score(i) for piece, i in vocab.items()}
     tokenizer: Any = LlamaTokenizer(vocab=vocab, merges=generate_merges(vocab, scores))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Wheel
 
 import texts
-from anydraft import Tokenizer, TokenizerError
+from anydraft import Bridge, Tokenizer, TokenizerError
 from anydraft._core import fingerprint, tiktoken_fingerprint
 
 BYTES = [(bytes([byte]), byte) for byte in range(256)]
@@ -86,6 +88,35 @@ def test_sentencepiece() -> None:
     ]  # fmt: skip
 
 
+def test_of_tokens_with_equal_bytes_the_lowest_ordinary_one_is_meant() -> None:
+    wheel = sentencepiece()
+    data = json.loads(wheel.to_str())
+    vocab = data["model"]["vocab"]
+    vocab[" "] = len(vocab)  # as "▁"
+    vocab[" he"] = len(vocab)  # as "▁he"
+    data["added_tokens"].append(
+        data["added_tokens"][0] | {"id": len(vocab), "content": " h", "special": False}
+    )
+    tokenizer = Tokenizer.from_json(json.dumps(data))
+    same = {
+        token: [i for i in range(len(tokenizer)) if tokenizer.bytes(i) == token] for token in (b" ", b" he")
+    }
+    assert same == {b" ": [2 + 0x20, 258, 264], b" he": [262, 265]}
+    assert [tokenizer.kind(i) for i in same[b" "]] == ["byte", "text", "text"]
+    assert (tokenizer.find(b" "), tokenizer.find(b" he"), tokenizer.find(b" h")) == (258, 262, 266)
+
+    bridge = Bridge(tokenizer, tokenizer)
+    assert [pair for pair in bridge.pairs() if pair[0] in same[b" he"]] == [
+        (262, 262),
+        (262, 265),
+        (265, 262),
+        (265, 265),
+    ]
+    assert bridge.tables.draft_to_target[[34, 258, 264, 262, 265]].tolist() == [258, 258, 258, 262, 262]
+    assert bridge.tables.target_to_draft[[34, 258, 264, 262, 265]].tolist() == [258, 258, 258, 262, 262]
+    assert bridge.coverage().target_shared == bridge.coverage().target_tokens == len(tokenizer) - 2
+
+
 def test_tiktoken() -> None:
     tokenizer = Tokenizer.from_tiktoken(*tiktoken_parts())
     assert len(tokenizer) == 301
@@ -146,8 +177,8 @@ def test_a_unicode_normal_form_is_dropped_and_told() -> None:
 
 class TestFingerprint:
     def test_without_reading(self) -> None:
-        json = byte_level().to_str()
-        assert fingerprint(json) == Tokenizer.from_json(json).fingerprint
+        text = byte_level().to_str()
+        assert fingerprint(text) == Tokenizer.from_json(text).fingerprint
         parts = tiktoken_parts()
         assert tiktoken_fingerprint(*parts) == Tokenizer.from_tiktoken(*parts).fingerprint
 
@@ -173,7 +204,7 @@ class TestFingerprint:
 
 
 @pytest.mark.parametrize(
-    ("json", "reason"),
+    ("text", "reason"),
     [
         ("", "not a tokenizer JSON"),
         ("[]", "not a tokenizer JSON"),
@@ -183,9 +214,9 @@ class TestFingerprint:
         ('{"model": {}, "decoder": {"type": "WordPiece"}}', "decoder WordPiece"),
     ],
 )
-def test_refused(json: str, reason: str) -> None:
+def test_refused(text: str, reason: str) -> None:
     with pytest.raises(TokenizerError, match=rf"got one that .*{reason}.*; expected .*\. Choose") as error:
-        Tokenizer.from_json(json)
+        Tokenizer.from_json(text)
     assert isinstance(error.value, ValueError)
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import real
 import texts
 import wheels
 from wheels import Pair
@@ -126,3 +127,12 @@ def test_characters_that_cannot_be_written_are_left_out(parts: list[str]) -> Non
     retokenizer.push("".join(parts).encode())
     kept = [part for part in parts if not set(part.encode()) & set(ours.missing_bytes)]
     assert ours.decode(retokenizer.ids()) == "".join(kept).encode()
+
+
+@given(texts.texts)
+def test_mistral_is_what_sentencepiece_says(text: str) -> None:
+    """The model file read by its own library, with the space that it puts before a text."""
+    tokenizer = wheels.pair("mistral_v1")
+    text = comparable(tokenizer, text).replace("\x00", "")
+    expected = real.mistral_pieces().encode(text)
+    assert tokenizer.ours.encode(b" " * bool(text) + text.encode()) == expected
