@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import time
 from typing import Any
 
 import pytest
@@ -304,3 +306,97 @@ class Interrupting:
 
     def advance(self, ids: torch.Tensor, keep: int = 1) -> torch.Tensor:
         raise KeyboardInterrupt
+
+
+def test_a_look_ahead_that_fails_drops_the_draft() -> None:
+    pair = small.speculator(method="slrs-exact")
+    stream = pair.stream("The quick", max_new_tokens=30, temperature=1.0, seed=0)
+    stream._decode.draft.model = Branchless(stream._decode.draft.model)
+    events = list(stream)
+    assert sum(len(event.token_ids) for event in events) == 30
+    assert [event.draft_failure for event in events if event.draft_failure] == [
+        "the draft failed: RuntimeError: no branch"
+    ]
+
+
+class Branchless:
+    """A draft that cannot look ahead."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def branch(self, ids: torch.Tensor) -> torch.Tensor:
+        raise RuntimeError("no branch")
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_target_that_returns_nan_is_named(temperature: float) -> None:
+    pair = small.speculator()
+    stream = pair.stream("The quick", max_new_tokens=30, temperature=temperature, seed=0)
+    stream._decode.target = Failing(stream._decode.target, 2, "nan")
+    with pytest.raises(anydraft.ModelError, match="NaN"):
+        list(stream)
+
+
+def test_input_ids_may_be_a_tensor() -> None:
+    pair = small.speculator()
+    expected = pair.generate(input_ids=[5, 6, 7], max_new_tokens=5).token_ids
+    assert pair.generate(input_ids=torch.tensor([5, 6, 7]), max_new_tokens=5).token_ids == expected
+    assert pair.generate(input_ids=torch.tensor([[5, 6, 7]]), max_new_tokens=5).token_ids == expected
+    for bad in ([-1], [2**40], [[5], [6]], [1.5], torch.tensor([[5], [6]])):
+        with pytest.raises(anydraft.ArgumentError, match="input_ids"):
+            pair.generate(input_ids=bad)
+
+
+def test_a_bridge_of_other_tokenizers_is_refused() -> None:
+    pair = small.speculator()
+    with pytest.raises(anydraft.PairError, match="another target tokenizer"):
+        small.speculator(swap=True, bridge=pair.bridge)
+    assert small.speculator(bridge=pair.bridge).generate("The", max_new_tokens=3).token_ids
+
+
+def test_a_draft_whose_template_refuses_a_chat_reads_it_as_text() -> None:
+    target, draft = small.byte_fallback(), copy.deepcopy(small.byte_level())
+    draft.chat_template = "{{ raise_exception('no system role') }}"
+    pair = anydraft.Speculator(small.model(target), small.model(draft), target, draft)
+    stream = pair.stream(messages=[{"role": "system", "content": "The quick"}], max_new_tokens=4)
+    assert pairs_text(draft, stream._decode.draft.ids).startswith("system:")
+    assert len(list(stream)) > 0
+
+
+def test_time_between_events_is_not_counted() -> None:
+    stream = small.speculator().stream("The quick", max_new_tokens=10)
+    for _ in stream:
+        time.sleep(0.05)
+    assert stream.stats.overhead < 0.9
+
+
+def test_cuts_on_the_draft_side_leave_only_what_may_be_drawn() -> None:
+    pair = small.speculator(method="tli")
+    out = pair.generate("The quick", max_new_tokens=60, temperature=0.3, top_p=0.5, top_k=5, seed=0)
+    table = pair.bridge.tables.draft_to_target
+    assert out.stats.drafted > 20
+    stream = pair.stream("The quick", max_new_tokens=60, temperature=0.3, top_p=0.5, top_k=5, seed=0)
+    drawn = []
+    session = stream._decode.session
+    stream._decode.session = Listening(session, drawn)
+    list(stream)
+    first_allowed = int((table >= 0).argmax())
+    assert drawn.count(first_allowed) < len(drawn) / 4
+
+
+class Listening:
+    """A session that notes what was drafted."""
+
+    def __init__(self, session: Any, drawn: list[int]) -> None:
+        self.session, self.drawn = session, drawn
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.session, name)
+
+    def drafted(self, ids: list[int]) -> None:
+        self.drawn += ids
+        self.session.drafted(ids)

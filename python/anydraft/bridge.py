@@ -134,6 +134,12 @@ class Bridge:
         """One sequence: ``view`` is the draft's rendering of what comes first, ``prompt`` ids after it."""
         return _core.Session(self.core, view or [], prompt or [])
 
+    @property
+    def fingerprints(self) -> tuple[str, str]:
+        """The target's and the draft's tokenizer, identified by what they are."""
+        target, draft = self._sources
+        return target.fingerprint, draft.fingerprint
+
     def save(self, path: str | Path) -> None:
         """Write the tables with both tokenizers' fingerprints (safetensors).
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class BridgeFile:
         """
         metadata = self._metadata()
         metadata["checksum"] = _checksum(metadata, self.arrays)
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
         try:
             save_file(self.arrays, str(partial), metadata)
             partial.replace(path)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
 from anydraft.drafting.protocol import Block, DraftContext, Speller, Strategy
 from anydraft.drafting.view import DraftView
+from anydraft.errors import DraftError, ModelError
 from anydraft.models.protocol import Model
 from anydraft.sampling import Randomness
 from anydraft.stats import Stats
@@ -39,6 +40,17 @@ class TargetLaw(Protocol):
         """Logits ``[k + 1, V]`` after ``committed`` and each candidate ``[k]``, to laws ``[k + 1, V]``."""
 
 
+class Verdict(NamedTuple):
+    """One round, as read back from the device."""
+
+    accepted: int
+    following: int
+    """The id after the accepted candidates."""
+    proposed: list[int]
+    drafted: list[int]
+    failure: str | None
+
+
 @dataclass
 class Decode:
     """Everything one decode needs; :meth:`run` is the loop."""
@@ -56,27 +68,25 @@ class Decode:
 
     def run(self, prompt: list[int]) -> Iterator[Event]:
         """Emit events until :attr:`stopping` says so. The committed ids are only ever appended to."""
-        began = time.perf_counter()
         committed, emitted = list(prompt), 0
         unfed = torch.tensor(prompt, dtype=torch.int64, device=self.target.device)
         reason: FinishReason | None = None if self.stopping.left(0) > 0 else "length"
         while reason is None:
+            began = time.perf_counter()
             block, failure = self.propose(self.stopping.left(emitted) - 1)
             candidates = block.candidates if block else unfed[:0]
             laws = self.law(self.advance(unfed, candidates), committed, candidates)
-            accepted, following, proposed, drafted, broken = self.judge(block, laws)
-            new, reason = self.stopping.cut([*proposed[:accepted], following], emitted)
+            verdict = self.judge(block, laws)
+            failure = failure or verdict.failure
+            accepted, proposed = verdict.accepted, verdict.proposed
+            new, reason = self.stopping.cut([*proposed[:accepted], verdict.following], emitted)
             committed += new
             emitted += len(new)
             self.target.crop(len(committed) - 1)
             unfed = torch.tensor(new[-1:], dtype=torch.int64, device=self.target.device)
             text, keep, append = self.session.commit(new)
-            if broken:
-                failure = "the draft returned NaN"
-            if failure:
-                self.draft = None
-            if self.draft:
-                self.draft.drew(drafted)
+            if self.draft and not failure:
+                self.draft.drew(verdict.drafted)
                 self.draft.splice(keep, append)
             event = Event(
                 token_ids=new,
@@ -86,13 +96,15 @@ class Decode:
                 finish_reason=reason,
                 draft_failure=failure,
             )
-            self.count(event, len(proposed), len(drafted))
-            self.stats.seconds = time.perf_counter() - began
+            self.count(event, len(proposed), len(verdict.drafted))
+            if failure:
+                self.draft = None
+            self.stats.seconds += time.perf_counter() - began
             yield event
 
     def propose(self, limit: int) -> tuple[Block | None, str | None]:
         """Draft a block of at most ``limit`` candidates, or nothing; a draft that raises is never fatal."""
-        gamma = min(self.gamma, limit)
+        gamma = min(self.gamma, limit, limit if self.draft is None else (self.draft.window or limit + 1) - 1)
         if self.draft is None or gamma < 1:
             return None, None
         try:
@@ -120,22 +132,37 @@ class Decode:
         self.stats.target_passes += 1
         return logits
 
-    def judge(self, block: Block | None, laws: Tensor) -> tuple[int, int, list[int], list[int], bool]:
+    def judge(self, block: Block | None, laws: Tensor) -> Verdict:
         """Verify on the device, then read everything back at once.
 
-        Returns the number of accepted candidates, the id after them, the candidates, the drafted ids, and
-        whether the draft broke.
+        Raises:
+            ModelError: the target's own logits are NaN.
         """
-        if block is None or self.draft is None:
-            return 0, int(self.randomness.draw(laws[0])), [], [], False
-        verdict = self.strategy.verify(block, laws, self.randomness)
-        drafted = block.draft_ids.to(verdict.device)
-        broken = self.draft.broken.to(verdict.device).view(1)
-        packed: list[int] = torch.cat((verdict, broken, drafted, block.candidates)).tolist()
-        accepted, following, bad, *ids = packed
+        following = drafted = proposed = torch.empty(0, dtype=torch.int64, device=laws.device)
+        broken = laws[:, 0].isnan().any().view(1)
+        failure = None
+        if block is not None and self.draft is not None:
+            try:
+                following = self.strategy.verify(block, laws, self.randomness)
+                drafted, proposed = block.draft_ids.to(laws.device), block.candidates
+                broken = torch.cat((broken, self.draft.broken.to(laws.device).view(1)))
+            except DraftError as error:
+                failure = f"the draft failed: {error}"
+        if len(following) == 0:  # the target alone, at the first place: no candidate was looked at
+            following = torch.cat((following.new_zeros(1), self.randomness.draw(laws[:1])))
+            broken = torch.cat((broken, torch.zeros_like(broken)))
+        packed: list[int] = torch.cat((following, broken, drafted, proposed)).tolist()
+        accepted, token, target_broken, draft_broken, *ids = packed
+        if target_broken:
+            raise ModelError(
+                "the target returned NaN logits; expected numbers. Half precision may overflow: try "
+                "dtype=torch.float32 or torch.bfloat16, or look for damaged weights"
+            )
         split = len(drafted)
         self.session.drafted(ids[:split])
-        return accepted, following, ids[split:], ids[:split], bool(bad)
+        if draft_broken:
+            failure = "the draft returned NaN"
+        return Verdict(accepted, token, ids[split:], ids[:split], failure)
 
     def count(self, event: Event, proposed: int, drafted: int) -> None:
         """Add one round to the statistics."""

@@ -26,6 +26,10 @@ class ModelError(AnydraftError, RuntimeError):
     """A model does not behave as the decoding loop needs."""
 
 
+class DraftError(AnydraftError, RuntimeError):
+    """The draft failed while a block was verified. The decoding loop goes on without it."""
+
+
 class ModelFileError(AnydraftError, OSError):
     """A model or tokenizer file is missing or unreadable."""
 

@@ -53,8 +53,7 @@ def render(tokenizer: Any, messages: Messages) -> list[int]:
     """
     _check(messages)
     if not getattr(tokenizer, "chat_template", None):
-        said = "".join(f"{message['role']}:\n{message['content']}\n\n" for message in messages)
-        return encode_prompt(tokenizer, f"{said}assistant:\n")
+        return _transcript(tokenizer, messages)
     chat = [dict(message) for message in messages]
     try:
         with _unchanged(tokenizer):
@@ -64,6 +63,19 @@ def render(tokenizer: Any, messages: Messages) -> list[int]:
     except Exception as error:  # a template is a program of its own, and may raise anything
         raise ArgumentError(f"got a chat that the tokenizer's chat template refuses: {error}") from error
     return list(ids)
+
+
+def render_for_draft(tokenizer: Any, messages: Messages) -> list[int]:
+    """As :func:`render`; a chat that the template refuses becomes plain text: a draft may read anything."""
+    try:
+        return render(tokenizer, messages)
+    except ArgumentError:
+        return _transcript(tokenizer, messages)
+
+
+def _transcript(tokenizer: Any, messages: Messages) -> list[int]:
+    said = "".join(f"{message['role']}:\n{message['content']}\n\n" for message in messages)
+    return encode_prompt(tokenizer, f"{said}assistant:\n")
 
 
 def _encode(tokenizer: Any, text: str) -> list[int]:

@@ -18,6 +18,7 @@ from anydraft.sampling import Greedy, Randomness, SeededRandomness
 from anydraft.stats import Stats
 from anydraft.stopping import Stopping
 from anydraft.streaming import Event, Output, collect
+from anydraft.tokenizer_source import TokenizerSource
 from anydraft.verification import Rule
 
 
@@ -72,11 +73,14 @@ class Speculator:
         ``rule``: verify a block as one (``"block"``, accepts a little more) or token by token (``"token"``,
         cheaper); by default what pays for the method.
         ``num_draft_tokens`` is the number of draft tokens per block. ``bridge``: one that was built or loaded
-        before for these tokenizers.
+        before for these tokenizers, best the :attr:`bridge` of another speculator: one made without
+        roles does not know which control tokens mean the same.
         """
         check_method(method, rule)
-        if num_draft_tokens < 1:
-            raise ArgumentError(f"got num_draft_tokens={num_draft_tokens}; expected 1 or more")
+        if not isinstance(num_draft_tokens, int) or num_draft_tokens < 1:
+            raise ArgumentError(
+                f"got num_draft_tokens={num_draft_tokens!r}; expected a whole number, 1 or more"
+            )
         self.method: Method = method
         self.num_draft_tokens = num_draft_tokens
         self._models = target_model, draft_model
@@ -88,6 +92,8 @@ class Speculator:
             bridge = Bridge(
                 target_tokenizer, draft_tokenizer, to_target=roles.to_target, to_draft=roles.to_draft
             )
+        else:
+            _check_bridge(bridge, target_tokenizer, draft_tokenizer)
         self.bridge = bridge
         sizes = len(bridge.target), len(bridge.draft)
         self._opening = prompts.opening(draft_tokenizer)
@@ -182,16 +188,39 @@ class Speculator:
             raise ArgumentError(f"got {got}; expected one of prompt, messages, input_ids")
         target, draft = self._tokenizers
         if messages is not None:
-            return prompts.render(target, messages), prompts.render(draft, messages), []
+            return prompts.render(target, messages), prompts.render_for_draft(draft, messages), []
         if prompt is not None:
             ids = prompts.encode_prompt(target, prompt)
         else:
-            ids = [int(token) for token in input_ids or ()]
-            if not ids:
-                raise ArgumentError("got no input_ids; expected at least one target id")
+            ids = _plain_ids(input_ids, len(self.bridge.target))
         return ids, list(self._opening), ids
 
     def _sequences(self) -> tuple[Model, Model]:
         """Both models with empty caches."""
         target, draft = self._models
         return TransformersModel(target), TransformersModel(draft)
+
+
+def _check_bridge(bridge: Bridge, target_tokenizer: Any, draft_tokenizer: Any) -> None:
+    given = TokenizerSource.of(target_tokenizer, "target"), TokenizerSource.of(draft_tokenizer, "draft")
+    for role, made_of, source in zip(("target", "draft"), bridge.fingerprints, given, strict=True):
+        if source.fingerprint != made_of:
+            raise PairError(
+                f"got a bridge made of another {role} tokenizer; expected one made of the tokenizers given. "
+                "Leave bridge= out, or build it again"
+            )
+
+
+def _plain_ids(input_ids: Any, size: int) -> list[int]:
+    """A list, an array or a tensor of target ids, ``[n]`` or ``[1, n]``, as a list."""
+    ids = input_ids.tolist() if hasattr(input_ids, "tolist") else list(input_ids)
+    if len(ids) == 1 and isinstance(ids[0], (list, tuple)):
+        ids = list(ids[0])
+    if not ids:
+        raise ArgumentError("got no input_ids; expected at least one target id")
+    wrong = [token for token in ids if not isinstance(token, int) or not 0 <= token < size]
+    if wrong:
+        raise ArgumentError(
+            f"got {wrong[0]!r} in input_ids; expected one sequence of target ids from 0 to {size - 1}"
+        )
+    return ids

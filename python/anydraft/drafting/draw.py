@@ -30,12 +30,19 @@ def draw_tokens(context: DraftContext, gamma: int, randomness: Randomness, allow
     ids, laws = [], []
     unfed = context.pending
     for _ in range(gamma):
-        logits = context.model.advance(unfed)[-1]
-        law = restrict(context.law(logits)[: len(allowed)], allowed)
+        law = allowed_law(context, context.model.advance(unfed)[-1], allowed)
         unfed = randomness.draw(law).view(1)
         ids.append(unfed)
         laws.append(law)
     return Drawn(torch.cat(ids), torch.stack(laws))
+
+
+def allowed_law(context: DraftContext, logits: Tensor, allowed: Tensor) -> Tensor:
+    """The draft's processed law ``[D]`` of logits ``[vocab]``, over what is allowed (bool ``[D]``).
+
+    What is not allowed is taken away before the processors, or a cut such as top-p might leave nothing else.
+    """
+    return restrict(context.law(logits[: len(allowed)].masked_fill(~allowed, -torch.inf)), allowed)
 
 
 def restrict(law: Tensor, allowed: Tensor) -> Tensor:

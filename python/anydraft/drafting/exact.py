@@ -12,9 +12,10 @@ from anydraft.drafting.branching import branch
 from anydraft.drafting.class_plan import ClassPlan
 from anydraft.drafting.class_spelling import ClassSpelling
 from anydraft.drafting.class_tables import ClassTables
-from anydraft.drafting.draw import draw_tokens, restrict
+from anydraft.drafting.draw import allowed_law, draw_tokens
 from anydraft.drafting.expansion import Expansion
 from anydraft.drafting.protocol import Block, DraftContext
+from anydraft.errors import DraftError
 from anydraft.sampling import Randomness
 from anydraft.verification import NO_TOKEN, mass_at, residual_law
 
@@ -190,11 +191,18 @@ class LookAhead:
         missing = sorted(d for d in draft_ids if (position, d) not in block.known)
         if not missing:
             return
-        model = block.context.model
-        model.crop(block.base + position)
-        cached = model.length - block.base
+        try:
+            rows = self._laws_after(block, position, missing)
+        except Exception as error:
+            raise DraftError(f"{type(error).__name__}: {error}") from error
+        block.known.update({(position, d): law for d, law in zip(missing, rows, strict=True)})
+
+    def _laws_after(self, block: LookAheadBlock, position: int, draft_ids: list[int]) -> list[Tensor]:
+        context = block.context
+        context.model.crop(block.base + position)
+        cached = context.model.length - block.base
         if cached < position:  # an earlier question cut the cache
-            model.advance(block.draft_ids[cached:position])
-        for d, logits in zip(missing, branch(model, torch.tensor(missing, device=model.device)), strict=True):
-            law = restrict(block.context.law(logits)[: len(self._allowed)], self._allowed)
-            block.known[position, d] = law.to(block.context.target_device)
+            context.model.advance(block.draft_ids[cached:position])
+        logits = branch(context.model, torch.tensor(draft_ids, device=context.model.device))
+        laws = (allowed_law(context, row, self._allowed) for row in logits)
+        return [law.to(context.target_device) for law in laws]

@@ -36,6 +36,11 @@ pub trait Encode: Send + Sync {
     fn encode(&self, text: &str, out: &mut Vec<Piece>);
     /// How this encoder can be restarted.
     fn restart(&self) -> Restart;
+    /// Whether a byte-fallback token never merges with a neighbour, so that every character written with such
+    /// tokens has good seams on both sides.
+    fn lone_bytes(&self) -> bool {
+        false
+    }
     /// The length in bytes of the longest added token that plain text can match; 0 if there is none.
     fn longest_added(&self) -> usize;
 }

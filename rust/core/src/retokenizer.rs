@@ -17,6 +17,7 @@ use crate::id::{Id, TokenId};
 use crate::spans;
 use crate::splice::{Splice, common_prefix};
 use crate::utf8::{self, Run};
+use crate::vocab::Kind;
 
 /// Changes between space, letter, digit and sign after which a piece is settled.
 const SETTLING_CHANGES: usize = 3;
@@ -188,6 +189,10 @@ impl<I: Id> Retokenizer<I> {
         let Some(right) = self.fresh.first().map(|token| token.id) else { return true };
         let left = TokenId::new(self.ids[cut - 1].raw());
         let vocab = self.tokenizer.vocab();
+        let is_byte = |id: TokenId| vocab.kind(I::new(id.raw())) == Kind::Byte;
+        if self.tokenizer.encoder().lone_bytes() && (is_byte(left) || is_byte(right)) {
+            return true; // the cut is at a character, and a character in bytes stands alone
+        }
         let both = [vocab.bytes(I::new(left.raw())), vocab.bytes(I::new(right.raw()))].concat();
         let Ok(text) = std::str::from_utf8(&both) else { return false };
         self.pieces.clear();

@@ -96,7 +96,10 @@ fn written(target: &Tokenizer<TargetId>, draft: &Tokenizer<DraftId>) -> Vec<(Tar
                 })
             })
             .collect();
-        parts.into_iter().flat_map(|part| part.join().unwrap_or_default()).collect()
+        parts
+            .into_iter()
+            .flat_map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
     })
 }
 

@@ -30,6 +30,7 @@ pub(crate) struct Encoder {
     pub surface: Surface,
     pub cut: Cut,
     pub restart: Restart,
+    pub lone_bytes: bool,
 }
 
 impl Encode for Encoder {
@@ -42,6 +43,10 @@ impl Encode for Encoder {
 
     fn restart(&self) -> Restart {
         self.restart
+    }
+
+    fn lone_bytes(&self) -> bool {
+        self.lone_bytes
     }
 
     fn longest_added(&self) -> usize {

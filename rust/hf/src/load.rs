@@ -145,6 +145,7 @@ impl Parts {
             surface: self.surface,
             cut: self.cut,
             restart,
+            lone_bytes: self.model.fallback && self.model.lone_bytes,
         };
         let missing_bytes = missing(&vocab);
         selfcheck::run(&encoder, self.decoder.as_ref(), &missing_bytes)?;

@@ -10,6 +10,7 @@ use tokenizers::ModelWrapper;
 use tokenizers::models::bpe::BPE;
 use tokenizers::models::unigram::Unigram;
 
+use crate::byte_fallback;
 use crate::error::{Error, Part};
 
 /// A model with its tokens as it writes them.
@@ -24,6 +25,8 @@ pub(crate) struct Model {
     pub fallback: bool,
     /// Whether the tokens of a text can be judged pair by pair: plain byte-pair merging.
     pub seams: bool,
+    /// Whether no merge takes a `<0xNN>` token.
+    pub lone_bytes: bool,
 }
 
 #[derive(Deserialize)]
@@ -131,6 +134,8 @@ pub(crate) fn merging(
     if let Some((left, right)) = merges.iter().find(|(left, right)| left.len() + right.len() > longest) {
         return Err(Error::broken(Part::Model, format_args!("{left:?} + {right:?} is no token")));
     }
+    let is_byte = |token: &str| byte_fallback::byte(token).is_some();
+    let lone_bytes = !merges.iter().any(|(left, right)| is_byte(left) || is_byte(right));
     let vocab: tokenizers::models::bpe::Vocab = tokens.iter().cloned().collect();
     let model =
         options.vocab_and_merges(vocab, merges).build().map_err(|error| Error::broken(Part::Model, error))?;
@@ -139,6 +144,7 @@ pub(crate) fn merging(
         unknown: model.unk_token.as_ref().and_then(vocab_id),
         fallback: model.byte_fallback,
         seams: !model.ignore_merges,
+        lone_bytes,
         inner: ModelWrapper::BPE(model),
         tokens,
     })
@@ -155,6 +161,7 @@ fn unigram(parts: Scores) -> Result<Model, Error> {
         unknown: parts.unk_id.map(|id| id as u32),
         fallback,
         seams: false,
+        lone_bytes: false,
     })
 }
 
