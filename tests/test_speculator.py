@@ -400,3 +400,17 @@ class Listening:
     def drafted(self, ids: list[int]) -> None:
         self.drawn += ids
         self.session.drafted(ids)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_draft_may_have_a_law_of_its_own(method: Method) -> None:
+    pair = small.speculator(method=method)
+    same = pair.generate("The quick", max_new_tokens=40)
+    own = pair.generate("The quick", max_new_tokens=40, draft_temperature=2.0, draft_top_k=7)
+    assert own.token_ids == same.token_ids
+    stream = pair.stream("The quick", max_new_tokens=5, temperature=1.0, draft_top_k=3, draft_top_p=0.9)
+    law = stream._decode.draft.law(torch.randn(400))
+    assert 1 <= int((law > 0).sum()) <= 3
+    assert len([token for event in stream for token in event.token_ids]) == 5
+    with pytest.raises(anydraft.ArgumentError, match="top_p"):
+        pair.stream("The quick", temperature=1.0, draft_top_p=1.5)

@@ -124,6 +124,9 @@ class Speculator:
         top_p: float | None = None,
         min_p: float | None = None,
         repetition_penalty: float | None = None,
+        draft_temperature: float | None = None,
+        draft_top_k: int | None = None,
+        draft_top_p: float | None = None,
         seed: int | None = None,
     ) -> Stream:
         """Decode round by round.
@@ -131,8 +134,11 @@ class Speculator:
         The prompt is one of ``prompt`` (text; the target's tokenizer adds what it adds to any text),
         ``messages`` (a chat; each side renders it with its own template) and ``input_ids`` (target ids).
         ``temperature`` 0 is greedy; the other sampling values are those of transformers, and hold for the
-        target. The draft draws at the same temperature with the same cuts. ``seed`` makes sampling
-        reproducible; without one torch's global generator is asked.
+        target. The draft draws at the same temperature with the same cuts, unless ``draft_temperature``,
+        ``draft_top_k`` and ``draft_top_p`` say otherwise: its law is free, the output's is not touched.
+        ``seed`` makes sampling reproducible; without one torch's global generator is asked.
+
+        A draft with a shorter window than the text reads a suffix of it.
 
         Raises:
             ArgumentError: not exactly one prompt, an empty one, one longer than the target's window, or a
@@ -148,6 +154,12 @@ class Speculator:
             min_p=min_p,
             repetition_penalty=repetition_penalty,
         )
+        draft_law = processed_law(
+            temperature=temperature if draft_temperature is None else draft_temperature,
+            top_k=top_k if draft_top_k is None else draft_top_k,
+            top_p=top_p if draft_top_p is None else draft_top_p,
+            min_p=min_p,
+        )
         target, draft = self._sequences()
         prompt_ids, view, shared = self._prompt(prompt, messages, input_ids)
         room = None if target.window is None else target.window - len(prompt_ids)
@@ -160,7 +172,7 @@ class Speculator:
         randomness: Randomness = Greedy() if law.greedy else SeededRandomness(seed)
         decode = Decode(
             target=target,
-            draft=DraftView(draft, session.view(), law.without_prefix),
+            draft=DraftView(draft, session.view(), draft_law.without_prefix),
             strategy=self._strategies.get(self.method, greedy=law.greedy),
             session=session,
             law=law,
