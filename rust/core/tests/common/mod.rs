@@ -14,13 +14,18 @@ pub struct ToyBpe {
     merges: Vec<(usize, usize, usize)>,
     added: Vec<usize>,
     words: bool,
-    /// A character without a token.
+    /// A character whose first byte has no token; all that begin with it are left out.
     gap: Option<char>,
+}
+
+fn first_byte(c: char) -> u8 {
+    c.encode_utf8(&mut [0; 4]).as_bytes()[0]
 }
 
 impl ToyBpe {
     fn word(&self, text: &str, out: &mut Vec<Piece>) {
-        for part in text.split(|c| Some(c) == self.gap) {
+        let lead = self.gap.map(first_byte);
+        for part in text.split(|c| Some(first_byte(c)) == lead) {
             self.bpe(part.as_bytes(), out);
         }
     }
@@ -140,7 +145,7 @@ pub fn tokenizer_with_gap<I: Id>(
     words: bool,
     gap: Option<char>,
 ) -> Tokenizer<I> {
-    let missing = gap.and_then(|c| c.to_string().bytes().next());
+    let missing = gap.map(first_byte);
     let mut builder = VocabBuilder::new();
     let mut tokens: Vec<Vec<u8>> = (0..=255).map(|byte| vec![byte]).collect();
     let alphabet: Vec<usize> =
