@@ -5,8 +5,8 @@
 Target Gemma-3-270M, draft SmolLM2-135M-Instruct (tokenizers only; no model runs). Both sides of a comparison
 run in one process, in turns, the first one changing; medians, and the median of the ratios of neighbours.
 A round commits 5 target tokens and proposes 5 draft tokens; every second draft is wrong, as drafts are.
-It is timed twice: with the processor's caches as the other contenders leave them, and after 64 MB are read, as
-a pass of a model does, so that nobody finds its data in a cache.
+It is timed twice: with the processor's caches as the other contenders leave them, and after 64 MB are
+read, as a pass of a model does, so that nobody finds its data in a cache.
 """
 
 from __future__ import annotations
