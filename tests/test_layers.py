@@ -13,7 +13,7 @@ LAYERS = [
     {"streaming", "stopping", "prompts", "tokenizer_source", "verification", "bridge_file", "bridge"},
     {"models"},
     {"drafting"},
-    {"decoding", "reference"},
+    {"row", "caches", "decoding", "reference"},
     {"speculator"},
     {"cli"},
 ]
@@ -26,7 +26,7 @@ ONLY = {
     "rich": {"anydraft.cli"},
     "torch": {
         f"anydraft.{name}"
-        for name in ("sampling", "verification", "models", "drafting", "decoding", "reference", "cli")
+        for name in ("sampling", "verification", "models", "drafting", "row", "caches", "decoding", "stopping", "speculator", "reference", "cli")
     },
 }
 """Who may import what, packages with all their modules."""
@@ -77,8 +77,9 @@ def test_a_package_is_imported_where_it_belongs(package: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in MODULES if inside(name, "anydraft.drafting")] + ["anydraft.decoding"]
+    "name", [name for name in MODULES if inside(name, "anydraft.drafting")]
+    + ["anydraft.row", "anydraft.caches", "anydraft.decoding"],
 )
 def test_the_loop_and_the_strategies_know_models_by_their_protocol(name: str) -> None:
     known = {other for other in MODULES[name] & set(MODULES) if inside(other, "anydraft.models")}
-    assert known <= {"anydraft.models", "anydraft.models.protocol"}
+    assert known <= {"anydraft.models", "anydraft.models.protocol", "anydraft.models.together"}

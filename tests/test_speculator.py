@@ -132,7 +132,7 @@ def test_the_users_things_are_not_changed() -> None:
 def test_after_every_round_the_draft_sees_the_committed_bytes() -> None:
     pair = small.speculator(method="slem")
     stream = pair.stream("Ça va", max_new_tokens=60, temperature=1.0, seed=2)
-    decode = stream._decode
+    decode = stream._row
     for _ in stream:
         view = pair.bridge.draft.decode(decode.draft.ids)
         assert view == decode.session.bytes()
@@ -166,7 +166,7 @@ class Failing:
 def test_a_broken_draft_drops_out_and_the_target_goes_on(how: str, method: Method, after: int) -> None:
     pair = small.speculator(method=method)
     stream = pair.stream("The quick", max_new_tokens=30)
-    decode = stream._decode
+    decode = stream._row
     decode.draft.model = Failing(decode.draft.model, after, how)
     events = list(stream)
     ids = [token for event in events for token in event.token_ids]
@@ -184,11 +184,11 @@ def test_a_prompt_longer_than_the_drafts_window_is_drafted_from_a_suffix() -> No
     stream = pair.stream("The quick brown fox jumps over the lazy dog. " * 4, max_new_tokens=60)
     longest = 0
     for _ in stream:
-        longest = max(longest, stream._decode.draft.length)
+        longest = max(longest, stream._row.draft.length)
     assert 0 < longest <= 32
     assert stream.stats.drafted > 0
-    ids = stream._decode.session.bytes()
-    assert pair.bridge.draft.decode(stream._decode.draft.ids) == ids
+    ids = stream._row.session.bytes()
+    assert pair.bridge.draft.decode(stream._row.draft.ids) == ids
 
 
 def test_decoding_ends_at_the_targets_window() -> None:
@@ -247,7 +247,7 @@ def test_bad_pairs_are_refused_with_a_reason() -> None:
 def test_a_chat_is_rendered_for_each_side() -> None:
     target, draft = small.byte_fallback(), small.byte_level()
     out = small.speculator().stream(messages=[{"role": "user", "content": "The quick"}], max_new_tokens=4)
-    decode = out._decode
+    decode = out._row
     assert pairs_text(target, out.prompt_ids).startswith("<bos>user:")
     assert pairs_text(draft, decode.draft.ids).startswith("user:")
     assert len(list(out)) > 0
@@ -287,8 +287,8 @@ def test_an_interrupted_stream_leaves_everything_usable() -> None:
     pair = small.speculator()
     stream = pair.stream("The quick", max_new_tokens=40)
     next(stream)
-    inner = stream._decode.target
-    stream._decode.target = Interrupting(inner)
+    inner = stream._row.target
+    stream._row.target = Interrupting(inner)
     with pytest.raises(KeyboardInterrupt):
         list(stream)
     out = pair.generate("The quick", max_new_tokens=40)
@@ -311,7 +311,7 @@ class Interrupting:
 def test_a_look_ahead_that_fails_drops_the_draft() -> None:
     pair = small.speculator(method="slrs-exact")
     stream = pair.stream("The quick", max_new_tokens=30, temperature=1.0, seed=0)
-    stream._decode.draft.model = Branchless(stream._decode.draft.model)
+    stream._row.draft.model = Branchless(stream._row.draft.model)
     events = list(stream)
     assert sum(len(event.token_ids) for event in events) == 30
     assert [event.draft_failure for event in events if event.draft_failure] == [
@@ -336,7 +336,7 @@ class Branchless:
 def test_a_target_that_returns_nan_is_named(temperature: float) -> None:
     pair = small.speculator()
     stream = pair.stream("The quick", max_new_tokens=30, temperature=temperature, seed=0)
-    stream._decode.target = Failing(stream._decode.target, 2, "nan")
+    stream._row.target = Failing(stream._row.target, 2, "nan")
     with pytest.raises(anydraft.ModelError, match="NaN"):
         list(stream)
 
@@ -363,7 +363,7 @@ def test_a_draft_whose_template_refuses_a_chat_reads_it_as_text() -> None:
     draft.chat_template = "{{ raise_exception('no system role') }}"
     pair = anydraft.Speculator(small.model(target), small.model(draft), target, draft)
     stream = pair.stream(messages=[{"role": "system", "content": "The quick"}], max_new_tokens=4)
-    assert pairs_text(draft, stream._decode.draft.ids).startswith("system:")
+    assert pairs_text(draft, stream._row.draft.ids).startswith("system:")
     assert len(list(stream)) > 0
 
 
@@ -381,8 +381,8 @@ def test_cuts_on_the_draft_side_leave_only_what_may_be_drawn() -> None:
     assert out.stats.drafted > 20
     stream = pair.stream("The quick", max_new_tokens=60, temperature=0.3, top_p=0.5, top_k=5, seed=0)
     drawn = []
-    session = stream._decode.session
-    stream._decode.session = Listening(session, drawn)
+    session = stream._row.session
+    stream._row.session = Listening(session, drawn)
     list(stream)
     first_allowed = int((table >= 0).argmax())
     assert drawn.count(first_allowed) < len(drawn) / 4
@@ -409,7 +409,7 @@ def test_the_draft_may_have_a_law_of_its_own(method: Method) -> None:
     own = pair.generate("The quick", max_new_tokens=40, draft_temperature=2.0, draft_top_k=7)
     assert own.token_ids == same.token_ids
     stream = pair.stream("The quick", max_new_tokens=5, temperature=1.0, draft_top_k=3, draft_top_p=0.9)
-    law = stream._decode.draft.law(torch.randn(400))
+    law = stream._row.draft.law(torch.randn(400))
     assert 1 <= int((law > 0).sum()) <= 3
     assert len([token for event in stream for token in event.token_ids]) == 5
     with pytest.raises(anydraft.ArgumentError, match="top_p"):

@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
-from typing import Any
+from typing import Any, NamedTuple
 
 from anydraft.errors import ArgumentError
 from anydraft.pairs import control_tokens, special_roles
 
 Messages = Sequence[Mapping[str, str]]
 """A chat: ``{"role": ..., "content": ...}`` in order."""
+
+
+class Prompt(NamedTuple):
+    """What a decode begins with."""
+
+    ids: list[int]
+    """Target ids."""
+    view: list[int]
+    """What the draft is shown first: its own rendering of a chat, or what it puts before any text."""
+    shared: list[int]
+    """Target ids that the draft is shown after that, as its own tokenizer writes them."""
 
 
 def encode_prompt(tokenizer: Any, text: str) -> list[int]:

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+from torch import Tensor
 
 from anydraft import pairs, prompts
 from anydraft.bridge import Bridge
-from anydraft.decoding import Decode
+from anydraft.caches import PairCaches
+from anydraft.decoding import decode
 from anydraft.drafting.methods import Method, Strategies, check_method
-from anydraft.drafting.view import DraftView
 from anydraft.errors import ArgumentError, PairError
-from anydraft.models.processing import processed_law
+from anydraft.models.processing import ProcessedLaw, least_length, processed_law
 from anydraft.models.protocol import Model
+from anydraft.models.stop_rules import criteria_rules, stop_rules, time_rules
 from anydraft.models.transformers import TransformersModel
+from anydraft.prompts import Prompt
+from anydraft.row import Row, TargetLaw
 from anydraft.sampling import Greedy, Randomness, SeededRandomness
 from anydraft.stats import Stats
-from anydraft.stopping import Stopping
+from anydraft.stopping import Stopping, StopRule
 from anydraft.streaming import Event, Output, collect
 from anydraft.tokenizer_source import TokenizerSource
 from anydraft.verification import Rule
@@ -25,21 +30,21 @@ from anydraft.verification import Rule
 class Stream(Iterator[Event]):
     """The events of a running decode; :attr:`stats` grows with them."""
 
-    def __init__(self, decode: Decode, prompt_ids: list[int]) -> None:
+    def __init__(self, row: Row) -> None:
         """Made by :meth:`Speculator.stream`."""
-        self.prompt_ids = prompt_ids
-        self.stats: Stats = decode.stats
-        self._decode = decode
-        self._events = decode.run(prompt_ids)
+        self.prompt_ids = row.prompt
+        self.stats: Stats = row.stats
+        self._row = row
+        self._events = decode([row])
 
     @property
     def method(self) -> str:
         """The method at work: what ``"auto"`` chose."""
-        return self._decode.strategy.name
+        return self._row.strategy.name
 
     def __next__(self) -> Event:
         """Run one round."""
-        return next(self._events)
+        return next(self._events)[1]
 
 
 class Speculator:
@@ -86,7 +91,7 @@ class Speculator:
         self._models = target_model, draft_model
         self._tokenizers = target_tokenizer, draft_tokenizer
         generation = [getattr(model, "generation_config", None) for model in self._models]
-        self._end_ids = frozenset(pairs.end_ids(target_tokenizer, generation[0]))
+        self.end_ids = frozenset(pairs.end_ids(target_tokenizer, generation[0]))
         if bridge is None:
             roles = pairs.bridge_roles(target_tokenizer, draft_tokenizer, *generation)
             bridge = Bridge(
@@ -97,7 +102,7 @@ class Speculator:
         self.bridge = bridge
         sizes = len(bridge.target), len(bridge.draft)
         self._opening = prompts.opening(draft_tokenizer)
-        sequences = self._sequences()
+        sequences = self.sequences()
         for role, model, size in zip(("target", "draft"), sequences, sizes, strict=True):
             if model.vocab_size < size:
                 raise PairError(
@@ -127,7 +132,13 @@ class Speculator:
         draft_temperature: float | None = None,
         draft_top_k: int | None = None,
         draft_top_p: float | None = None,
+        min_new_tokens: int | None = None,
+        stop: str | Sequence[str] = (),
+        max_time: float | None = None,
+        logits_processor: Sequence[Any] = (),
+        stopping_criteria: Sequence[Any] = (),
         seed: int | None = None,
+        caches: PairCaches | None = None,
     ) -> Stream:
         """Decode round by round.
 
@@ -138,6 +149,13 @@ class Speculator:
         ``draft_top_k`` and ``draft_top_p`` say otherwise: its law is free, the output's is not touched.
         ``seed`` makes sampling reproducible; without one torch's global generator is asked.
 
+        A decode ends at an end token (not before ``min_new_tokens``), with the token that completes one of
+        the ``stop`` strings, after ``max_time`` seconds, or where one of transformers' ``stopping_criteria``
+        says so. ``logits_processor``: more of transformers' processors, called before the sampling values
+        take effect, each with the ids that plain decoding would show it.
+
+        ``caches`` keeps what both models have read for the next decode; see :class:`Conversation`.
+
         A draft with a shorter window than the text reads a suffix of it.
 
         Raises:
@@ -147,49 +165,83 @@ class Speculator:
         """
         if not isinstance(max_new_tokens, int) or max_new_tokens < 0:
             raise ArgumentError(f"got max_new_tokens={max_new_tokens!r}; expected a whole number, 0 or more")
-        law = processed_law(
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            repetition_penalty=repetition_penalty,
-        )
         draft_law = processed_law(
             temperature=temperature if draft_temperature is None else draft_temperature,
             top_k=top_k if draft_top_k is None else draft_top_k,
             top_p=top_p if draft_top_p is None else draft_top_p,
             min_p=min_p,
         )
-        target, draft = self._sequences()
-        prompt_ids, view, shared = self._prompt(prompt, messages, input_ids)
-        room = None if target.window is None else target.window - len(prompt_ids)
+        given = self._prompt(prompt, messages, input_ids)
+        law = processed_law(
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            repetition_penalty=repetition_penalty,
+            first=[*logits_processor, *least_length(len(given.ids), min_new_tokens, self.end_ids)],
+        )
+        rules = [*stop_rules(stop, self.bridge.target.decode), *time_rules(max_time)]
+        caches = caches or PairCaches(*self.sequences())
+        row = self.row(
+            given,
+            caches,
+            law=law,
+            draft_law=draft_law.without_prefix,
+            randomness=Greedy() if law.greedy else SeededRandomness(seed),
+            max_new_tokens=max_new_tokens,
+            rules=[*rules, *criteria_rules(stopping_criteria)],
+        )
+        return Stream(row)
+
+    def row(
+        self,
+        prompt: Prompt,
+        caches: PairCaches,
+        *,
+        law: ProcessedLaw | TargetLaw,
+        draft_law: Callable[[Tensor], Tensor],
+        randomness: Randomness,
+        max_new_tokens: int,
+        rules: Sequence[StopRule] = (),
+        end_ids: frozenset[int] | None = None,
+    ) -> Row:
+        """One row of a decode, for a loop of your own: see :func:`anydraft.decoding.decode`.
+
+        Raises:
+            ArgumentError: the prompt is longer than the target's window.
+            PairError: the method cannot work with this pair.
+        """
+        target = caches.target
+        room = None if target.window is None else target.window - len(prompt.ids)
         if room is not None and room < 1:
             raise ArgumentError(
-                f"got a prompt of {len(prompt_ids)} tokens; the target's window holds {target.window} and "
+                f"got a prompt of {len(prompt.ids)} tokens; the target's window holds {target.window} and "
                 "one must be free. Shorten the prompt."
             )
-        session = self.bridge.session(view, shared)
-        randomness: Randomness = Greedy() if law.greedy else SeededRandomness(seed)
-        decode = Decode(
+        session = self.bridge.session(prompt.view, prompt.shared)
+        row = Row(
             target=target,
-            draft=DraftView(draft, session.view(), draft_law.without_prefix),
-            strategy=self._strategies.get(self.method, greedy=law.greedy),
+            draft=caches.show(session.view(), draft_law),
+            strategy=self._strategies.get(self.method, greedy=isinstance(randomness, Greedy)),
             session=session,
             law=law,
             randomness=randomness,
-            stopping=Stopping(self._end_ids, max_new_tokens, room),
+            stopping=Stopping(
+                self.end_ids if end_ids is None else end_ids, max_new_tokens, room, tuple(rules)
+            ),
             gamma=self.num_draft_tokens,
             decode_bytes=self.bridge.target.decode,
+            prompt=prompt.ids,
         )
-        return Stream(decode, prompt_ids)
+        caches.used_by(row)
+        return row
 
     def _prompt(
         self,
         prompt: str | None,
         messages: prompts.Messages | None,
         input_ids: Sequence[int] | None,
-    ) -> tuple[list[int], list[int], list[int]]:
-        """The target's prompt ids, the draft's opening view, the target ids that the draft reads after it."""
+    ) -> Prompt:
         given = [
             name
             for name, value in (("prompt", prompt), ("messages", messages), ("input_ids", input_ids))
@@ -200,14 +252,18 @@ class Speculator:
             raise ArgumentError(f"got {got}; expected one of prompt, messages, input_ids")
         target, draft = self._tokenizers
         if messages is not None:
-            return prompts.render(target, messages), prompts.render_for_draft(draft, messages), []
+            return Prompt(prompts.render(target, messages), prompts.render_for_draft(draft, messages), [])
         if prompt is not None:
             ids = prompts.encode_prompt(target, prompt)
         else:
             ids = _plain_ids(input_ids, len(self.bridge.target))
-        return ids, list(self._opening), ids
+        return self.plain_prompt(ids)
 
-    def _sequences(self) -> tuple[Model, Model]:
+    def plain_prompt(self, ids: list[int]) -> Prompt:
+        """Target ids that the draft reads as its own tokenizer writes them."""
+        return Prompt(ids, list(self._opening), ids)
+
+    def sequences(self) -> tuple[Model, Model]:
         """Both models with empty caches."""
         target, draft = self._models
         return TransformersModel(target), TransformersModel(draft)

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from anydraft.streaming import FinishReason
+
+StopRule = Callable[[Tensor], "FinishReason | None"]
+"""From all committed ids so far, int64 ``[n]``, to why the decode ends after the last; ``None``: it goes on.
+
+Called once for every emitted token, in order, as plain decoding would."""
 
 
 @dataclass(frozen=True)
 class Stopping:
-    """Ends a decode at an end token or at a length, whichever comes first."""
+    """Ends a decode at an end token, at a length, or where a rule says so, whichever comes first."""
 
     end_ids: frozenset[int]
     max_new_tokens: int
     room: int | None
     """Tokens that fit into the target's window after the prompt; ``None`` if unlimited."""
+    rules: tuple[StopRule, ...] = ()
 
     def left(self, emitted: int) -> int:
         """How many more tokens may be emitted."""
@@ -30,3 +39,8 @@ class Stopping:
         if self.left(emitted + len(new)) > 0:
             return new, None
         return new, "length" if emitted + len(new) >= self.max_new_tokens else "window"
+
+    def ask(self, ids: Tensor) -> FinishReason | None:
+        """What the rules say after the last of ``ids``; all are asked, and the first reason counts."""
+        reasons = [rule(ids) for rule in self.rules]
+        return next((reason for reason in reasons if reason), None)

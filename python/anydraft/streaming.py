@@ -8,8 +8,9 @@ from typing import Literal
 
 from anydraft.stats import Stats
 
-FinishReason = Literal["eos", "length", "window"]
-"""Why a decode ended: an end token, ``max_new_tokens``, or the end of the target's context window."""
+FinishReason = Literal["eos", "length", "window", "stop", "time"]
+"""Why a decode ended: an end token, ``max_new_tokens``, the end of the target's context window, a stop string
+or another stopping rule, or ``max_time``."""
 
 
 @dataclass(frozen=True)

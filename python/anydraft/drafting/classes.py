@@ -13,7 +13,7 @@ from anydraft.drafting.class_plan import ClassPlan, Step
 from anydraft.drafting.class_spelling import ClassSpelling
 from anydraft.drafting.class_tables import ClassTables
 from anydraft.drafting.draw import draw_tokens
-from anydraft.drafting.protocol import Block, DraftContext
+from anydraft.drafting.protocol import Block, DraftContext, Drawn
 from anydraft.errors import PairError
 from anydraft.sampling import Randomness
 from anydraft.verification import Rule, verify
@@ -51,8 +51,8 @@ class ClassCoupling:
         """``width``: the target's number of logits. Raises :class:`PairError` if nothing can be proposed."""
         self.rule: Rule = rule
         self._spelling = ClassSpelling(tables, width, target_device)
-        self._allowed = (tables.offsets.diff() > 0).to(draft_device)
-        if not bool(self._allowed.any()):
+        self.allowed = (tables.offsets.diff() > 0).to(draft_device)
+        if not bool(self.allowed.any()):
             raise PairError(
                 f"none of the {len(tables.image)} draft tokens can be written with target tokens; use "
                 "method='slem' for this pair"
@@ -60,7 +60,10 @@ class ClassCoupling:
 
     def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> ClassBlock:
         """Draw ``gamma`` tokens; the candidates are what would be emitted if every symbol were accepted."""
-        drawn = draw_tokens(context, gamma, randomness, self._allowed)
+        return self.block(draw_tokens(context, gamma, randomness, self.allowed), context)
+
+    def block(self, drawn: Drawn, context: DraftContext) -> ClassBlock:
+        """See :class:`Drawing`."""
         limit = sys.maxsize if context.limit is None else context.limit
         plan = ClassPlan(
             self._spelling, drawn.laws.to(context.target_device), drawn.ids.tolist(), limit

@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from anydraft.drafting.protocol import DraftContext
+from anydraft.drafting.protocol import Block, DraftContext, Drawing, Drawn, Strategy
+from anydraft.models.together import advance_together
 from anydraft.sampling import Randomness
 
+Result = TypeVar("Result")
 
-@dataclass(frozen=True)
-class Drawn:
-    """Draft tokens and the laws they were drawn from, on the draft's device."""
+Draft = tuple[Strategy, DraftContext, int, Randomness]
+"""One row's block to be drafted: its strategy, its context, the number of tokens, its source of chance."""
 
-    ids: Tensor
-    """int64 ``[gamma]``."""
-    laws: Tensor
-    """``[gamma, D]``: exactly the law each id was drawn from; every row sums to 1."""
+
+def draft_together(drafts: Sequence[Draft]) -> list[Block | Exception]:
+    """Draft a block for each row, one pass of the draft model a step for all rows; or why a row failed.
+
+    Rows whose strategies do not draw token by token (:class:`Drawing`) are drafted one after the other.
+    """
+    joint = {
+        i: place for place, i in enumerate(i for i, (s, *_) in enumerate(drafts) if isinstance(s, Drawing))
+    }
+    drawn = _caught(partial(_draw, [drafts[i] for i in joint])) if len(joint) > 1 else None
+    blocks: list[Block | Exception] = []
+    for i, (strategy, context, gamma, randomness) in enumerate(drafts):
+        if drawn is None or i not in joint:
+            blocks.append(_caught(partial(strategy.draft, context, gamma, randomness)))
+        elif isinstance(drawn, Exception):
+            blocks.append(drawn)
+        else:
+            assert isinstance(strategy, Drawing)
+            blocks.append(_caught(partial(strategy.block, drawn[joint[i]], context)))
+    return blocks
 
 
 def draw_tokens(context: DraftContext, gamma: int, randomness: Randomness, allowed: Tensor) -> Drawn:
@@ -27,14 +46,42 @@ def draw_tokens(context: DraftContext, gamma: int, randomness: Randomness, allow
     ``allowed`` bool ``[D]``, on the draft's device and true at least once, says which tokens may be drawn;
     the model's columns beyond it are padding and never drawn. The last token is drawn, not fed to it.
     """
-    ids, laws = [], []
-    unfed = context.pending
-    for _ in range(gamma):
-        law = allowed_law(context, context.model.advance(unfed)[-1], allowed)
-        unfed = randomness.draw(law).view(1)
-        ids.append(unfed)
-        laws.append(law)
-    return Drawn(torch.cat(ids), torch.stack(laws))
+    return draw_rows([context], [gamma], [randomness], [allowed])[0]
+
+
+def draw_rows(
+    contexts: Sequence[DraftContext],
+    gammas: Sequence[int],
+    randomness: Sequence[Randomness],
+    allowed: Sequence[Tensor],
+) -> list[Drawn]:
+    """:func:`draw_tokens` for several rows, each step in one pass where their models share one."""
+    ids: list[list[Tensor]] = [[] for _ in contexts]
+    laws: list[list[Tensor]] = [[] for _ in contexts]
+    unfed = [context.pending for context in contexts]
+    for step in range(max(gammas)):
+        rows = [i for i, gamma in enumerate(gammas) if step < gamma]
+        logits = advance_together(
+            [contexts[i].model for i in rows], [unfed[i] for i in rows], [1] * len(rows)
+        )
+        for i, row in zip(rows, logits, strict=True):
+            law = allowed_law(contexts[i], row[-1], allowed[i])
+            unfed[i] = randomness[i].draw(law).view(1)
+            ids[i].append(unfed[i])
+            laws[i].append(law)
+    return [Drawn(torch.cat(row), torch.stack(law)) for row, law in zip(ids, laws, strict=True)]
+
+
+def _draw(drafts: Sequence[Draft]) -> list[Drawn]:
+    strategies, contexts, gammas, randomness = zip(*drafts, strict=True)
+    return draw_rows(contexts, gammas, randomness, [strategy.allowed for strategy in strategies])
+
+
+def _caught(run: Callable[[], Result]) -> Result | Exception:
+    try:
+        return run()
+    except Exception as error:
+        return error
 
 
 def allowed_law(context: DraftContext, logits: Tensor, allowed: Tensor) -> Tensor:

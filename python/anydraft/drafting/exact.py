@@ -14,7 +14,7 @@ from anydraft.drafting.class_spelling import ClassSpelling
 from anydraft.drafting.class_tables import ClassTables
 from anydraft.drafting.draw import allowed_law, draw_tokens
 from anydraft.drafting.expansion import Expansion
-from anydraft.drafting.protocol import Block, DraftContext
+from anydraft.drafting.protocol import Block, DraftContext, Drawn
 from anydraft.errors import DraftError
 from anydraft.sampling import Randomness
 from anydraft.verification import NO_TOKEN, mass_at, residual_law
@@ -118,19 +118,22 @@ class LookAhead:
         token: for tiny vocabularies only.
         """
         self._spelling = ClassSpelling(tables, width, target_device)
-        self._allowed = (tables.offsets.diff() > 0).to(draft_device)
+        self.allowed = (tables.offsets.diff() > 0).to(draft_device)
         self._batch = batch
         self._tries = tries
 
     def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> LookAheadBlock:
         """Draw ``gamma`` tokens; the candidates are what would be emitted if every one were accepted."""
-        base = context.model.length + len(context.pending)
-        drawn = draw_tokens(context, gamma, randomness, self._allowed)
+        return self.block(draw_tokens(context, gamma, randomness, self.allowed), context)
+
+    def block(self, drawn: Drawn, context: DraftContext) -> LookAheadBlock:
+        """See :class:`Drawing`."""
+        base = context.model.length - (len(drawn.ids) - 1)
         ids, laws = drawn.ids.tolist(), drawn.laws.to(context.target_device)
         limit = sys.maxsize if context.limit is None else context.limit
         plan = LookAheadPlan(self._spelling, laws, ids, limit)
         plan.build()
-        known = {(i, ids[i]): laws[i + 1] for i in range(gamma - 1)}
+        known = {(i, ids[i]): laws[i + 1] for i in range(len(ids) - 1)}
         candidates = torch.tensor(plan.candidates, dtype=torch.int64, device=context.target_device)
         return LookAheadBlock(drawn.ids, candidates, plan.looks, context, base, known)
 
@@ -204,5 +207,5 @@ class LookAhead:
         if cached < position:  # an earlier question cut the cache
             context.model.advance(block.draft_ids[cached:position])
         logits = branch(context.model, torch.tensor(draft_ids, device=context.model.device))
-        laws = (allowed_law(context, row, self._allowed) for row in logits)
+        laws = (allowed_law(context, row, self.allowed) for row in logits)
         return [law.to(context.target_device) for law in laws]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -41,6 +41,16 @@ class DraftContext:
 
 
 @dataclass(frozen=True)
+class Drawn:
+    """Draft tokens and the laws they were drawn from, on the draft's device."""
+
+    ids: Tensor
+    """int64 ``[gamma]``."""
+    laws: Tensor
+    """``[gamma, D]``: exactly the law each id was drawn from; every row sums to 1."""
+
+
+@dataclass(frozen=True)
 class Block:
     """One drafted block. Strategies add what their own verification needs."""
 
@@ -66,3 +76,15 @@ class Strategy(Protocol):
         Shapes: ``laws`` ``[k + 1, V]`` on the target's device, float32 or better: the target's law at
         every candidate and after the last. Result: int64 ``[2]``: number of accepted candidates, next id.
         """
+
+
+@runtime_checkable
+class Drawing(Strategy, Protocol):
+    """A strategy that first draws its tokens one by one: several rows can be drafted together."""
+
+    @property
+    def allowed(self) -> Tensor:
+        """bool ``[D]`` on the draft's device: which tokens may be drawn."""
+
+    def block(self, drawn: Drawn, context: DraftContext) -> Block:
+        """Turn drawn tokens into candidates."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from anydraft.drafting.draw import draw_tokens
 from anydraft.drafting.expansion import Expansion
-from anydraft.drafting.protocol import Block, DraftContext
+from anydraft.drafting.protocol import Block, DraftContext, Drawn
 from anydraft.errors import PairError
 from anydraft.sampling import Randomness, renormalise
 from anydraft.verification import Rule, TokenChain, verify
@@ -54,10 +54,10 @@ class Pushforward:
         self.rule: Rule = rule
         self._expansion = Expansion(offsets, ids, target_device)
         drawable = offsets.diff() > 0
-        self._allowed = (drawable if allowed is None else drawable & allowed.to(offsets.device)).to(
+        self.allowed = (drawable if allowed is None else drawable & allowed.to(offsets.device)).to(
             draft_device
         )
-        if not bool(self._allowed.any()):
+        if not bool(self.allowed.any()):
             raise PairError(
                 f"none of the {len(drawable)} draft tokens may be drafted: each needs target tokens that "
                 "spell it, and must be allowed"
@@ -65,7 +65,10 @@ class Pushforward:
 
     def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> PushforwardBlock:
         """Draw ``gamma`` tokens; the candidates are all their target tokens, up to the limit."""
-        drawn = draw_tokens(context, gamma, randomness, self._allowed)
+        return self.block(draw_tokens(context, gamma, randomness, self.allowed), context)
+
+    def block(self, drawn: Drawn, context: DraftContext) -> PushforwardBlock:
+        """See :class:`Drawing`."""
         laws = drawn.laws.to(context.target_device)
         limit = sys.maxsize if context.limit is None else context.limit
         candidates: list[int] = []

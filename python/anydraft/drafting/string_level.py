@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from anydraft.drafting.draw import draw_tokens
-from anydraft.drafting.protocol import Block, DraftContext
+from anydraft.drafting.protocol import Block, DraftContext, Drawn
 from anydraft.sampling import Randomness
 from anydraft.verification import verify_tokens
 
@@ -24,11 +24,14 @@ class StringLevel:
 
     def __init__(self, allowed: Tensor, *, draft_device: torch.device | str = "cpu") -> None:
         """``allowed`` bool ``[D]``: the draft ids that may be drawn (not padding, not without any text)."""
-        self._allowed = allowed.to(draft_device)
+        self.allowed = allowed.to(draft_device)
 
     def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> Block:
         """Draw ``gamma`` tokens; the candidates may be fewer or more, or none."""
-        drawn = draw_tokens(context, gamma, randomness, self._allowed)
+        return self.block(draw_tokens(context, gamma, randomness, self.allowed), context)
+
+    def block(self, drawn: Drawn, context: DraftContext) -> Block:
+        """See :class:`Drawing`."""
         proposed = context.speller.propose(drawn.ids.tolist())[: context.limit]
         candidates = torch.tensor(proposed, dtype=torch.int64, device=context.target_device)
         return Block(drawn.ids, candidates)

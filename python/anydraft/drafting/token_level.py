@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from anydraft.drafting.draw import draw_tokens
-from anydraft.drafting.protocol import Block, DraftContext
+from anydraft.drafting.protocol import Block, DraftContext, Drawn
 from anydraft.errors import PairError
 from anydraft.sampling import Randomness
 from anydraft.verification import Rule, TokenChain, verify
@@ -52,13 +52,16 @@ class TokenLevel:
                 "needs a shared token: use method='slem' for this pair"
             )
         self.rule: Rule = rule
-        self._allowed = (table >= 0).to(draft_device)
+        self.allowed = (table >= 0).to(draft_device)
         self._table = table.clamp(min=0).to(target_device)  # never drawn where there is no image
 
     def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> TokenLevelBlock:
         """Draw ``gamma`` tokens that have an image, up to the limit; the candidates are their images."""
         gamma = gamma if context.limit is None else min(gamma, context.limit)
-        drawn = draw_tokens(context, gamma, randomness, self._allowed)
+        return self.block(draw_tokens(context, gamma, randomness, self.allowed), context)
+
+    def block(self, drawn: Drawn, context: DraftContext) -> TokenLevelBlock:
+        """See :class:`Drawing`."""
         candidates = self._table[drawn.ids.to(context.target_device)]
         return TokenLevelBlock(drawn.ids, candidates, drawn.laws.to(context.target_device))
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from anydraft.drafting.branching import branch
 from anydraft.models.protocol import Model
+from anydraft.models.together import Batch, Joint
 
 
 class DraftView:
@@ -66,6 +67,21 @@ class DraftView:
         self.passes += 1
         return logits
 
+    @property
+    def batch(self) -> Batch | None:
+        """The batch that the draft's sequence is one of, if any."""
+        return self.model.batch if isinstance(self.model, Joint) else None
+
+    @property
+    def row(self) -> int:
+        """Its number there."""
+        return self.model.row if isinstance(self.model, Joint) else 0
+
+    def passed(self, seconds: float) -> None:
+        """Count and time a joint pass."""
+        self.seconds += seconds
+        self.passes += 1
+
     def crop(self, length: int) -> None:
         """See :class:`Model`."""
         self.model.crop(length)
@@ -93,6 +109,16 @@ class DraftView:
             self.model.crop(shown - 1)
         unfed = self.ids[self._start + self.model.length :]
         return torch.tensor(unfed, dtype=torch.int64, device=self.device)
+
+    def renew(self, ids: list[int], law: Callable[[Tensor], Tensor]) -> None:
+        """Show another text by another law; what the cache has in common with it is kept."""
+        keep = next(
+            (i for i, (old, new) in enumerate(zip(self.ids, ids, strict=False)) if old != new),
+            min(len(self.ids), len(ids)),
+        )
+        self.splice(keep, ids[keep:])
+        self._law = law
+        self.passes, self.seconds = 0, 0.0
 
     def drew(self, ids: list[int]) -> None:
         """Note the tokens that were drawn after the view; all but the last are cached."""

@@ -8,6 +8,7 @@ caches is in this file.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -113,8 +114,12 @@ def shared_cache(cache: DynamicCache) -> DynamicCache | None:
     return shared
 
 
-def new_cache(model: PreTrainedModel) -> DynamicCache:
-    """An empty cache for one sequence of ``model``, every layer of which can be cropped to any length.
+def new_cache(
+    model: PreTrainedModel, layer_of: Callable[[int | None], DynamicLayer] = GrowingLayer
+) -> DynamicCache:
+    """An empty cache for ``model``, every layer of which can be cropped to any length.
+
+    ``layer_of`` makes an attention layer of a window, or of ``None``.
 
     Raises:
         ModelError: the model keeps a state that cannot be rolled back (recurrent, convolutional).
@@ -126,9 +131,9 @@ def new_cache(model: PreTrainedModel) -> DynamicCache:
     cache = DynamicCache(config=config)
     for i, layer in enumerate(cache.layers):
         if type(layer) is DynamicLayer:
-            cache.layers[i] = GrowingLayer()
+            cache.layers[i] = layer_of(None)
         elif type(layer) is DynamicSlidingWindowLayer:
-            cache.layers[i] = GrowingLayer(layer.sliding_window)
+            cache.layers[i] = layer_of(layer.sliding_window)
         elif type(layer).__name__ not in _KEPT_AS_MADE:
             raise _not_croppable(model)
     return cache

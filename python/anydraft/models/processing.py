@@ -21,6 +21,7 @@ from transformers import (
     LogitNormalization,
     LogitsProcessor,
     LogitsProcessorList,
+    MinNewTokensLengthLogitsProcessor,
     MinPLogitsWarper,
     RepetitionPenaltyLogitsProcessor,
     SuppressTokensLogitsProcessor,
@@ -134,8 +135,12 @@ def processed_law(
     top_p: float | None = None,
     min_p: float | None = None,
     repetition_penalty: float | None = None,
+    first: Iterable[Any] = (),
 ) -> ProcessedLaw:
-    """The law of these sampling values; arguments and errors as for :func:`logits_processors`."""
+    """The law of these sampling values; arguments and errors as for :func:`logits_processors`.
+
+    ``first``: processors that come before all others.
+    """
     processors = logits_processors(
         temperature=temperature,
         top_k=top_k,
@@ -143,7 +148,23 @@ def processed_law(
         min_p=min_p,
         repetition_penalty=repetition_penalty,
     )
-    return ProcessedLaw(processors, "greedy" if temperature == 0 else "sample")
+    return ProcessedLaw([*first, *processors], "greedy" if temperature == 0 else "sample")
+
+
+def least_length(
+    prompt_length: int, min_new_tokens: int | None, end_ids: Iterable[int]
+) -> list[LogitsProcessor]:
+    """No end token before ``min_new_tokens`` tokens.
+
+    Raises:
+        ArgumentError: no whole number of at least 0.
+    """
+    ends = sorted(end_ids)
+    if min_new_tokens is None or (min_new_tokens == 0 and isinstance(min_new_tokens, int)) or not ends:
+        return []
+    if not isinstance(min_new_tokens, int) or min_new_tokens < 0:
+        raise ArgumentError(f"got min_new_tokens={min_new_tokens!r}; expected a whole number, 0 or more")
+    return [MinNewTokensLengthLogitsProcessor(prompt_length, min_new_tokens, ends)]
 
 
 def logits_processors(

@@ -37,15 +37,21 @@ class TransformersModel:
         config = plain.config.get_text_config(decoder=True)
         parameters = inspect.signature(type(plain).forward).parameters
         self._model = model
-        self._plain = plain
+        self.plain = plain
         self._keeps_logits = "logits_to_keep" in parameters
-        self._takes_positions = "position_ids" in parameters
+        self.takes_positions = "position_ids" in parameters
         self._vocab_size = _width(plain, config.vocab_size)
         self._readable = int(plain.get_input_embeddings().weight.shape[0])
         self._window = getattr(config, "max_position_embeddings", None)
         self._device = _input_device(plain)
         self._cache = new_cache(plain)
         self._length = 0
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the embedding."""
+        dtype: torch.dtype = self.plain.get_input_embeddings().weight.dtype
+        return dtype
 
     @property
     def vocab_size(self) -> int:
@@ -81,40 +87,47 @@ class TransformersModel:
                 costs no device synchronisation: always on a CPU, elsewhere at the start of a sequence.
             ModelError: the model was put in training mode, or returned no logits of the announced width.
         """
-        n = ids.shape[0] if ids.dim() == 1 else 0
-        if not 1 <= keep <= n:
-            raise ArgumentError(
-                f"got ids of shape {list(ids.shape)} and keep={keep}; expected ids [n] with n >= keep >= 1"
-            )
-        if self._plain.training:
-            raise _in_training(self._plain)
-        start = self._length
-        if start == 0 or ids.device.type == "cpu":
-            self._check_ids(ids)
-        arguments: dict[str, Any] = {}
-        if self._keeps_logits:
-            arguments["logits_to_keep"] = keep
-        if self._takes_positions:
-            arguments["position_ids"] = torch.arange(start, start + n, device=ids.device)[None]
+        self.check(ids, keep)
+        start, n = self._length, len(ids)
+        positions = torch.arange(start, start + n, device=ids.device)[None] if self.takes_positions else None
         try:
-            output = self._model(
-                input_ids=ids[None],
-                past_key_values=self._cache,
-                use_cache=True,
-                return_dict=True,
-                **arguments,
-            )
-            logits: Tensor = output.logits[0, -keep:]
+            logits = self.run(ids[None], self._cache, keep, position_ids=positions)[0]
         except BaseException:
-            self._cache = new_cache(self._plain)
+            self._cache = new_cache(self.plain)
             self._length = 0
             raise
         self._length = start + n
         if logits.shape != (keep, self._vocab_size):
             raise ModelError(
-                f"got logits of shape {list(logits.shape)} from {type(self._plain).__name__}; "
+                f"got logits of shape {list(logits.shape)} from {type(self.plain).__name__}; "
                 f"expected [{keep}, {self._vocab_size}]"
             )
+        return logits
+
+    def check(self, ids: Tensor, keep: int) -> None:
+        """Raise what :meth:`advance` raises for its arguments."""
+        n = ids.shape[0] if ids.dim() == 1 else 0
+        if not 1 <= keep <= n:
+            raise ArgumentError(
+                f"got ids of shape {list(ids.shape)} and keep={keep}; expected ids [n] with n >= keep >= 1"
+            )
+        if self.plain.training:
+            raise _in_training(self.plain)
+        if self._length == 0 or ids.device.type == "cpu":
+            self._check_ids(ids)
+
+    def run(self, ids: Tensor, cache: Any, keep: int, **arguments: Any) -> Tensor:
+        """One forward pass over ``ids`` int64 ``[B, n]``: the last ``keep`` logits ``[B, keep, V]``."""
+        if self._keeps_logits:
+            arguments["logits_to_keep"] = keep
+        output = self._model(
+            input_ids=ids,
+            past_key_values=cache,
+            use_cache=True,
+            return_dict=True,
+            **{name: value for name, value in arguments.items() if value is not None},
+        )
+        logits: Tensor = output.logits[:, -keep:]
         return logits if logits.device == self._device else logits.to(self._device)
 
     @torch.no_grad()
@@ -132,14 +145,10 @@ class TransformersModel:
         cache = shared_cache(self._cache)
         if cache is None:
             return torch.cat([self._peek(ids[i : i + 1]) for i in range(len(ids))])
-        arguments: dict[str, Any] = {}
-        if self._takes_positions:
-            arguments["position_ids"] = torch.full((len(ids), 1), self._length, device=ids.device)
-        output = self._model(
-            input_ids=ids[:, None], past_key_values=cache, use_cache=True, return_dict=True, **arguments
+        positions = (
+            torch.full((len(ids), 1), self._length, device=ids.device) if self.takes_positions else None
         )
-        logits: Tensor = output.logits[:, -1]
-        return logits.to(self._device)
+        return self.run(ids[:, None], cache, 1, position_ids=positions)[:, -1]
 
     def _peek(self, token: Tensor) -> Tensor:
         length = self._length
@@ -165,7 +174,7 @@ class TransformersModel:
         if low < 0 or high >= self._readable:
             raise ArgumentError(
                 f"got token id {low if low < 0 else high}; expected ids from 0 to {self._readable - 1}, the "
-                f"vocabulary of {type(self._plain).__name__}. Is this the model's own tokenizer?"
+                f"vocabulary of {type(self.plain).__name__}. Is this the model's own tokenizer?"
             )
 
 
