@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "python"
 LAYERS = [
-    {"_core", "errors", "stats", "sampling", "pairs", "tables"},
+    {"_core", "errors", "stats", "sampling", "pairs", "tables", "timing", "expectation", "lookahead"},
     {"streaming", "stopping", "prompts", "tokenizer_source", "verification", "bridge_file", "bridge"},
     {"models"},
     {"drafting"},
@@ -26,7 +26,19 @@ ONLY = {
     "rich": {"anydraft.cli"},
     "torch": {
         f"anydraft.{name}"
-        for name in ("sampling", "verification", "models", "drafting", "row", "caches", "decoding", "stopping", "speculator", "reference", "cli")
+        for name in (
+            "sampling",
+            "verification",
+            "models",
+            "drafting",
+            "row",
+            "caches",
+            "decoding",
+            "stopping",
+            "speculator",
+            "reference",
+            "cli",
+        )
     },
 }
 """Who may import what, packages with all their modules."""
@@ -77,7 +89,8 @@ def test_a_package_is_imported_where_it_belongs(package: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in MODULES if inside(name, "anydraft.drafting")]
+    "name",
+    [name for name in MODULES if inside(name, "anydraft.drafting")]
     + ["anydraft.row", "anydraft.caches", "anydraft.decoding"],
 )
 def test_the_loop_and_the_strategies_know_models_by_their_protocol(name: str) -> None:
