@@ -43,6 +43,8 @@ def draft_together(drafts: Sequence[Draft]) -> list[Block | Exception]:
 def draw_tokens(context: DraftContext, gamma: int, randomness: Randomness, allowed: Tensor) -> Drawn:
     """Draw ``gamma`` >= 1 tokens one after the other, without waiting for the device.
 
+    Fewer if ``context.ending`` says so, which has to wait.
+
     ``allowed`` bool ``[D]``, on the draft's device and true at least once, says which tokens may be drawn;
     the model's columns beyond it are padding and never drawn. The last token is drawn, not fed to it.
     """
@@ -59,12 +61,18 @@ def draw_rows(
     ids: list[list[Tensor]] = [[] for _ in contexts]
     laws: list[list[Tensor]] = [[] for _ in contexts]
     unfed = [context.pending for context in contexts]
+    wanted = list(gammas)
     for step in range(max(gammas)):
-        rows = [i for i, gamma in enumerate(gammas) if step < gamma]
+        rows = [i for i, gamma in enumerate(wanted) if step < gamma]
+        if not rows:
+            break
         logits = advance_together(
             [contexts[i].model for i in rows], [unfed[i] for i in rows], [1] * len(rows)
         )
         for i, row in zip(rows, logits, strict=True):
+            ending = contexts[i].ending
+            if ending is not None and step + 1 < wanted[i] and ending.is_last(row[-1][: len(allowed[i])]):
+                wanted[i] = step + 1
             law = allowed_law(contexts[i], row[-1], allowed[i])
             unfed[i] = randomness[i].draw(law).view(1)
             ids[i].append(unfed[i])

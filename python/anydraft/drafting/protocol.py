@@ -9,6 +9,8 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from anydraft.drafting.ending import Ending
+from anydraft.drafting.recall import Recall
 from anydraft.models.protocol import Model
 from anydraft.sampling import Randomness
 
@@ -38,6 +40,10 @@ class DraftContext:
     A strategy must end its block there itself. Cutting the candidates afterwards is not exact: a block that
     ends in *nothing to propose* would be rejected there, and one that was cut would not.
     """
+    ending: Ending | None = None
+    """Says before each draw whether that token ends the block; ``None``: draw as many as asked for."""
+    recall: Recall | None = None
+    """The committed text, for strategies that look things up in it."""
 
 
 @dataclass(frozen=True)
