@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import get_args
 
@@ -30,7 +31,11 @@ from anydraft.verification import Rule
 
 def anydraft_process(*arguments: str, **keywords: object) -> subprocess.Popen[bytes]:
     program = [sys.executable, "-c", "from anydraft.cli import main; main()", *arguments]
-    return subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **keywords)  # type: ignore[call-overload,no-any-return]
+    # whoever runs the tests in the background may have Ctrl-C ignored, and a child would inherit that
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
+        program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heard, **keywords
+    )
 
 
 def test_the_methods_offered_are_the_methods_there_are() -> None:
