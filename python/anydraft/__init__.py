@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from anydraft._core import Detokenizer, Retokenizer, Tokenizer, __version__
+from anydraft._core import Detokenizer, Retokenizer, Tokenizer, __version__, common_boundaries
 from anydraft.bridge import Bridge, Coverage, Usage
 from anydraft.errors import (
     AnydraftError,
@@ -24,6 +24,7 @@ from anydraft.stats import Stats
 from anydraft.streaming import Event, Output
 
 if TYPE_CHECKING:
+    from anydraft.integrations.transformers import custom_generate
     from anydraft.speculator import Speculator, Stream
 
 __all__ = [
@@ -46,9 +47,15 @@ __all__ = [
     "TokenizerError",
     "Usage",
     "__version__",
+    "common_boundaries",
+    "custom_generate",
 ]
 
-_LAZY = {"Speculator": "anydraft.speculator", "Stream": "anydraft.speculator"}
+_LAZY = {
+    "Speculator": "anydraft.speculator",
+    "Stream": "anydraft.speculator",
+    "custom_generate": "anydraft.integrations.transformers",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -43,11 +43,12 @@ class SeededRandomness:
     ``seed=None`` takes a seed from torch's global generator, so ``torch.manual_seed`` governs it.
     """
 
-    def __init__(self, seed: int | None = None) -> None:
-        """Keep the seed; generators are made at first use of a device."""
+    def __init__(self, seed: int | None = None, *, row: int = 0) -> None:
+        """Keep the seed; generators are made at first use of a device. Each ``row`` has its own."""
         if seed is None:
             seed = int(torch.randint(2**63 - 1, (), dtype=torch.int64))
         self.seed = seed
+        self._name = f"{seed} " if row == 0 else f"{seed} row {row} "
         self._generators: dict[torch.device, torch.Generator] = {}
 
     def draw(self, law: Tensor) -> Tensor:
@@ -75,7 +76,7 @@ class SeededRandomness:
     def _uniform(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
         generator = self._generators.get(device)
         if generator is None:
-            digest = hashlib.blake2b(f"{self.seed} {device}".encode(), digest_size=8).digest()
+            digest = hashlib.blake2b(f"{self._name}{device}".encode(), digest_size=8).digest()
             generator = torch.Generator(device).manual_seed(int.from_bytes(digest, "little") >> 1)
             self._generators[device] = generator
         return torch.rand(shape, generator=generator, device=device, dtype=_wide(device))

@@ -182,6 +182,13 @@ class Speculator:
         )
         rules = [*stop_rules(stop, self.bridge.target.decode), *time_rules(max_time)]
         caches = caches or PairCaches(*self.sequences())
+        window = caches.target.window
+        room = None if window is None else window - len(given.ids)
+        if room is not None and room < 1:
+            raise ArgumentError(
+                f"got a prompt of {len(given.ids)} tokens; the target's window holds {window} and one must "
+                "be free. Shorten the prompt."
+            )
         row = self.row(
             given,
             caches,
@@ -189,6 +196,7 @@ class Speculator:
             draft_law=draft_law.without_prefix,
             randomness=Greedy() if law.greedy else SeededRandomness(seed),
             max_new_tokens=max_new_tokens,
+            room=room,
             rules=[*rules, *criteria_rules(stopping_criteria)],
         )
         return Stream(row)
@@ -202,25 +210,18 @@ class Speculator:
         draft_law: Callable[[Tensor], Tensor],
         randomness: Randomness,
         max_new_tokens: int,
+        room: int | None = None,
         rules: Sequence[StopRule] = (),
         end_ids: frozenset[int] | None = None,
     ) -> Row:
         """One row of a decode, for a loop of your own: see :func:`anydraft.decoding.decode`.
 
         Raises:
-            ArgumentError: the prompt is longer than the target's window.
             PairError: the method cannot work with this pair.
         """
-        target = caches.target
-        room = None if target.window is None else target.window - len(prompt.ids)
-        if room is not None and room < 1:
-            raise ArgumentError(
-                f"got a prompt of {len(prompt.ids)} tokens; the target's window holds {target.window} and "
-                "one must be free. Shorten the prompt."
-            )
         session = self.bridge.session(prompt.view, prompt.shared)
         row = Row(
-            target=target,
+            target=caches.target,
             draft=caches.show(session.view(), draft_law),
             strategy=self._strategies.get(self.method, greedy=isinstance(randomness, Greedy)),
             session=session,

@@ -139,6 +139,38 @@ def new_cache(
     return cache
 
 
+def copy_into(ours: DynamicCache, theirs: DynamicCache) -> int:
+    """Put what a cache of transformers holds into an empty one of ours; the number of tokens.
+
+    A sliding window has forgotten its first keys. They are out of reach of all that follows:
+    zeros stand for them.
+    """
+    length = int(theirs.get_seq_length())
+    layers: Any = zip(ours.layers, theirs.layers if length else (), strict=False)
+    for layer, given in layers:
+        lost = length - given.keys.shape[-2]
+        layer.update(
+            *(torch.nn.functional.pad(states, (0, 0, lost, 0)) for states in (given.keys, given.values))
+        )
+    return length
+
+
+def copy_out(ours: DynamicCache, theirs: DynamicCache) -> None:
+    """Fill a cache of transformers as plain decoding would have filled it."""
+    for i, layer in enumerate(ours.layers):
+        assert isinstance(layer, DynamicLayer)
+        while len(theirs.layers) <= i:
+            theirs.layers.append(DynamicLayer())  # type: ignore[no-untyped-call, unused-ignore]
+        given: Any = theirs.layers[i]
+        keys: Any = layer.keys
+        values: Any = layer.values
+        if isinstance(given, DynamicSlidingWindowLayer):
+            given.cumulative_length = keys.shape[-2]
+            keys, values = (states[:, :, -(given.sliding_window - 1) :] for states in (keys, values))
+        given.dtype, given.device, given.is_initialized = keys.dtype, keys.device, True
+        given.keys, given.values = keys.clone(), values.clone()
+
+
 def _after(shared: Any, first: int, new: Tensor) -> Tensor:
     """Each row of ``new`` after the shared tokens from ``first`` on."""
     return torch.cat((shared[:, :, first:].expand(len(new), -1, -1, -1), new), 2)

@@ -85,7 +85,11 @@ class ProcessedLaw:
         Shapes: ``logits`` ``[k, V]`` in any float type; ``prefix`` int64 ``[n]``, the ids up to where row 0
         predicts; ``candidates`` int64 ``[k - 1]`` on the logits' device; result float32 ``[k, V]``.
         """
-        return to_law(self.scores(logits, prefix, candidates), self._temperature)
+        return self.law_of(self.scores(logits, prefix, candidates))
+
+    def law_of(self, scores: Tensor) -> Tensor:
+        """Processed logits ``[..., V]`` to laws ``[..., V]``."""
+        return to_law(scores, self._temperature)
 
     def best(self, logits: Tensor, prefix: Tensor | Sequence[int], candidates: Tensor) -> Tensor:
         """The first maximum of each law, without making the laws: int64 ``[k]``. Shapes as for a call."""

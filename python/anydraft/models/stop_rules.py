@@ -15,16 +15,19 @@ from anydraft.errors import ArgumentError
 from anydraft.stopping import StopRule
 from anydraft.streaming import FinishReason
 
+Scores = Callable[[Tensor], tuple[Tensor, ...]]
+"""From all ids of a row so far, int64 ``[n]``, to the scores ``[1, V]`` of every emitted one."""
 
-def criteria_rules(criteria: Iterable[Any]) -> Iterator[StopRule]:
-    """transformers' stopping criteria; each is called with ids ``[1, n]`` and ``None`` for the scores."""
+
+def criteria_rules(criteria: Iterable[Any], scores: Scores | None = None) -> Iterator[StopRule]:
+    """transformers' stopping criteria; each is called with ids ``[1, n]`` and the scores, if any."""
     for criterion in criteria:
         reason: FinishReason = "time" if isinstance(criterion, MaxTimeCriteria) else "stop"
 
         def rule(
             ids: Tensor, criterion: Any = criterion, reason: FinishReason = reason
         ) -> FinishReason | None:
-            said = criterion(ids[None], None)
+            said = criterion(ids[None], scores(ids) if scores else None)
             return reason if bool(said.all() if isinstance(said, Tensor) else said) else None
 
         yield rule

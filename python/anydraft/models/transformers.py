@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from anydraft.errors import ArgumentError, ModelError
-from anydraft.models.cache import new_cache, shared_cache
+from anydraft.models.cache import copy_into, copy_out, new_cache, shared_cache
 
 
 class TransformersModel:
@@ -149,6 +149,20 @@ class TransformersModel:
             torch.full((len(ids), 1), self._length, device=ids.device) if self.takes_positions else None
         )
         return self.run(ids[:, None], cache, 1, position_ids=positions)[:, -1]
+
+    @property
+    def cache(self) -> Any:
+        """transformers' cache object with all that was advanced."""
+        return self._cache
+
+    def adopt(self, cache: Any) -> None:
+        """Start from what a cache of transformers' own holds; it is copied, and may be empty."""
+        self._cache = new_cache(self.plain)
+        self._length = copy_into(self._cache, cache)
+
+    def give_back(self, cache: Any) -> None:
+        """Fill a cache of transformers' own with all that was advanced."""
+        copy_out(self._cache, cache)
 
     def _peek(self, token: Tensor) -> Tensor:
         length = self._length

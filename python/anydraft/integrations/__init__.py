@@ -1,0 +1,1 @@
+"""anydraft inside other frameworks: one short file each."""

@@ -1,0 +1,247 @@
+"""What ``generate`` of transformers hands to a decoding method, and what it keeps from one.
+
+All that differs between versions of ``generate`` is in this file.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import (
+    DynamicCache,
+    EosTokenCriteria,
+    LogitsProcessor,
+    MaxLengthCriteria,
+    StaticCache,
+)
+
+from anydraft.errors import ArgumentError
+from anydraft.integrations.recording import RecordingLaw
+from anydraft.integrations.row_processors import for_row
+from anydraft.models.stop_rules import criteria_rules
+from anydraft.stopping import StopRule
+
+_MODES = {"greedy_search", "sample"}
+_UNDERSTOOD = {
+    "attention_mask",
+    "position_ids",
+    "past_key_values",
+    "use_cache",
+    "logits_to_keep",
+    "cache_position",
+    "token_type_ids",
+    "output_hidden_states",
+    "output_attentions",
+}
+"""Arguments of a model's forward pass that decoding itself takes care of."""
+
+_STATEFUL = {
+    "UnbatchedClassifierFreeGuidanceLogitsProcessor": "guidance_scale",
+    "SynthIDTextWatermarkLogitsProcessor": "a SynthID watermarking_config",
+}
+"""Processors that keep a state from call to call, which rejected tokens would spoil; what asks for them."""
+
+
+def ask_for_more(tokenizer: Any) -> None:
+    """Have ``generate`` hand over what it otherwise drops before it calls a decoding method.
+
+    It reads a method's signature in a frame where its own arguments are at hand: there they are put among the
+    arguments that are meant for the method. Anywhere else this does nothing.
+    """
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_name != "_extract_generation_mode_kwargs":
+        frame = frame.f_back
+    arguments = frame.f_locals.get("kwargs")
+    if frame.f_code.co_name == "_extract_generation_mode_kwargs" and isinstance(arguments, dict):
+        arguments["tokenizer"] = tokenizer
+        for name, ours in (("streamer", "anydraft_streamer"), ("assistant_model", "anydraft_assistant")):
+            if frame.f_locals.get(name) is not None:
+                arguments[ours] = frame.f_locals[name]
+
+
+@dataclass(frozen=True)
+class GenerateCall:
+    """One call of ``generate``, read and checked."""
+
+    model: Any
+    input_ids: Tensor
+    """int64 ``[B, L]``, left-padded."""
+    mask: Tensor
+    """bool ``[B, L]``."""
+    prompts: list[list[int]]
+    """The rows without their padding."""
+    config: Any
+    cache: Any
+    """A prepared cache to fill, or ``None``."""
+    returned_cache: bool
+    all_processors: list[Any]
+    criteria: list[Any]
+    max_new_tokens: int
+    end_ids: frozenset[int]
+
+    @classmethod
+    def of(
+        cls,
+        model: Any,
+        input_ids: Tensor,
+        processors: Any,
+        criteria: Any,
+        config: Any,
+        model_kwargs: dict[str, Any],
+    ) -> GenerateCall:
+        """Read the arguments.
+
+        Raises:
+            ArgumentError: something that cannot be served.
+        """
+        _check_mode(config)
+        _check_arguments(model_kwargs)
+        mask = _mask(input_ids, model_kwargs.get("attention_mask"))
+        _check_positions(mask, model_kwargs.get("position_ids"))
+        listed, real = input_ids.tolist(), mask.sum(-1).tolist()
+        lengths = [c.max_length for c in criteria or () if isinstance(c, MaxLengthCriteria)]
+        ends = [c.eos_token_id for c in criteria or () if isinstance(c, EosTokenCriteria)]
+        length = input_ids.shape[1]
+        cache = _cache(model_kwargs.get("past_key_values"), config, len(listed))
+        stateful = [_STATEFUL[type(p).__name__] for p in processors or () if type(p).__name__ in _STATEFUL]
+        if stateful:
+            raise ArgumentError(
+                f"got {stateful[0]}, whose logits processor keeps a state that rejected tokens would spoil; "
+                "expected processors that look at the ids alone. Leave it or custom_generate out"
+            )
+        return cls(
+            model=model,
+            input_ids=input_ids,
+            mask=mask,
+            prompts=[row[len(row) - n :] for row, n in zip(listed, real, strict=True)],
+            config=config,
+            cache=cache,
+            returned_cache=bool(config.use_cache),
+            all_processors=list(processors or ()),
+            criteria=[c for c in criteria or () if not isinstance(c, (MaxLengthCriteria, EosTokenCriteria))],
+            max_new_tokens=max(1, min(lengths, default=length + 20) - length),
+            end_ids=frozenset(int(i) for end in ends for i in end.reshape(-1).tolist()),
+        )
+
+    def refuse_assistant(self, assistant: Any) -> None:
+        """Raise :class:`ArgumentError` if the call names an ``assistant_model`` too."""
+        if assistant is not None:
+            raise ArgumentError(
+                "got assistant_model and custom_generate; expected one of them. The draft of custom_generate "
+                "is the one it was made with"
+            )
+
+    @property
+    def samples(self) -> bool:
+        """Whether the tokens are sampled."""
+        return bool(self.config.do_sample)
+
+    @property
+    def wanted(self) -> frozenset[str]:
+        """What is to be recorded of every token: ``"scores"``, ``"logits"``."""
+        if not self.config.return_dict_in_generate:
+            return frozenset()
+        return frozenset(name for name in ("scores", "logits") if getattr(self.config, f"output_{name}"))
+
+    @property
+    def pad_id(self) -> int:
+        """What follows a finished row."""
+        pad = getattr(self.config, "_pad_token_tensor", None)
+        pad = self.config.pad_token_id if pad is None else pad
+        return 0 if pad is None else int(pad)
+
+    def pads(self, row: int) -> Tensor:
+        """int64 ``[p]``: the padding before a row, which processors and criteria see as in plain decoding."""
+        padding = self.input_ids.shape[1] - len(self.prompts[row])
+        return self.input_ids[row, :padding].to(self.model.device)
+
+    def processors(self, row: int) -> list[LogitsProcessor]:
+        """The logits processors as a batch of this row alone would have them."""
+        return [for_row(processor, row, len(self.prompts)) for processor in self.all_processors]
+
+    def rules(self, row: int, law: RecordingLaw) -> list[StopRule]:
+        """The stopping criteria beside length and end tokens, for a row."""
+        pads, prompt = self.pads(row), len(self.prompts[row])
+
+        def padded(rule: StopRule) -> StopRule:
+            return lambda ids: rule(torch.cat((pads, ids)) if len(pads) else ids)
+
+        scores = (
+            (lambda ids: law.scores_of(len(ids) - len(pads) - prompt)) if "scores" in self.wanted else None
+        )
+        return [padded(rule) for rule in criteria_rules(self.criteria, scores)]
+
+
+def _check_mode(config: Any) -> None:
+    mode = config.get_generation_mode()
+    if mode.value not in _MODES:
+        raise ArgumentError(
+            f"got a generation config that asks for {mode.value}; expected greedy decoding or sampling "
+            "(num_beams=1, and no penalty_alpha, dola_layers or prompt_lookup_num_tokens). Change it, or "
+            "leave custom_generate out"
+        )
+
+
+def _check_arguments(model_kwargs: dict[str, Any]) -> None:
+    strange = sorted(
+        name for name, value in model_kwargs.items() if value is not None and name not in _UNDERSTOOD
+    )
+    if strange:
+        raise ArgumentError(
+            f"got {', '.join(strange)}; expected token ids alone, because the draft reads the same "
+            "text. Leave custom_generate out for prompts of another kind"
+        )
+
+
+def _mask(input_ids: Tensor, given: Tensor | None) -> Tensor:
+    if input_ids.dim() != 2 or input_ids.shape[1] == 0:
+        raise ArgumentError(
+            f"got input_ids of shape {list(input_ids.shape)}; expected [rows, length] with at least one "
+            "token each. Prompts as inputs_embeds cannot be read by a draft"
+        )
+    if given is None:
+        return torch.ones_like(input_ids, dtype=torch.bool)
+    mask = given.to(input_ids.device).bool()
+    if bool((mask[:, 1:] < mask[:, :-1]).any()) or not bool(mask[:, -1].all()):
+        raise ArgumentError(
+            "got an attention_mask with padding after or between tokens; expected padding on the left only. "
+            "Set tokenizer.padding_side = 'left'"
+        )
+    return mask
+
+
+def _check_positions(mask: Tensor, given: Tensor | None) -> None:
+    if given is None:
+        return
+    usual = (mask.long().cumsum(-1) - 1).clamp(min=0)[:, -given.shape[-1] :]
+    if not torch.equal(torch.where(mask[:, -given.shape[-1] :], given.to(mask.device), usual), usual):
+        raise ArgumentError(
+            "got position_ids of your own; expected the usual ones, 0, 1, 2, ... after the padding. "
+            "Leave them out"
+        )
+
+
+def _cache(given: Any, config: Any, rows: int) -> Any:
+    """The cache to start from and to fill, or ``None`` for one of our own."""
+    if given is None:
+        return None
+    if isinstance(given, StaticCache) and config.cache_implementation is not None:
+        return None  # made for this call, and empty
+    if type(given) is not DynamicCache or getattr(given, "offloading", False):
+        raise ArgumentError(
+            f"got past_key_values or a cache_implementation that makes a {type(given).__name__}"
+            f"{' that is offloaded' if getattr(given, 'offloading', False) else ''}; expected a plain "
+            "DynamicCache. Rejected tokens must be taken back from it without a loss. Leave it out"
+        )
+    if rows > 1:
+        if given.get_seq_length():
+            raise ArgumentError(
+                f"got past_key_values for {rows} rows; expected one row, because rows accept different "
+                "lengths. Call generate once a row, or without past_key_values"
+            )
+        return None
+    return given

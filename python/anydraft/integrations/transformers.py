@@ -1,0 +1,156 @@
+"""One line in transformers: ``target.generate(..., custom_generate=anydraft.custom_generate(...))``."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from anydraft.bridge import Bridge
+from anydraft.caches import PairCaches
+from anydraft.decoding import decode
+from anydraft.drafting.methods import Method
+from anydraft.integrations.generate_call import GenerateCall, ask_for_more
+from anydraft.integrations.generate_output import Steps, generate_output
+from anydraft.integrations.recording import RecordingLaw
+from anydraft.models.batch import sequences
+from anydraft.models.processing import ProcessedLaw
+from anydraft.models.protocol import Model
+from anydraft.models.transformers import TransformersModel
+from anydraft.prompts import Messages, render_for_draft
+from anydraft.row import Row
+from anydraft.sampling import Greedy, Randomness, SeededRandomness
+from anydraft.speculator import Speculator
+from anydraft.stats import Stats
+from anydraft.streaming import FinishReason
+from anydraft.verification import Rule
+
+
+def custom_generate(
+    draft_model: Any,
+    target_tokenizer: Any,
+    draft_tokenizer: Any,
+    *,
+    method: Method = "auto",
+    rule: Rule | None = None,
+    num_draft_tokens: int = 5,
+    bridge: Bridge | None = None,
+) -> CustomGenerate:
+    """What to give to a target's ``generate(custom_generate=...)``; its other arguments keep their meaning.
+
+    ``target.generate(**inputs, custom_generate=anydraft.custom_generate(draft, target_tokenizer,
+    draft_tokenizer))`` returns what it would return without, sooner. Make it once and use it again and
+    again: the vocabularies are joined at the first call. It may serve several targets with one tokenizer.
+
+    Options are those of :class:`anydraft.Speculator`. Two more arguments can be given to ``generate``:
+    ``messages``, the chat behind ``input_ids``, so that the draft reads it in its own template; and ``seed``.
+
+    Raises (when called):
+        ArgumentError: a generation mode other than greedy or sampling, or an argument that cannot be served;
+            the message says what to do instead.
+        TokenizerError, ModelError, PairError: as for :class:`anydraft.Speculator`.
+    """
+    options = {"method": method, "rule": rule, "num_draft_tokens": num_draft_tokens}
+    return CustomGenerate(draft_model, target_tokenizer, draft_tokenizer, bridge, options)
+
+
+class CustomGenerate:
+    """A decoding method for ``generate``; made by :func:`custom_generate`."""
+
+    def __init__(
+        self, draft: Any, target_tokenizer: Any, draft_tokenizer: Any, bridge: Bridge | None, options: Any
+    ) -> None:
+        """Keep what the first call needs."""
+        self._draft = draft
+        self._tokenizers = target_tokenizer, draft_tokenizer
+        self._bridge = bridge
+        self._options = options
+        self._target: Any = None
+        self._speculator: Speculator | None = None
+        self.stats: list[Stats] = []
+        """Counts of the last call, one per row."""
+        self.finish_reasons: list[FinishReason] = []
+        """Why the rows of the last call ended."""
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """What ``generate`` reads to learn which arguments are meant for us."""
+        ask_for_more(self._tokenizers[0])
+        return inspect.signature(type(self).__call__)
+
+    def __call__(
+        self,
+        model: Any,
+        input_ids: Tensor,
+        logits_processor: Any = None,
+        stopping_criteria: Any = None,
+        generation_config: Any = None,
+        *,
+        messages: Messages | None = None,
+        seed: int | None = None,
+        tokenizer: Any = None,
+        anydraft_streamer: Any = None,
+        anydraft_assistant: Any = None,
+        **model_kwargs: Any,
+    ) -> Any:
+        """Decode; called by ``generate`` with what it has prepared."""
+        call = GenerateCall.of(
+            model, input_ids, logits_processor, stopping_criteria, generation_config, model_kwargs
+        )
+        call.refuse_assistant(anydraft_assistant)
+        pair = self._pair(model)
+        rows, laws = self._rows(pair, call, messages, seed)
+        steps = Steps(call, anydraft_streamer)
+        for i, event in decode(rows):
+            steps.take(i, event.token_ids, *laws[i].take(len(event.token_ids)))
+            if event.draft_failure:
+                warnings.warn(f"anydraft: {event.draft_failure}; the target went on alone", stacklevel=2)
+            steps.hand_out([row.finish_reason is None for row in rows])
+        self.stats = [row.stats for row in rows]
+        self.finish_reasons = [row.finish_reason for row in rows if row.finish_reason]
+        return generate_output(model, call, steps, [row.target for row in rows])
+
+    def _pair(self, target: Any) -> Speculator:
+        if self._speculator is None or self._target is not target:
+            self._speculator = Speculator(
+                target, self._draft, *self._tokenizers, bridge=self._bridge, **self._options
+            )
+            self._target, self._bridge = target, self._speculator.bridge
+        return self._speculator
+
+    def _rows(
+        self, pair: Speculator, call: GenerateCall, messages: Messages | None, seed: int | None
+    ) -> tuple[list[Row], list[RecordingLaw]]:
+        targets: Sequence[Model] = sequences(call.model, len(call.prompts))
+        if call.cache is not None:
+            model = targets[0]
+            assert isinstance(model, TransformersModel)
+            model.adopt(call.cache)
+        drafts = sequences(self._draft, len(call.prompts))
+        choice: Literal["sample", "greedy"] = "sample" if call.samples else "greedy"
+        base = int(torch.randint(2**63 - 1, (), dtype=torch.int64)) if seed is None and call.samples else seed
+        rows, laws = [], []
+        for i, ids in enumerate(call.prompts):
+            processed = ProcessedLaw(call.processors(i), choice)
+            law = RecordingLaw(processed, call.pads(i), call.wanted)
+            chance: Randomness = SeededRandomness(base, row=i) if call.samples else Greedy()
+            prompt = pair.plain_prompt(ids)
+            if messages is not None:
+                prompt = prompt._replace(view=render_for_draft(self._tokenizers[1], messages), shared=[])
+            row = pair.row(
+                prompt,
+                PairCaches(targets[i], drafts[i]),
+                law=law,
+                draft_law=processed.without_prefix,
+                randomness=chance,
+                max_new_tokens=call.max_new_tokens,
+                rules=call.rules(i, law),
+                end_ids=call.end_ids,
+            )
+            rows.append(row)
+            laws.append(law)
+        return rows, laws
