@@ -36,3 +36,7 @@ class ModelFileError(AnydraftError, OSError):
 
 class BridgeFileError(AnydraftError, ValueError):
     """A saved bridge is damaged or belongs to other tokenizers."""
+
+
+class MissingPackageError(AnydraftError, ImportError):
+    """An optional package is needed and not installed."""

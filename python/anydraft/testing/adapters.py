@@ -1,0 +1,156 @@
+"""Subjects from what users have: each library's own encode and decode, asked for plain text."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from anydraft._core import Tokenizer
+from anydraft.errors import ArgumentError, ModelFileError, TokenizerError
+from anydraft.testing.subject import Subject, core_parts
+from anydraft.tokenizer_source import TokenizerSource
+
+
+def adapt(tokenizer: Any, reading: Any = None) -> Subject:
+    """The subject of any tokenizer; see :meth:`Subject.of`."""
+    if isinstance(tokenizer, (str, os.PathLike)):
+        return _of_path(Path(tokenizer), reading)
+    if isinstance(tokenizer, Tokenizer):
+        return _of_core(tokenizer)
+    inner = getattr(tokenizer, "tokenizer", None)
+    encoding = tokenizer if hasattr(tokenizer, "_mergeable_ranks") else inner
+    if hasattr(encoding, "_mergeable_ranks"):
+        return _of_tiktoken(encoding, reading)
+    if hasattr(tokenizer, "get_added_vocab") and hasattr(tokenizer, "convert_ids_to_tokens"):
+        return _of_transformers(tokenizer, reading)
+    if callable(getattr(tokenizer, "to_str", None)) and hasattr(tokenizer, "encode_special_tokens"):
+        return _of_tokenizers(tokenizer, reading)
+    if callable(getattr(tokenizer, "encode", None)) and callable(getattr(tokenizer, "decode", None)):
+        return _of_plain(tokenizer, reading)
+    raise ArgumentError(
+        f"got a {type(tokenizer).__name__}; expected a tokenizer of transformers, tokenizers or tiktoken, "
+        "a path, or an object with encode(text) -> ids and decode(ids) -> text"
+    )
+
+
+def _of_path(path: Path, reading: Any) -> Subject:
+    path = path.expanduser()
+    bare = path / "tokenizer.json" if path.is_dir() else path
+    if bare.name.endswith("tokenizer.json") and not (bare.parent / "tokenizer_config.json").exists():
+        made = _of_tokenizers(_from_file(bare), reading)
+    else:
+        from anydraft.models.files import load_tokenizer
+
+        made = adapt(load_tokenizer(path), reading)
+    return _renamed(made, str(path))
+
+
+def _from_file(file: Path) -> Any:
+    from tokenizers import Tokenizer as Wheel
+
+    try:
+        return Wheel.from_file(str(file))
+    except Exception as error:  # the tokenizers library raises nothing more precise
+        raise ModelFileError(f"got {file}, which is no readable tokenizer.json: {error}") from error
+
+
+def _of_tokenizers(wheel: Any, reading: Any) -> Subject:
+    own = type(wheel).from_str(wheel.to_str())
+    own.encode_special_tokens = True
+    own.no_padding()
+    own.no_truncation()
+    return _made(
+        wheel,
+        reading,
+        encode=lambda text: own.encode(text, add_special_tokens=False).ids,
+        decode=lambda ids: own.decode(ids, skip_special_tokens=False),
+        stream=_stream(own),
+        size=own.get_vocab_size(),
+        special_tokens={
+            token.content: i for i, token in own.get_added_tokens_decoder().items() if token.special
+        },
+    )
+
+
+def _of_transformers(tokenizer: Any, reading: Any) -> Subject:
+    own = copy.deepcopy(tokenizer)
+    backend = getattr(own, "backend_tokenizer", None)
+    return _made(
+        tokenizer,
+        reading,
+        encode=lambda text: own.encode(text, add_special_tokens=False, split_special_tokens=True),
+        decode=lambda ids: own.decode(ids, skip_special_tokens=False),
+        stream=None if backend is None else _stream(backend),
+        size=len(own),
+        special_tokens={
+            str(token.content): i for i, token in own.added_tokens_decoder.items() if token.special
+        },
+    )
+
+
+def _of_tiktoken(encoding: Any, reading: Any) -> Subject:
+    return _made(
+        encoding,
+        reading,
+        encode=encoding.encode_ordinary,
+        decode=encoding.decode,
+        size=encoding.n_vocab,
+        special_tokens=dict(encoding._special_tokens),
+    )
+
+
+def _of_core(core: Tokenizer) -> Subject:
+    def encode(text: str) -> list[int]:
+        ids = core.encode(text.encode())
+        if ids is None:
+            raise ValueError("a byte of the text has no token")
+        return ids
+
+    return Subject(
+        "Tokenizer", encode, lambda ids: core.decode(ids).decode(errors="replace"), **core_parts(core)
+    )
+
+
+def _of_plain(tokenizer: Any, reading: Any) -> Subject:
+    optional = {
+        name: getattr(tokenizer, name)
+        for name in ("token_bytes", "encode_bytes", "detokenizer", "retokenizer", "stream", "special_tokens")
+        if getattr(tokenizer, name, None) is not None
+    }
+    if hasattr(tokenizer, "__len__"):
+        optional["size"] = len(tokenizer)
+    read = {} if reading is None else core_parts(TokenizerSource.of(reading, "target").load())
+    return Subject(type(tokenizer).__name__, tokenizer.encode, tokenizer.decode, **{**read, **optional})
+
+
+def _made(tokenizer: Any, reading: Any, **own: Any) -> Subject:
+    """A tokenizer that anydraft may be able to read; without a reading, only its own functions are tested."""
+    parts: dict[str, Any] = {}
+    if reading is not None:
+        parts = core_parts(TokenizerSource.of(reading, "target").load())
+    else:
+        try:
+            parts = core_parts(TokenizerSource.of(tokenizer, "target").load())
+        except TokenizerError as error:
+            parts["lacks"] = f"anydraft cannot read it: {error.__cause__ or error}"
+    return Subject(type(tokenizer).__name__, **{**own, **parts})
+
+
+def _stream(wheel: Any) -> Callable[[], Callable[[int], str]] | None:
+    try:
+        from tokenizers.decoders import DecodeStream
+    except ImportError:  # tokenizers before 0.21
+        return None
+
+    def make() -> Callable[[int], str]:
+        stream = DecodeStream(skip_special_tokens=False)
+        return lambda i: stream.step(wheel, i) or ""
+
+    return make
+
+
+def _renamed(subject: Subject, name: str) -> Subject:
+    return Subject.of(subject, name=name)

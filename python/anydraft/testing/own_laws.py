@@ -1,0 +1,182 @@
+"""Laws of a tokenizer's own library: what its encode and decode promise to whoever uses them."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+
+from hypothesis import strategies as st
+
+from anydraft.testing import strategies
+from anydraft.testing.allowances import kept_away, replaced_surrogates
+from anydraft.testing.cases import texts_for
+from anydraft.testing.law import Law
+from anydraft.testing.subject import Subject, guarded
+from anydraft.testing.violation import Finding, FoundError, Ids
+
+_REFUSALS = (ValueError, TypeError)
+"""UnicodeError is a ValueError. Anything else is no refusal but a crash."""
+
+
+def _spelled(subject: Subject, ids: list[int], label: str = "ids") -> Ids:
+    return Ids.of(label, ids, subject.token_bytes)
+
+
+def _round_trip(subject: Subject, text: str) -> None:
+    ids = subject.ids(text)
+    got = subject.text(ids)
+    if got != text:
+        what = "the text that is decoded is not the text that was encoded"
+        raise FoundError(Finding(what, {"text": text}, _utf8(text), _utf8(got), [_spelled(subject, ids)]))
+
+
+def _deterministic(subject: Subject, case: tuple[str, str]) -> None:
+    text, other = case
+    first = subject.ids(text)
+    said = subject.text(first)
+    subject.text(subject.ids(other))
+    again = subject.ids(text)
+    if again != first:
+        raise FoundError(
+            Finding(
+                "the same text was encoded twice, with another between, and the ids differ",
+                {"text": text, "between": other},
+                ids=[_spelled(subject, first, "first ids"), _spelled(subject, again, "second ids")],
+            )
+        )
+    repeated = subject.text(first)
+    if repeated != said:
+        what = "the same ids were decoded twice, with others between, and the texts differ"
+        raise FoundError(Finding(what, {"ids": first, "between": other}, _utf8(said), _utf8(repeated)))
+
+
+def _in_vocabulary(subject: Subject, text: str) -> None:
+    ids = subject.ids(text)
+    size = subject.size
+    for i in ids:
+        if not isinstance(i, int) or i < 0 or (size is not None and i >= size):
+            what = f"got the id {i!r} of type {type(i).__name__}; expected an int from 0 to {size or 'any'}"
+            raise FoundError(Finding(what, {"text": text, "ids": ids}))
+
+
+def _no_control_tokens(subject: Subject, text: str) -> None:
+    assert subject.special_tokens is not None
+    controls = {i: content for content, i in subject.special_tokens.items()}
+    ids = subject.ids(text)
+    found = [i for i in ids if i in controls]
+    if found:
+        what = f"plain text was read as the control token {controls[found[0]]!r} (id {found[0]})"
+        raise FoundError(Finding(what, {"text": text}, ids=[_spelled(subject, ids)]))
+
+
+def _surrogates(subject: Subject, text: str) -> None:
+    try:
+        ids = list(subject.encode(text))
+    except _REFUSALS:
+        ids = None
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # a panic of a Rust extension is no Exception
+        what = f"encode raised {type(error).__name__}, which is no ValueError or TypeError: {error}"
+        raise FoundError(Finding(what, {"text": text})) from error
+    if ids is not None:
+        got = subject.text(ids)
+        expected = replaced_surrogates(text) if "replaced-surrogates" in subject.allowed else None
+        if got != expected:
+            what = "a lone surrogate was encoded instead of refused; it was read as other text"
+            raise FoundError(Finding(what, {"text": text, "read as": got}, ids=[_spelled(subject, ids)]))
+    plain = kept_away("still works", subject.allowed, subject.core)
+    _round_trip(subject, plain)
+
+
+def _prefixes(subject: Subject, case: tuple[str, int]) -> None:
+    """U+FFFD at the end of a prefix stands for a character that is not finished, or for itself."""
+    text, cut = case
+    ids = subject.ids(text)
+    cut = min(cut, len(ids))
+    whole, part = subject.text(ids), subject.text(ids[:cut])
+    settled = part.rstrip("\ufffd")
+    if not whole.startswith(settled):
+        what = f"the first {cut} of {len(ids)} ids decode to text that all of them do not begin with"
+        expected = whole[: len(settled)]
+        raise FoundError(
+            Finding(what, {"text": text}, _utf8(expected), _utf8(settled), [_spelled(subject, ids)])
+        )
+
+
+def _own_stream(subject: Subject, text: str) -> None:
+    assert subject.stream is not None
+    make, ids = subject.stream, subject.ids(text)
+    got: str = guarded("the streaming decoder", {"text": text}, lambda: "".join(map(make(), ids)))
+    whole = subject.text(ids)
+    if got != whole:
+        what = "the chunks of the streaming decoder do not add up to the decoding of the whole"
+        raise FoundError(Finding(what, {"text": text}, _utf8(whole), _utf8(got), [_spelled(subject, ids)]))
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _nfkc(text: str) -> str:
+    return unicodedata.normalize("NFKC", text)
+
+
+def _pairs_of_texts(subject: Subject) -> st.SearchStrategy[tuple[str, str]]:
+    """A text and another: often one that a careless cache mistakes for it."""
+    alike: list[Callable[[str], str]] = [str.strip, str.lower, str.casefold, lambda text: text[:16], _nfkc]
+
+    def near(text: str) -> st.SearchStrategy[tuple[str, str]]:
+        other = st.one_of(texts_for(subject), st.sampled_from(alike).map(lambda change: change(text)))
+        return st.tuples(st.just(text), other).flatmap(
+            lambda both: st.sampled_from([both, (both[1], both[0])])
+        )
+
+    return texts_for(subject).flatmap(near)
+
+
+OWN_LAWS: list[Law[Subject]] = [
+    Law("round-trip", "what was encoded decodes to the same text", (), texts_for, _round_trip, Subject.of),
+    Law(
+        "determinism",
+        "the same text has the same ids, and the same ids the same text, whatever came between",
+        (),
+        _pairs_of_texts,
+        _deterministic,
+        Subject.of,
+    ),
+    Law("vocabulary", "every id is an id of the vocabulary", (), texts_for, _in_vocabulary, Subject.of),
+    Law(
+        "no-control-tokens",
+        "plain text has no control tokens, also where it looks like one",
+        ("special_tokens",),
+        texts_for,
+        _no_control_tokens,
+        Subject.of,
+    ),
+    Law(
+        "surrogates",
+        "a lone surrogate is refused with a ValueError or TypeError, and nothing is broken after that",
+        (),
+        lambda _: strategies.surrogates(),
+        _surrogates,
+        Subject.of,
+    ),
+    Law(
+        "prefix-stability",
+        "what the first ids decode to is what all of them begin with, but for an unfinished character",
+        (),
+        lambda subject: st.tuples(texts_for(subject), st.integers(0, 12)),
+        _prefixes,
+        Subject.of,
+    ),
+    Law(
+        "own-stream",
+        "the library's own streaming decoder says what its decode says",
+        ("stream",),
+        texts_for,
+        _own_stream,
+        Subject.of,
+    ),
+]
+"""They need nothing but encode and decode."""

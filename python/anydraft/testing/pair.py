@@ -1,0 +1,83 @@
+"""Two tokenizers under test, joined by anydraft."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from anydraft._core import Tokenizer
+from anydraft.bridge import Bridge
+from anydraft.errors import TokenizerError
+from anydraft.testing.subject import Splice, Subject
+
+
+class Sequenced(Protocol):
+    """One sequence that a target speaks and a draft is shown, as a session of ``anydraft.Bridge``."""
+
+    def view(self) -> list[int]:
+        """The draft's view, without what it drafted."""
+
+    def bytes(self) -> bytes:
+        """The bytes of all committed ids."""
+
+    def propose(self, ids: list[int], /) -> list[int]:
+        """Say what the draft drew; the target's own encoding of its text."""
+
+    def commit(self, ids: list[int], /) -> tuple[str, int, list[int]]:
+        """Append target ids: the text that became complete, and the splice from what the draft was shown."""
+
+    def rollback(self, length: int, /) -> Splice:
+        """Take back all but the first ``length`` ids: the splice of the draft's view."""
+
+
+@dataclass(frozen=True)
+class SubjectPair:
+    """A target's and a draft's tokenizer under test, with what anydraft makes of the pair."""
+
+    target: Subject
+    draft: Subject
+    to_target: Callable[[int], int]
+    """Of a draft id the target id with the same bytes; -1 where there is none."""
+    to_draft: Callable[[int], int]
+    expand: Callable[[int], list[int]]
+    """Of a draft id the target ids that write it."""
+    session: Callable[[], Sequenced]
+    """A sequence in the middle of a text."""
+    lacks: str = ""
+
+    @classmethod
+    def of(cls, target: Any, draft: Any) -> SubjectPair:
+        """From anything that :meth:`Subject.of` takes and anydraft can read.
+
+        Raises:
+            TokenizerError: one that anydraft cannot read.
+        """
+        sides = Subject.of(target), Subject.of(draft)
+        for side in sides:
+            if side.core is None:
+                raise TokenizerError(f"{side.name}: {side.lacks}. The laws of pairs need its bytes")
+        bridge = Bridge(sides[0].core, sides[1].core)
+        tables = bridge.tables
+        offsets, ids = tables.expansion_offsets, tables.expansion_ids
+        return cls(
+            *sides,
+            lambda i: int(tables.draft_to_target[i]),
+            lambda i: int(tables.target_to_draft[i]),
+            lambda i: ids[offsets[i] : offsets[i + 1]].tolist(),
+            bridge.session,
+        )
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return f"{self.target.name} <- {self.draft.name}"
+
+    @property
+    def cores(self) -> tuple[Tokenizer | None, ...]:
+        """Both as anydraft reads them."""
+        return self.target.core, self.draft.core
+
+    def allow(self, *names: str) -> SubjectPair:
+        """The same with texts kept away from what is known of these tokenizers."""
+        return replace(self, target=self.target.allow(*names), draft=self.draft.allow(*names))
