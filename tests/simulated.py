@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from anydraft.lookahead import Policy, Round
+from anydraft.lookahead import Policy
+from anydraft.rounds import Round
 
 
 @dataclass

@@ -9,12 +9,34 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "python"
 LAYERS = [
-    {"_core", "errors", "stats", "sampling", "pairs", "tables", "timing", "expectation", "lookahead"},
-    {"streaming", "stopping", "prompts", "tokenizer_source", "verification", "bridge_file", "bridge"},
+    {
+        "_core",
+        "errors",
+        "stats",
+        "sampling",
+        "pairs",
+        "tables",
+        "timing",
+        "expectation",
+        "rounds",
+        "lookahead",
+        "mixture",
+    },
+    {
+        "streaming",
+        "stopping",
+        "asynchronous",
+        "prompts",
+        "tokenizer_source",
+        "verification",
+        "bridge_file",
+        "bridge",
+    },
     {"models"},
     {"drafting"},
     {"row", "caches", "decoding", "reference"},
-    {"speculator"},
+    {"speculator", "conversation"},
+    {"integrations"},
     {"cli"},
 ]
 """From the lowest: a module imports from its own layer and from those below."""

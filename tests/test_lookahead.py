@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from anydraft.lookahead import Clock, Fixed, Lookahead, Round, Stop
+from anydraft.lookahead import Fixed, Lookahead, Stop
+from anydraft.rounds import Clock, Pace, Round
 from simulated import Simulation
 
 PLAIN = Round(0, 0, 0, 0, 1, 1, 1, 0.0, 1.0, 1.02)
@@ -45,7 +46,7 @@ def test_a_prompt_is_no_measurement() -> None:
 
 
 def test_a_draft_known_to_be_dear_is_never_tried() -> None:
-    policy = Lookahead(cost=2.0)
+    policy = Lookahead(pace=Pace(2.0))
     for _ in range(2000):
         assert policy.choose(100) == 0
         policy.observe(PLAIN)
@@ -63,7 +64,7 @@ def test_it_comes_near_the_best_fixed_length(draft: float, acceptance: float) ->
 def test_it_is_never_much_slower_than_no_draft(draft: float, acceptance: float) -> None:
     simulation = Simulation(draft, lambda _: acceptance, outliers=0.0)
     assert later(Lookahead(), simulation) >= 0.97
-    assert simulation.run(Lookahead(cost=draft), 256) >= 0.95
+    assert simulation.run(Lookahead(pace=Pace(draft)), 256) >= 0.95
 
 
 def test_it_notices_when_drafting_pays_again() -> None:

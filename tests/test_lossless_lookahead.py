@@ -19,7 +19,8 @@ from anydraft.drafting.lookup import PromptLookup
 from anydraft.drafting.protocol import Block, DraftContext, Strategy
 from anydraft.drafting.recall import KEY, Recall
 from anydraft.drafting.token_level import TokenLevel, TokenLevelBlock
-from anydraft.lookahead import Lookahead, Round, Stop
+from anydraft.lookahead import Lookahead, Stop
+from anydraft.rounds import Pace, Round
 from anydraft.sampling import Randomness
 from enumeration import PROMPT, Emitted, World, branches, verdicts
 from toy_methods import METHODS, NAMES, Make, look_ahead
@@ -84,7 +85,7 @@ def greedy_for_more(past: Past) -> int:
 
 
 def warmed() -> Lookahead:
-    policy = Lookahead(longest=2, cost=0.1)
+    policy = Lookahead(pace=Pace(0.1), longest=2)
     for _ in range(2):
         policy.observe(Round(0, 0, 0, 0, 1, 1, 1, 0.0, 1.0, 1.0))
     return policy

@@ -1,0 +1,160 @@
+"""Which draft to use next, and for how many tokens: a method, a look into the text, or none at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from anydraft.lookahead import REFRESH, Lookahead, Policy, Stop
+from anydraft.rounds import Clock, Pace, Round
+
+LOOKUP = "lookup"
+"""The method that proposes what followed in the text before."""
+
+MATCHES = ((8, 0.4), (16, 0.6), (32, 0.8))
+"""Bytes from which on a match counts as longer, and what is expected of its first candidate."""
+
+LONGEST_LOOKUP = 20
+"""Candidates cost no draft pass, only a wider pass of the target."""
+
+TRIAL = 48
+"""After so many drafted rounds with one method, another that comes near gets a trial."""
+
+TRIED = 3
+"""Rounds of a trial."""
+
+NEAR = 0.85
+"""Only a method that promises this share of the best one's speed gets a trial."""
+
+
+class Choice(NamedTuple):
+    """How the next block is drafted."""
+
+    method: str
+    length: int
+    match: int = 0
+    """Bytes of the match that a lookup goes by."""
+
+
+class Director(Protocol):
+    """Decides how each block is drafted, before anything of it is drawn."""
+
+    def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
+        """The next block; ``None``: the target alone.
+
+        ``limit``: most candidates; ``backlog``: ids the draft would have to read, ``None`` if there is no
+        draft; ``match``: bytes of the longest match of the text's end in the text, 0 if there is none.
+        """
+
+    def stop(self, choice: Choice) -> Stop | None:
+        """When to end that block early."""
+
+    def observe(self, choice: Choice | None, seen: Round) -> None:
+        """Note a finished round."""
+
+
+class Single:
+    """One method always, for as many tokens as a policy says."""
+
+    def __init__(self, method: str, policy: Policy) -> None:
+        """A ``"lookup"`` drafts where it matches."""
+        self.method = method
+        self.policy = policy
+
+    def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
+        """See :class:`Director`."""
+        if not match if self.method == LOOKUP else backlog is None:
+            return None
+        length = self.policy.choose(limit, 1 if self.method == LOOKUP or backlog is None else backlog)
+        return Choice(self.method, length, match) if length > 0 else None
+
+    def stop(self, choice: Choice) -> Stop | None:
+        """See :class:`Director`."""
+        return self.policy.stop() if self.method != LOOKUP else None
+
+    def observe(self, choice: Choice | None, seen: Round) -> None:
+        """See :class:`Director`."""
+        self.policy.observe(seen)
+
+
+class Mixture:
+    """Several methods that draft with one model, and lookups; what pays best is used.
+
+    All of them are exact, and the choice depends on the past alone, so the output's law is the target's.
+    """
+
+    def __init__(
+        self,
+        methods: Sequence[str],
+        *,
+        cost: float = 0.2,
+        acceptance: Mapping[str, float] | None = None,
+    ) -> None:
+        """``methods``: the first is used where nothing speaks against it.
+
+        ``cost``: a draft pass as a share of a target pass, until measured; ``acceptance``: of the first
+        draft token of each method, until measured.
+        """
+        self.clock = Clock()
+        self.pace = Pace(cost)
+        known = acceptance or {}
+        self.drafts = {
+            name: Lookahead(self.clock, self.pace, acceptance=known.get(name, 0.65)) for name in methods
+        }
+        free = Pace(0.0)
+        free.passes.add(1, 0.0)
+        self.lookups = [
+            Lookahead(self.clock, free, longest=LONGEST_LOOKUP, acceptance=chance) for _, chance in MATCHES
+        ]
+        self._method = methods[0] if methods else LOOKUP
+        self._rounds = 0
+
+    def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
+        """See :class:`Director`."""
+        plain = self.clock.plain()
+        if plain is None or limit < 1 or self.clock.since_plain >= REFRESH:
+            return None
+        if not self.clock.account.affords(0.0, plain):
+            return None
+        best, rate = None, 1 / plain
+        if match:
+            promise = self._lookup(match).best(limit)
+            if promise.rate > rate:
+                best, rate = Choice(LOOKUP, promise.length, match), promise.rate
+        if backlog is not None and self.drafts:
+            method = self._pick(limit, backlog)
+            promise = self.drafts[method].best(limit, backlog)
+            if promise.rate > rate:
+                best = Choice(method, promise.length)
+        return best
+
+    def stop(self, choice: Choice) -> Stop | None:
+        """See :class:`Director`."""
+        return self.drafts[choice.method].stop() if choice.method != LOOKUP else None
+
+    def observe(self, choice: Choice | None, seen: Round) -> None:
+        """See :class:`Director`."""
+        self.clock.observe(seen)
+        if choice is None or seen.plain:
+            for draft in (*self.drafts.values(), *self.lookups):
+                draft.idle()
+        elif choice.method == LOOKUP:
+            self._lookup(choice.match).learn(seen)
+        else:
+            self._rounds += 1
+            self._method = choice.method
+            self.drafts[choice.method].learn(seen)
+
+    def _lookup(self, match: int) -> Lookahead:
+        return self.lookups[max(sum(match >= least for least, _ in MATCHES) - 1, 0)]
+
+    def _pick(self, limit: int, backlog: int) -> str:
+        """The method that promises most, or one that comes near and is due for a trial."""
+        names = list(self.drafts)
+        rates = {name: self.drafts[name].best(limit, backlog).rate for name in names}
+        leader = max(names, key=lambda name: (rates[name], name == self._method))
+        turn, place = divmod(self._rounds, TRIAL)
+        if turn == 0 or place >= TRIED:
+            return leader
+        others = [name for name in names if name != leader and rates[name] >= NEAR * rates[leader]]
+        return others[turn % len(others)] if others else leader
