@@ -7,7 +7,11 @@ from typing import Annotated
 import typer
 
 from anydraft import __version__
+from anydraft.cli.align import EPILOG as ALIGN_EPILOG
+from anydraft.cli.align import align
 from anydraft.cli.demo import demo
+from anydraft.cli.doctor import EPILOG as DOCTOR_EPILOG
+from anydraft.cli.doctor import doctor
 from anydraft.cli.generate import generate
 
 app = typer.Typer(
@@ -19,6 +23,8 @@ app = typer.Typer(
 )
 app.command()(demo)
 app.command()(generate)
+app.command(epilog=DOCTOR_EPILOG)(doctor)
+app.command(epilog=ALIGN_EPILOG)(align)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001  the signature is typer's

@@ -1,0 +1,192 @@
+"""``anydraft doctor``: will this draft do for this target? From their tokenizers alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import permutations
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from anydraft.cli.terminal import clean_endings, console, error_console
+from anydraft.errors import ModelFileError, TokenizerError
+
+if TYPE_CHECKING:
+    from anydraft.doctor import Finding, Subject
+
+EPILOG = """
+**Examples**
+
+    anydraft doctor big-model/ small-model/
+
+    anydraft doctor big.gguf ~/models/*.gguf
+
+    anydraft doctor tokenizer.json qwen.tiktoken --text my-prompts.txt --html report.html
+
+    anydraft doctor --all models/* --json > pairs.json
+
+**Exit code**: 0 usable, 1 poor, 2 impossible, or a file that cannot be read. Of several drafts, and with
+--all, that of the best.
+"""
+
+_Told = Callable[[str], None]
+
+
+def doctor(
+    target: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder, a GGUF file, a tokenizer.json, tekken, .tiktoken or SentencePiece file. "
+            "Weights are not needed.",
+            show_default=False,
+        ),
+    ],
+    draft: Annotated[
+        list[Path], typer.Argument(help="One or several of the same kinds.", show_default=False)
+    ],
+    *,
+    all_pairs: Annotated[
+        bool, typer.Option("--all", help="Examine every pair of all that is given, in both directions.")
+    ] = False,
+    text: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Weigh tokens by this text instead of the samples that come with anydraft. May be repeated."
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as one JSON object.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a page with charts to this file; it needs no other file.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=0, help="How many lost tokens and false friends to list.")] = 12,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            help="The regular expression of a .tiktoken file that is not one of the well-known ones."
+        ),
+    ] = None,
+) -> None:
+    """Tell from their tokenizers whether DRAFT can draft for TARGET, and by which method.
+
+    With several drafts they are ranked in one table.
+    """
+    with clean_endings():
+        from anydraft.doctor import ranked, samples
+        from anydraft.doctor.report import LEVELS
+
+        paths = [target, *draft]
+        texts = samples.from_files(text) if text else None
+        names = _names(paths)
+        with _progress() as tell:
+            opened = _opened(paths, names, pattern, tell)
+            pairs = permutations(names, 2) if all_pairs else ((names[0], draft) for draft in names[1:])
+            findings = _findings(list(pairs), opened, texts, top, tell)
+        if not all_pairs:
+            findings = ranked(findings)
+        if html is not None:
+            _write_page(html, names, findings, all_pairs=all_pairs)
+        if as_json:
+            _print_json(findings, several=len(findings) > 1)
+        else:
+            _print(findings, names, all_pairs=all_pairs)
+        raise typer.Exit(min(LEVELS.index(finding.verdict.level) for finding in findings))
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """What to call each path: its short name where that is the only one, else the path."""
+    from anydraft.doctor.subject import name_of
+
+    short = [name_of(path.expanduser()) for path in paths]
+    names = [name if short.count(name) == 1 else str(path) for name, path in zip(short, paths, strict=True)]
+    return [f"{name} ({i})" if names.count(name) > 1 else name for i, name in enumerate(names, 1)]
+
+
+def _opened(
+    paths: Sequence[Path], names: Sequence[str], pattern: str | None, tell: _Told
+) -> dict[str, Subject | str]:
+    """By name a tokenizer, or why it is none. The only two there are must be readable."""
+    from anydraft.doctor import Subject
+
+    found: dict[str, Subject | str] = {}
+    for i, (path, name) in enumerate(zip(paths, names, strict=True)):
+        tell(name)
+        try:
+            found[name] = Subject.open(
+                path,
+                lambda stage, _, name=name: tell(f"{name}: {stage}"),  # type: ignore[misc]
+                name=name,
+                pattern=pattern,
+                role="draft" if i else "target",
+            )
+        except TokenizerError as error:
+            found[name] = str(error)
+        except ModelFileError as error:
+            if i == 0 or len(paths) == 2:
+                raise
+            found[name] = str(error)
+    return found
+
+
+def _findings(
+    pairs: Sequence[tuple[str, str]],
+    opened: dict[str, Subject | str],
+    texts: dict[str, str] | None,
+    top: int,
+    tell: _Told,
+) -> list[Finding]:
+    from anydraft.doctor import Refusal, examine
+
+    found: list[Finding] = []
+    for number, (left, right) in enumerate(pairs, 1):
+        tell(f"{left} ← {right}" + (f" ({number}/{len(pairs)})" if len(pairs) > 1 else ""))
+        target, draft = opened[left], opened[right]
+        if isinstance(target, str) or isinstance(draft, str):
+            reason = target if isinstance(target, str) else str(draft)
+            found.append(Refusal(left, right, reason))
+        else:
+            found.append(examine(target, draft, texts, most=top))
+    return found
+
+
+@contextmanager
+def _progress() -> Iterator[_Told]:
+    out = error_console()
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bars:
+        task = bars.add_task("starting", total=None)
+        yield lambda said: bars.update(task, description=said)
+
+
+def _print(findings: Sequence[Finding], names: Sequence[str], *, all_pairs: bool) -> None:
+    from anydraft.cli.doctor_ranking import print_matrix, print_ranking
+    from anydraft.cli.doctor_report import print_report, verdict_line
+    from anydraft.doctor import Report
+
+    out = console()
+    if all_pairs:
+        print_matrix(out, names, findings)
+    elif len(findings) > 1:
+        print_ranking(out, names[0], findings)
+    elif isinstance(findings[0], Report):
+        print_report(out, findings[0])
+    else:
+        out.print(verdict_line(findings[0].verdict), soft_wrap=True)
+
+
+def _print_json(findings: Sequence[Finding], *, several: bool) -> None:
+    made = [finding.as_dict() for finding in findings]
+    print(json.dumps({"pairs": made} if several else made[0], ensure_ascii=False))  # noqa: T201
+
+
+def _write_page(path: Path, names: Sequence[str], findings: Sequence[Finding], *, all_pairs: bool) -> None:
+    from anydraft.doctor import page
+
+    made = page.matrix(names, findings) if all_pairs else page.ranking(names[0], findings)
+    try:
+        path.expanduser().write_text(made, encoding="utf-8")
+    except OSError as error:
+        raise ModelFileError(f"cannot write the page to {path}: {error}") from error

@@ -1,0 +1,131 @@
+"""One side of an examination: a tokenizer, its bytes as arrays, and what is known of its model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from anydraft import Retokenizer, Tokenizer
+from anydraft.doctor.model_facts import Generation, ModelFacts, model_facts
+from anydraft.doctor.segmentation import Segmentation
+from anydraft.doctor.shown import visible
+from anydraft.models.tokenizer_quick import open_tokenizer
+from anydraft.tokenizer_source import Role, TokenizerSource
+
+_GPT2_PLAIN = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+"""The bytes that byte-level vocabularies write as the character of the same number."""
+
+
+class Subject:
+    """A tokenizer that is examined. Everything is worked out when it is first asked for, and kept."""
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        *,
+        name: str,
+        facts: ModelFacts | None = None,
+        role: Role = "target",
+    ) -> None:
+        """``tokenizer``: of transformers or tokenizers, or a ``tiktoken.Encoding``.
+
+        ``name`` is what reports call it; ``role`` is for error messages.
+
+        Raises:
+            TokenizerError: one that cannot be expressed in bytes.
+        """
+        self.tokenizer = tokenizer
+        self.name = name
+        self.facts = facts or ModelFacts()
+        self.core: Tokenizer = TokenizerSource.of(tokenizer, role).load()
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        progress: Callable[[str, float], None] = lambda *_: None,
+        *,
+        name: str | None = None,
+        pattern: str | None = None,
+        role: Role = "target",
+    ) -> Subject:
+        """From a folder or a file; no weights are read. ``pattern``: see ``open_tokenizer``.
+
+        Raises:
+            ModelFileError: nothing there that can be read.
+            TokenizerError: a tokenizer that cannot be expressed in bytes.
+        """
+        path = Path(path).expanduser()
+        tokenizer = open_tokenizer(path, progress, pattern=pattern)
+        return cls(tokenizer, name=name or name_of(path), facts=model_facts(path), role=role)
+
+    @property
+    def generation(self) -> Generation:
+        """The model's end tokens, as a generation config has them."""
+        return Generation(list(self.facts.end_ids) or None)
+
+    @cached_property
+    def token_bytes(self) -> list[bytes]:
+        """The bytes of every id; none for control tokens and unused ids."""
+        return [self.core.bytes(i) for i in range(len(self.core))]
+
+    @cached_property
+    def lengths(self) -> NDArray[np.int64]:
+        """``[V]``: how many bytes each id stands for."""
+        return np.fromiter(map(len, self.token_bytes), np.int64, len(self.token_bytes))
+
+    @cached_property
+    def strings(self) -> dict[str, int]:
+        """Ids by vocabulary string, as a map between vocabularies by strings would see them.
+
+        tiktoken has no such strings; its tokens are written in GPT-2's alphabet, as converters do.
+        """
+        backend = getattr(self.tokenizer, "backend_tokenizer", self.tokenizer)
+        if callable(getattr(backend, "get_vocab", None)):
+            return dict(backend.get_vocab(with_added_tokens=True))
+        others = iter(range(256, 512))
+        alphabet = [chr(i) if i in _GPT2_PLAIN else chr(next(others)) for i in range(256)]
+        found = {
+            "".join([alphabet[byte] for byte in token]): i
+            for i, token in enumerate(self.token_bytes)
+            if token
+        }
+        return found | {name: i for i, name in self.core.special_tokens.items()}
+
+    def encode(self, text: bytes) -> Segmentation:
+        """The text as this tokenizer cuts it; characters that it cannot write are left out."""
+        stream = Retokenizer(self.core)
+        stream.push(text)
+        ids = np.array(stream.ids(), dtype=np.int64)
+        ends = np.array(stream.ends(), dtype=np.int64)
+        return Segmentation(ids, ends - self.lengths[ids], ends)
+
+    def label(self, token: int) -> str:
+        """A control token by its content, any other by its bytes."""
+        return self.core.special_tokens.get(token) or visible(self.core.bytes(token))
+
+
+def name_of(path: Path) -> str:
+    """What to call the tokenizer at a path: a folder's name, or a file's where that tells more."""
+    if path.name in {"tokenizer.json", "tokenizer.model", "tekken.json"}:
+        return path.resolve().parent.name
+    if path.is_dir():
+        return path.resolve().name
+    return path.name if ".model" in path.suffixes else path.stem
+
+
+def own_ids(subject: Subject, text: str) -> list[int]:
+    """What the user's tokenizer itself makes of a text, without the control tokens that it puts around."""
+    backend = getattr(subject.tokenizer, "backend_tokenizer", subject.tokenizer)
+    if hasattr(backend, "encode_ordinary"):
+        return list(backend.encode_ordinary(text))
+    if backend.truncation or backend.padding:
+        backend = type(backend).from_str(backend.to_str())  # the user's must stay as it is
+        backend.no_truncation()
+        backend.no_padding()
+    return list(backend.encode(text, add_special_tokens=False).ids)

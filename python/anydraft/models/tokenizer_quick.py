@@ -1,0 +1,106 @@
+"""A tokenizer from a path without importing PyTorch, for what must answer at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedTokenizerFast
+from transformers.utils import logging as transformers_logging
+
+from anydraft import __version__
+from anydraft.errors import ModelFileError
+from anydraft.models import disk_cache
+from anydraft.models.tiktoken_known import known_encoding
+from anydraft.models.tokenizer_files import load_tokenizer_file
+
+_FAST: Any = PreTrainedTokenizerFast
+_LOGGING: Any = transformers_logging
+_POINTER = "folder"
+
+
+def open_tokenizer(
+    path: str | Path, progress: Callable[[str, float], None], *, pattern: str | None = None
+) -> Any:
+    """The tokenizer at ``path``: a transformers folder, or any file that ``files.load_tokenizer`` reads.
+
+    A folder is read from its ``tokenizer.json`` as it stands, never rebuilt by a model's own class; a folder
+    without one from its SentencePiece, tekken or tiktoken file. Well-known ``.tiktoken`` files are told by
+    their content, any other needs ``pattern``. PyTorch is imported in two cases: a GGUF file that is seen for
+    the first time (its tokenizer is then kept in the cache folder), and a folder with none of these files.
+
+    Raises:
+        ModelFileError: nothing at ``path``, or no tokenizer that can be read.
+    """
+    found = Path(path).expanduser()
+    if not found.exists():
+        raise ModelFileError(
+            f"got {path}, where there is nothing; expected a transformers folder, a .gguf file, a "
+            "tokenizer.json, a tekken.json, a .tiktoken file or a SentencePiece .model file"
+        )
+    if found.suffix == ".gguf":
+        found = _gguf_folder(found, progress)
+    if found.name == "tokenizer.json" and (found.parent / "tokenizer_config.json").exists():
+        found = found.parent  # it names the BOS, the EOS and the chat template
+    if found.is_dir():
+        return _folder(found, progress, pattern)
+    return _file(found, pattern)
+
+
+def _folder(folder: Path, progress: Callable[[str, float], None], pattern: str | None) -> Any:
+    if (folder / "tokenizer.json").exists():
+        return _fast(folder)
+    for names in ("tekken*.json", "tokenizer.model*", "*.tiktoken"):
+        files = sorted(folder.glob(names))
+        if files:
+            return _file(files[-1], pattern)
+    from anydraft.models.files import load_tokenizer
+
+    return load_tokenizer(folder, progress)
+
+
+def _fast(folder: Path) -> Any:
+    verbosity = _LOGGING.get_verbosity()
+    _LOGGING.set_verbosity(_LOGGING.CRITICAL)
+    try:
+        return _FAST.from_pretrained(str(folder), local_files_only=True)
+    except Exception as error:  # the tokenizers library raises nothing more precise
+        raise ModelFileError(f"got {folder}, where no tokenizer can be read: {error}") from error
+    finally:
+        _LOGGING.set_verbosity(verbosity)
+
+
+def _file(file: Path, pattern: str | None) -> Any:
+    if file.suffix == ".tiktoken" and pattern is None:
+        known = known_encoding(hashlib.sha256(file.read_bytes()).hexdigest())
+        if known is None:
+            raise ModelFileError(
+                f"got {file}, a .tiktoken file of no known tokenizer: it holds tokens, but not the regular "
+                "expression that splits text before them. Give that as the pattern, or the tokenizer.json "
+                "of the same tokenizer"
+            )
+        return load_tokenizer_file(file, known.pattern, known.special_tokens)
+    return load_tokenizer_file(file, pattern, None)
+
+
+def _gguf_folder(file: Path, progress: Callable[[str, float], None]) -> Path:
+    """Where the tokenizer of a GGUF file is kept; a note of it in the cache spares the import of PyTorch."""
+
+    def make(note: Path) -> None:
+        from anydraft.models import gguf
+
+        folder = gguf.tokenizer_folder(file, progress)
+        (note / _POINTER).write_text(str(folder), encoding="utf-8")
+
+    name = f"quick/{file.stem}-{disk_cache.fingerprint(file)}-{__version__}"
+    pointer = disk_cache.entry(name, make) / _POINTER
+    folder = Path(pointer.read_text(encoding="utf-8"))
+    if folder.is_dir():
+        return folder
+    from anydraft.models import gguf  # the cache was cleared in part
+
+    folder = gguf.tokenizer_folder(file, progress)
+    pointer.write_text(str(folder), encoding="utf-8")
+    return folder
