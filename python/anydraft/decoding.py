@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -14,8 +15,20 @@ from anydraft.models.together import advance_together
 from anydraft.row import Row
 from anydraft.streaming import Event
 
+Value = TypeVar("Value")
 
-def decode(rows: Sequence[Row]) -> Iterator[tuple[int, Event]]:
+
+class Team(Protocol):
+    """Several processes that run one target together; see :mod:`anydraft.models.team`."""
+
+    leads: bool
+    """Whether this process drafts, draws and decides."""
+
+    def share(self, value: Value) -> Value:
+        """What the leading process has in place of ``value``; an exception is raised everywhere."""
+
+
+def decode(rows: Sequence[Row], team: Team | None = None) -> Iterator[tuple[int, Event]]:
     """Run all rows to their ends; after every round, an event of each row that took part, with its number.
 
     Rows accept different lengths and finish at different times; what one says does not depend on the others.
@@ -24,11 +37,9 @@ def decode(rows: Sequence[Row]) -> Iterator[tuple[int, Event]]:
     while running:
         began = time.perf_counter()
         active = [rows[i] for i in running]
-        blocks = propose(active)
+        blocks = propose(active) if team is None else propose_once(active, team)
         logits = advance(active, blocks)
-        verdicts = [row.judge(block, own) for row, block, own in zip(active, blocks, logits, strict=True)]
-        answers = read(verdicts)
-        events = [row.settle(answer) for row, answer in zip(active, answers, strict=True)]
+        events = settle(active, blocks, logits) if team is None else settle_once(active, blocks, logits, team)
         seconds = time.perf_counter() - began
         for row in active:
             row.stats.seconds += seconds
@@ -36,6 +47,43 @@ def decode(rows: Sequence[Row]) -> Iterator[tuple[int, Event]]:
                 row.close()
         yield from zip(running, events, strict=True)
         running = [i for i in running if rows[i].finish_reason is None]
+
+
+def settle(rows: Sequence[Row], blocks: Sequence[Block | None], logits: Sequence[Tensor]) -> list[Event]:
+    """Verify every row on the device, read all answers at once, commit."""
+    verdicts = [row.judge(block, own) for row, block, own in zip(rows, blocks, logits, strict=True)]
+    return [row.settle(answer) for row, answer in zip(rows, read(verdicts), strict=True)]
+
+
+def propose_once(rows: Sequence[Row], team: Team) -> list[Block | None]:
+    """As :func:`propose` in the leading process; the others take its candidates."""
+    blocks = propose(rows) if team.leads else []
+    shared = team.share([None if block is None else block.candidates.tolist() for block in blocks])
+    if team.leads:
+        return blocks
+    none = torch.empty(0, dtype=torch.int64)
+    return [
+        None if ids is None else Block(none, torch.tensor(ids, dtype=torch.int64, device=row.target.device))
+        for row, ids in zip(rows, shared, strict=True)
+    ]
+
+
+def settle_once(
+    rows: Sequence[Row], blocks: Sequence[Block | None], logits: Sequence[Tensor], team: Team
+) -> list[Event]:
+    """As :func:`settle` in the leading process; the others commit what it emits."""
+    events: list[Event] | Exception = []
+    if team.leads:
+        try:
+            events = settle(rows, blocks, logits)
+        except Exception as error:
+            events = error
+    shared = team.share(events)
+    assert not isinstance(shared, Exception)
+    if not team.leads:
+        for row, block, own, event in zip(rows, blocks, logits, shared, strict=True):
+            row.follow(block, own, event)
+    return shared
 
 
 def propose(rows: Sequence[Row]) -> list[Block | None]:

@@ -207,6 +207,17 @@ class Row:
             self.draft, self.failure = None, None
         return event
 
+    def follow(self, block: Block | None, logits: Tensor, event: Event) -> None:
+        """Commit what another process that runs the same decode has decided."""
+        candidates = block.candidates if block else self.committed.ids[:0]
+        self.law(logits, self.committed.ids, candidates)  # a law may keep what it is made from
+        self.committed.append(event.token_ids)
+        self.emitted += len(event.token_ids)
+        self.finish_reason = event.finish_reason
+        self.target.crop(len(self.committed) - 1)
+        self.session.commit(event.token_ids)
+        self._count(event, len(candidates), 0)
+
     def _stop(self, new: list[int]) -> tuple[list[int], FinishReason | None]:
         """Append what plain decoding would emit of ``new``, and say why it ends there if it does."""
         before = len(self.committed)

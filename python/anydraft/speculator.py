@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from anydraft import pairs, prompts
+from anydraft.asynchronous import events
 from anydraft.bridge import Bridge
 from anydraft.caches import PairCaches
-from anydraft.decoding import decode
+from anydraft.decoding import Team, decode
 from anydraft.drafting.methods import Method, Strategies, check_method
 from anydraft.errors import ArgumentError, PairError
 from anydraft.models.processing import ProcessedLaw, least_length, processed_law
 from anydraft.models.protocol import Model
 from anydraft.models.stop_rules import criteria_rules, stop_rules, time_rules
+from anydraft.models.team import team_of
 from anydraft.models.transformers import TransformersModel
 from anydraft.prompts import Prompt
 from anydraft.row import Row, TargetLaw
@@ -26,16 +30,19 @@ from anydraft.streaming import Event, Output, collect
 from anydraft.tokenizer_source import TokenizerSource
 from anydraft.verification import Rule
 
+if TYPE_CHECKING:
+    from anydraft.conversation import Conversation
+
 
 class Stream(Iterator[Event]):
     """The events of a running decode; :attr:`stats` grows with them."""
 
-    def __init__(self, row: Row) -> None:
+    def __init__(self, row: Row, team: Team | None = None) -> None:
         """Made by :meth:`Speculator.stream`."""
         self.prompt_ids = row.prompt
         self.stats: Stats = row.stats
         self._row = row
-        self._events = decode([row])
+        self._events = decode([row], team)
 
     @property
     def method(self) -> str:
@@ -199,7 +206,23 @@ class Speculator:
             room=room,
             rules=[*rules, *criteria_rules(stopping_criteria)],
         )
-        return Stream(row)
+        return Stream(row, team_of(self._models[0]))
+
+    async def astream(self, prompt: str | None = None, **options: Any) -> AsyncIterator[Event]:
+        """As :meth:`stream`, for servers: ``async for event in pair.astream(...)``.
+
+        Each round runs in a thread, so the event loop is never blocked. A task that is cancelled ends the
+        decode after the round that runs. Errors are those of :meth:`stream`.
+        """
+        async with aclosing(events(partial(self.stream, prompt, **options))) as found:
+            async for event in found:
+                yield event
+
+    def chat(self, messages: prompts.Messages = (), **options: Any) -> Conversation:
+        """A conversation that keeps both models' caches between turns; ``options`` as for :meth:`stream`."""
+        from anydraft.conversation import Conversation
+
+        return Conversation(self, messages, **options)
 
     def row(
         self,

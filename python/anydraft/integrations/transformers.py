@@ -20,6 +20,7 @@ from anydraft.integrations.recording import RecordingLaw
 from anydraft.models.batch import sequences
 from anydraft.models.processing import ProcessedLaw
 from anydraft.models.protocol import Model
+from anydraft.models.team import team_of
 from anydraft.models.transformers import TransformersModel
 from anydraft.prompts import Messages, render_for_draft
 from anydraft.row import Row
@@ -105,7 +106,7 @@ class CustomGenerate:
         pair = self._pair(model)
         rows, laws = self._rows(pair, call, messages, seed)
         steps = Steps(call, anydraft_streamer)
-        for i, event in decode(rows):
+        for i, event in decode(rows, team_of(model)):
             steps.take(i, event.token_ids, *laws[i].take(len(event.token_ids)))
             if event.draft_failure:
                 warnings.warn(f"anydraft: {event.draft_failure}; the target went on alone", stacklevel=2)
