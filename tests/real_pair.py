@@ -72,6 +72,7 @@ def bridge(target: Name, draft: Name) -> anydraft.Bridge:
 
 def speculator(target: Name, draft: Name, method: Method = "auto", **options: Any) -> anydraft.Speculator:
     """The real pair in one direction."""
+    options.setdefault("num_draft_tokens", 5)
     return anydraft.Speculator(*_parts(target, draft), method=method, bridge=bridge(target, draft), **options)
 
 

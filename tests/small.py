@@ -92,6 +92,7 @@ def model(
 
 def speculator(*, swap: bool = False, seed: int = 0, **options: Any) -> anydraft.Speculator:
     """A byte-fallback target with a byte-level draft, or the reverse."""
+    options.setdefault("num_draft_tokens", 5)
     target, draft = byte_fallback(), byte_level()
     if swap:
         target, draft = draft, target

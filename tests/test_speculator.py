@@ -180,7 +180,7 @@ def test_a_prompt_longer_than_the_drafts_window_is_drafted_from_a_suffix() -> No
     target, draft = small.byte_fallback(), small.byte_level()
     short = small.model(draft, seed=1)
     short.config.max_position_embeddings = 32
-    pair = anydraft.Speculator(small.model(target), short, target, draft, method="slem")
+    pair = anydraft.Speculator(small.model(target), short, target, draft, method="slem", num_draft_tokens=5)
     stream = pair.stream("The quick brown fox jumps over the lazy dog. " * 4, max_new_tokens=60)
     longest = 0
     for _ in stream:

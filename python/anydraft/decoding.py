@@ -42,7 +42,7 @@ def decode(rows: Sequence[Row], team: Team | None = None) -> Iterator[tuple[int,
         events = settle(active, blocks, logits) if team is None else settle_once(active, blocks, logits, team)
         seconds = time.perf_counter() - began
         for row in active:
-            row.stats.seconds += seconds
+            row.took(seconds)
             if row.finish_reason:
                 row.close()
         yield from zip(running, events, strict=True)
@@ -97,7 +97,7 @@ def propose(rows: Sequence[Row]) -> list[Block | None]:
             row.fail(error)
             continue
         if begun is not None:
-            opened.append((i, (row.strategy, *begun, row.randomness)))
+            opened.append((i, (*begun, row.randomness)))
     drafted = draft_together([draft for _, draft in opened])
     for (i, _), block in zip(opened, drafted, strict=True):
         if isinstance(block, Exception):

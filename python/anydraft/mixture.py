@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
-from anydraft.lookahead import REFRESH, Lookahead, Policy, Stop
+from anydraft.lookahead import REFRESH, Fixed, Lookahead, Policy, Stop
 from anydraft.rounds import Clock, Pace, Round
 
 LOOKUP = "lookup"
@@ -158,3 +158,32 @@ class Mixture:
             return leader
         others = [name for name in names if name != leader and rates[name] >= NEAR * rates[leader]]
         return others[turn % len(others)] if others else leader
+
+
+class Directors:
+    """What the decodes of one pair have learnt, kept from one to the next.
+
+    Greedy decodes and samples have one each, and so have batches of different sizes, whose passes take
+    different times.
+    """
+
+    def __init__(self, method: str, length: int | Literal["auto"], cost: float) -> None:
+        """``length``: a number of draft tokens, or ``"auto"``; ``cost``: see :class:`Mixture`."""
+        self.method = method
+        self.length = length
+        self.cost = cost
+        self._made: dict[tuple[bool, int], Director] = {}
+
+    def get(self, *, greedy: bool, rows: int = 1) -> Director:
+        """The director of decodes of so many rows at once."""
+        key = greedy, rows
+        if key not in self._made:
+            self._made[key] = self._make(default=("slem",) if greedy else ("slrs", "tli"))
+        return self._made[key]
+
+    def _make(self, default: tuple[str, ...]) -> Director:
+        if self.length == "auto" and self.method == "auto":
+            return Mixture(default, cost=self.cost)
+        method = default[0] if self.method == "auto" else self.method
+        cost = 0.0 if method == LOOKUP else self.cost
+        return Single(method, Lookahead(pace=Pace(cost)) if self.length == "auto" else Fixed(self.length))

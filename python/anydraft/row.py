@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from anydraft.drafting.ending import Ending
 from anydraft.drafting.protocol import Block, DraftContext, Speller, Strategy
+from anydraft.drafting.recall import Recall
 from anydraft.drafting.view import DraftView
 from anydraft.errors import DraftError, ModelError
+from anydraft.mixture import LOOKUP, Choice, Director
 from anydraft.models.protocol import Model
+from anydraft.rounds import Round
 from anydraft.sampling import Randomness
 from anydraft.stats import Stats
 from anydraft.stopping import Stopping
@@ -45,6 +49,16 @@ class Closing(Protocol):
 
     def close(self) -> None:
         """This sequence will not be advanced again."""
+
+
+class _Pace(NamedTuple):
+    """Where a round begins."""
+
+    fed: int
+    """Ids that the target has not read."""
+    backlog: int
+    draft_seconds: float
+    target_seconds: float
 
 
 class Committed:
@@ -88,14 +102,18 @@ class Row:
 
     target: Model
     draft: DraftView | None
-    strategy: Strategy
+    strategies: Callable[[str], Strategy]
+    """From a method's name to its strategy."""
+    director: Director
+    """Says how each block is drafted."""
     session: Session
     law: TargetLaw
     randomness: Randomness
     stopping: Stopping
-    gamma: int
     decode_bytes: Callable[[list[int]], bytes]
     prompt: list[int]
+    recall: Recall | None = None
+    """The text so far, if it may be looked up in."""
     stats: Stats = field(default_factory=Stats)
     emitted: int = 0
     finish_reason: FinishReason | None = None
@@ -105,6 +123,10 @@ class Row:
     def __post_init__(self) -> None:
         """A row that may emit nothing is finished before it begins."""
         self.committed = Committed(self.prompt, self.target.device)
+        self.choice: Choice | None = None
+        self.ending: Ending | None = None
+        self._begun = self._pace()
+        self._seen: Round | None = None
         if self.stopping.left(0) <= 0:
             self.finish_reason = "length"
 
@@ -115,27 +137,69 @@ class Row:
             self.target.crop(len(self.committed) - 1)
         return self.committed.ids[self.target.length :]
 
-    def begin(self) -> tuple[DraftContext, int] | None:
-        """Open a block: what a strategy needs and the number of tokens; ``None`` if nothing is drafted."""
+    @property
+    def strategy(self) -> Strategy | None:
+        """What drafts this round's block; ``None``: nothing does."""
+        return self.strategies(self.choice.method) if self.choice else None
+
+    def begin(self) -> tuple[Strategy, DraftContext, int] | None:
+        """Open a block: a strategy, what it needs, the number of tokens; ``None`` if nothing is drafted."""
+        self.choice, self.ending, self._begun = None, None, self._pace()
         limit = self.stopping.left(self.emitted) - 1
-        if self.draft is None:
+        match = self.recall.find() if self.recall is not None else None
+        backlog = self._begun.backlog if self.draft else None
+        choice = self.director.choose(limit, backlog, match.length if match else 0)
+        if choice is None:
             return None
-        gamma = min(self.gamma, limit, (self.draft.window or limit + 1) - 1)
+        if choice.method == LOOKUP:
+            gamma, pending = min(choice.length, limit), self.committed.first(0)
+        else:
+            if self.draft is None:
+                return None
+            gamma = min(choice.length, limit, (self.draft.window or limit + 1) - 1)
+            shown = self.draft.begin(gamma) if gamma > 0 else None
+            if shown is None:
+                return None
+            pending = shown
+            stop = self.director.stop(choice) if self.draft.device.type == "cpu" else None
+            self.ending = Ending(stop) if stop else None
         if gamma < 1:
             return None
-        pending = self.draft.begin(gamma)
-        if pending is None:
-            return None
+        self.choice = choice._replace(length=gamma)
         context = DraftContext(
-            model=self.draft,
+            model=self.draft or self.target,
             pending=pending,
-            law=self.draft.law,
+            law=self.draft.law if self.draft else _as_it_is,
             speller=self.session,
             target_device=self.target.device,
             target_width=self.target.vocab_size,
             limit=limit,
+            ending=self.ending,
+            recall=self.recall,
         )
-        return context, gamma
+        return self.strategies(choice.method), context, gamma
+
+    def _pace(self) -> _Pace:
+        """What the times of this round are counted from."""
+        draft = self.draft
+        return _Pace(
+            fed=len(self.committed) - min(self.target.length, len(self.committed) - 1),
+            backlog=draft.backlog if draft else 0,
+            draft_seconds=draft.seconds if draft else 0.0,
+            target_seconds=self.stats.target_seconds,
+        )
+
+    def took(self, seconds: float) -> None:
+        """Note the time of the round that was settled."""
+        self.stats.seconds += seconds
+        if self._seen is None:
+            return
+        draft = (self.draft.seconds if self.draft else 0.0) - self._begun.draft_seconds
+        target = self.stats.target_seconds - self._begun.target_seconds
+        if self.target.device.type != "cpu":  # passes are only issued there; the time is spent waiting
+            target = seconds - draft
+        seen = replace(self._seen, draft_seconds=draft, target_seconds=target, seconds=seconds)
+        self.director.observe(self.choice, seen)
 
     def fail(self, error: Exception) -> None:
         """Note that the draft failed; it is dropped at the end of the round."""
@@ -157,11 +221,13 @@ class Row:
         laws = self.law(logits, self.committed.ids, candidates)
         following, drafted, proposed = none, none, none
         broken = laws[:, 0].isnan().any().view(1)
-        if block is not None and self.draft is not None:
+        strategy = self.strategy
+        if block is not None and strategy is not None:
             try:
-                following = self.strategy.verify(block, laws, self.randomness)
+                following = strategy.verify(block, laws, self.randomness)
                 drafted, proposed = block.draft_ids.to(laws.device), block.candidates
-                broken = torch.cat((broken, self.draft.broken.to(laws.device).view(1)))
+                nan = self.draft.broken.to(laws.device) if len(drafted) and self.draft else broken[0] & False
+                broken = torch.cat((broken, nan.view(1)))
             except DraftError as error:
                 self.failure = f"the draft failed: {error}"
         if len(following) == 0:  # the target alone, at the first place: no candidate was looked at
@@ -194,6 +260,9 @@ class Row:
         if self.draft and not self.failure:
             self.draft.drew(drafted)
             self.draft.splice(keep, append)
+        if self.recall is not None:
+            self.recall.push(self.decode_bytes(new))
+        self._seen = self._round(len(drafted), len(proposed), accepted, len(new))
         event = Event(
             token_ids=new,
             text=text + self.session.finish() if reason else text,
@@ -230,13 +299,37 @@ class Row:
                 return new[:i], asked
         return new, reason
 
+    def _round(self, drafted: int, proposed: int, accepted: int, emitted: int) -> Round | None:
+        """What the director is told, without the times; ``None`` of a round that failed."""
+        if self.failure:
+            return None
+        looked_up = self.choice is not None and self.choice.method == LOOKUP
+        return Round(
+            asked=self.choice.length if self.choice else 0,
+            drafted=proposed if looked_up else drafted,
+            proposed=proposed,
+            accepted=accepted,
+            emitted=emitted,
+            fed=self._begun.fed + proposed,
+            backlog=1 if looked_up else self._begun.backlog,
+            draft_seconds=0.0,
+            target_seconds=0.0,
+            seconds=0.0,
+            peaks=self.ending.peaks if self.ending else (),
+        )
+
     def _count(self, event: Event, proposed: int, drafted: int) -> None:
         stats = self.stats
         stats.drafted += drafted
         stats.proposed += proposed
         stats.accepted += event.accepted
+        stats.looked_up += event.accepted if self.choice and self.choice.method == LOOKUP else 0
         stats.recovered += event.source == "recovered"
         stats.bonus += event.source == "bonus"
         stats.bytes += len(self.decode_bytes(event.token_ids))
         if self.draft:
             stats.draft_passes, stats.draft_seconds = self.draft.passes, self.draft.seconds
+
+
+def _as_it_is(logits: Tensor) -> Tensor:
+    return logits

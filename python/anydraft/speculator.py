@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
@@ -15,12 +15,16 @@ from anydraft.bridge import Bridge
 from anydraft.caches import PairCaches
 from anydraft.decoding import Team, decode
 from anydraft.drafting.methods import Method, Strategies, check_method
+from anydraft.drafting.recall import Recall
 from anydraft.errors import ArgumentError, PairError
+from anydraft.mixture import LOOKUP, Directors
 from anydraft.models.processing import ProcessedLaw, least_length, processed_law
 from anydraft.models.protocol import Model
 from anydraft.models.stop_rules import criteria_rules, stop_rules, time_rules
 from anydraft.models.team import team_of
+from anydraft.models.together import Joint
 from anydraft.models.transformers import TransformersModel
+from anydraft.models.weights import pass_bytes
 from anydraft.prompts import Prompt
 from anydraft.row import Row, TargetLaw
 from anydraft.sampling import Greedy, Randomness, SeededRandomness
@@ -46,8 +50,9 @@ class Stream(Iterator[Event]):
 
     @property
     def method(self) -> str:
-        """The method at work: what ``"auto"`` chose."""
-        return self._row.strategy.name
+        """The method of the latest block: what ``"auto"`` chose; ``"none"`` where the target went alone."""
+        strategy = self._row.strategy
+        return strategy.name if strategy else "none"
 
     def __next__(self) -> Event:
         """Run one round."""
@@ -77,21 +82,24 @@ class Speculator:
         *,
         method: Method = "auto",
         rule: Rule | None = None,
-        num_draft_tokens: int = 5,
+        num_draft_tokens: int | Literal["auto"] = "auto",
         bridge: Bridge | None = None,
     ) -> None:
         """Join two models.
 
         ``rule``: verify a block as one (``"block"``, accepts a little more) or token by token (``"token"``,
         cheaper); by default what pays for the method.
-        ``num_draft_tokens`` is the number of draft tokens per block. ``bridge``: one that was built or loaded
+        ``num_draft_tokens`` is the number of draft tokens per block; ``"auto"`` learns from every round what
+        pays, from none on, and keeps what it learnt for the next decode. ``method="auto"`` with it also looks
+        up in the text itself. Both follow measured times: the output's law is the target's in any case, but a
+        ``seed`` repeats a sample only with a number and a method. ``bridge``: one that was built or loaded
         before for these tokenizers, best the :attr:`bridge` of another speculator: one made without
         roles does not know which control tokens mean the same.
         """
         check_method(method, rule)
-        if not isinstance(num_draft_tokens, int) or num_draft_tokens < 1:
+        if num_draft_tokens != "auto" and (not isinstance(num_draft_tokens, int) or num_draft_tokens < 1):
             raise ArgumentError(
-                f"got num_draft_tokens={num_draft_tokens!r}; expected a whole number, 1 or more"
+                f"got num_draft_tokens={num_draft_tokens!r}; expected a whole number, 1 or more, or 'auto'"
             )
         self.method: Method = method
         self.num_draft_tokens = num_draft_tokens
@@ -118,6 +126,8 @@ class Speculator:
                     "to it without model.resize_token_embeddings?"
                 )
         self._strategies = Strategies(bridge, *sequences, rule)
+        cost = pass_bytes(draft_model) / pass_bytes(target_model)
+        self._directors = Directors(method, num_draft_tokens, cost)
 
     def generate(self, prompt: str | None = None, **options: Any) -> Output:
         """Decode to the end; arguments and errors as for :meth:`stream`."""
@@ -246,16 +256,19 @@ class Speculator:
         row = Row(
             target=caches.target,
             draft=caches.show(session.view(), draft_law),
-            strategy=self._strategies.get(self.method, greedy=isinstance(randomness, Greedy)),
+            strategies=self._strategies.get,
+            director=self._directors.get(
+                greedy=isinstance(randomness, Greedy), rows=_rows_together(caches.target)
+            ),
             session=session,
             law=law,
             randomness=randomness,
             stopping=Stopping(
                 self.end_ids if end_ids is None else end_ids, max_new_tokens, room, tuple(rules)
             ),
-            gamma=self.num_draft_tokens,
             decode_bytes=self.bridge.target.decode,
             prompt=prompt.ids,
+            recall=self._recall(prompt.ids),
         )
         caches.used_by(row)
         return row
@@ -283,6 +296,11 @@ class Speculator:
             ids = _plain_ids(input_ids, len(self.bridge.target))
         return self.plain_prompt(ids)
 
+    def _recall(self, ids: list[int]) -> Recall | None:
+        """The prompt as text to be looked up in, where the method does so."""
+        mixed = self.method == "auto" and self.num_draft_tokens == "auto"
+        return Recall(self.bridge.target.decode(ids)) if mixed or self.method == LOOKUP else None
+
     def plain_prompt(self, ids: list[int]) -> Prompt:
         """Target ids that the draft reads as its own tokenizer writes them."""
         return Prompt(ids, list(self._opening), ids)
@@ -291,6 +309,12 @@ class Speculator:
         """Both models with empty caches."""
         target, draft = self._models
         return TransformersModel(target), TransformersModel(draft)
+
+
+def _rows_together(target: Model) -> int:
+    """How many sequences share the target's passes."""
+    batch = target.batch if isinstance(target, Joint) else None
+    return len(getattr(batch, "rows", ())) or 1
 
 
 def _check_bridge(bridge: Bridge, target_tokenizer: Any, draft_tokenizer: Any) -> None:

@@ -15,6 +15,8 @@ class Stats:
     """Target tokens put to the test."""
     accepted: int = 0
     """Proposed tokens that were emitted."""
+    looked_up: int = 0
+    """Accepted tokens that the text itself proposed, without the draft."""
     recovered: int = 0
     """Emitted tokens drawn from the residual after a rejection."""
     bonus: int = 0

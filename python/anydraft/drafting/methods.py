@@ -11,6 +11,7 @@ from anydraft.bridge import Bridge
 from anydraft.drafting.class_tables import ClassTables
 from anydraft.drafting.classes import ClassCoupling
 from anydraft.drafting.exact import LookAhead
+from anydraft.drafting.lookup import PromptLookup
 from anydraft.drafting.protocol import Strategy
 from anydraft.drafting.pushforward import Pushforward
 from anydraft.drafting.string_level import StringLevel
@@ -20,8 +21,9 @@ from anydraft.models.protocol import Model
 from anydraft.tables import Ids
 from anydraft.verification import Rule
 
-Method = Literal["auto", "slem", "tli", "pushforward", "slrs", "slrs-exact"]
-"""``"auto"``: exact match (``slem``) at temperature 0, class coupling (``slrs``) when sampling."""
+Method = Literal["auto", "slem", "tli", "pushforward", "slrs", "slrs-exact", "lookup"]
+"""``"auto"``: what pays: exact match (``slem``) at temperature 0, class coupling (``slrs``) when sampling, or
+another; ``"lookup"``: no draft model, only the text itself."""
 
 
 DEFAULT_RULE: dict[str, Rule] = {"tli": "block", "pushforward": "block", "slrs": "token"}
@@ -46,7 +48,7 @@ class Strategies:
         self._rule = rule
         self._built: dict[str, Strategy] = {}
 
-    def get(self, method: Method, *, greedy: bool) -> Strategy:
+    def get(self, method: str, *, greedy: bool = False) -> Strategy:
         """The strategy of a method.
 
         Raises:
@@ -58,6 +60,8 @@ class Strategies:
         return self._built[name]
 
     def _build(self, name: str) -> Strategy:
+        if name == "lookup":
+            return PromptLookup(self._bridge.target.encode)
         tables = self._bridge.tables
         rule = self._rule or DEFAULT_RULE.get(name, "token")
         offsets = torch.from_numpy(tables.expansion_offsets)

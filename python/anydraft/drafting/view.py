@@ -51,6 +51,11 @@ class DraftView:
         """Number of cached tokens."""
         return self.model.length
 
+    @property
+    def backlog(self) -> int:
+        """Number of ids to be read before the next draw."""
+        return max(1, len(self.ids) - self._start - self.model.length)
+
     def advance(self, ids: Tensor, keep: int = 1) -> Tensor:
         """One counted and timed pass of the draft; see :class:`Model`."""
         began = time.perf_counter()
