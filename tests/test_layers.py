@@ -34,16 +34,18 @@ LAYERS = [
     },
     {"models"},
     {"drafting"},
-    {"row", "caches", "decoding", "reference"},
+    {"row", "caches", "decoding", "draft_head", "reference"},
     {"speculator", "conversation"},
     {"integrations"},
+    {"testing"},
     {"cli"},
 ]
 """From the lowest: a module imports from its own layer and from those below."""
 ONLY = {
-    "anydraft._core": {"anydraft", "anydraft.bridge", "anydraft.tokenizer_source"},
+    "anydraft._core": {"anydraft", "anydraft.bridge", "anydraft.tokenizer_source", "anydraft.testing"},
     "transformers": {"anydraft.models"},
-    "tokenizers": {"anydraft.models"},
+    "tokenizers": {"anydraft.models", "anydraft.testing"},
+    "hypothesis": {"anydraft.testing"},
     "typer": {"anydraft.cli"},
     "rich": {"anydraft.cli"},
     "torch": {
@@ -56,6 +58,7 @@ ONLY = {
             "row",
             "caches",
             "decoding",
+            "draft_head",
             "stopping",
             "speculator",
             "reference",

@@ -12,6 +12,8 @@ from anydraft.cli.align import align
 from anydraft.cli.demo import demo
 from anydraft.cli.doctor import EPILOG as DOCTOR_EPILOG
 from anydraft.cli.doctor import doctor
+from anydraft.cli.fuzz import EPILOG as FUZZ_EPILOG
+from anydraft.cli.fuzz import fuzz
 from anydraft.cli.generate import generate
 
 app = typer.Typer(
@@ -25,6 +27,7 @@ app.command()(demo)
 app.command()(generate)
 app.command(epilog=DOCTOR_EPILOG)(doctor)
 app.command(epilog=ALIGN_EPILOG)(align)
+app.command(epilog=FUZZ_EPILOG)(fuzz)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001  the signature is typer's

@@ -28,7 +28,7 @@ except ImportError as error:
 from anydraft.testing import strategies
 from anydraft.testing.allowances import ALLOWANCES, Allowance
 from anydraft.testing.catalogue import LAWS, PAIR_LAWS, check_laws, law
-from anydraft.testing.law import Law, LawSkippedError, Verdict
+from anydraft.testing.judging import Law, LawSkippedError, Verdict
 from anydraft.testing.pair import SubjectPair
 from anydraft.testing.strategies import byte_strings, texts
 from anydraft.testing.subject import Detokenizing, PlainTokenizer, Retokenizing, Subject

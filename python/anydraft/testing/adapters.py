@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,9 @@ def _of_path(path: Path, reading: Any) -> Subject:
     if bare.name.endswith("tokenizer.json") and not (bare.parent / "tokenizer_config.json").exists():
         made = _of_tokenizers(_from_file(bare), reading)
     else:
-        from anydraft.models.files import load_tokenizer
+        from anydraft.models.tokenizer_quick import open_tokenizer
 
-        made = adapt(load_tokenizer(path), reading)
+        made = adapt(open_tokenizer(path, lambda _stage, _fraction: None), reading)
     return _renamed(made, str(path))
 
 
@@ -69,9 +69,7 @@ def _of_tokenizers(wheel: Any, reading: Any) -> Subject:
         decode=lambda ids: own.decode(ids, skip_special_tokens=False),
         stream=_stream(own),
         size=own.get_vocab_size(),
-        special_tokens={
-            token.content: i for i, token in own.get_added_tokens_decoder().items() if token.special
-        },
+        **_added(own.get_added_tokens_decoder()),
     )
 
 
@@ -85,9 +83,7 @@ def _of_transformers(tokenizer: Any, reading: Any) -> Subject:
         decode=lambda ids: own.decode(ids, skip_special_tokens=False),
         stream=None if backend is None else _stream(backend),
         size=len(own),
-        special_tokens={
-            str(token.content): i for i, token in own.added_tokens_decoder.items() if token.special
-        },
+        **_added(own.added_tokens_decoder),
     )
 
 
@@ -99,6 +95,7 @@ def _of_tiktoken(encoding: Any, reading: Any) -> Subject:
         decode=encoding.decode,
         size=encoding.n_vocab,
         special_tokens=dict(encoding._special_tokens),
+        look_alikes=tuple(encoding._special_tokens),
     )
 
 
@@ -120,6 +117,8 @@ def _of_plain(tokenizer: Any, reading: Any) -> Subject:
         for name in ("token_bytes", "encode_bytes", "detokenizer", "retokenizer", "stream", "special_tokens")
         if getattr(tokenizer, name, None) is not None
     }
+    if "special_tokens" in optional:
+        optional["look_alikes"] = tuple(optional["special_tokens"])
     if hasattr(tokenizer, "__len__"):
         optional["size"] = len(tokenizer)
     read = {} if reading is None else core_parts(TokenizerSource.of(reading, "target").load())
@@ -137,6 +136,13 @@ def _made(tokenizer: Any, reading: Any, **own: Any) -> Subject:
         except TokenizerError as error:
             parts["lacks"] = f"anydraft cannot read it: {error.__cause__ or error}"
     return Subject(type(tokenizer).__name__, **{**own, **parts})
+
+
+def _added(tokens: Mapping[int, Any]) -> dict[str, Any]:
+    return {
+        "special_tokens": {str(token.content): i for i, token in tokens.items() if token.special},
+        "look_alikes": tuple(str(token.content) for token in tokens.values()),
+    }
 
 
 def _stream(wheel: Any) -> Callable[[], Callable[[int], str]] | None:

@@ -6,7 +6,7 @@ from hypothesis import reject
 from hypothesis import strategies as st
 
 from anydraft.testing.cases import bytes_for, texts_for, token_ids
-from anydraft.testing.law import Law
+from anydraft.testing.judging import Law
 from anydraft.testing.subject import Subject, guarded
 from anydraft.testing.violation import Finding, FoundError, Ids
 

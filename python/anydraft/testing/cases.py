@@ -16,7 +16,7 @@ Step: TypeAlias = bytes | float
 
 def texts_for(subject: Subject) -> st.SearchStrategy[str]:
     """Texts with the look-alikes of the subject's own control tokens, without what is allowed it."""
-    made = strategies.texts(list(subject.special_tokens or ()))
+    made = strategies.texts(subject.look_alikes)
     if not subject.allowed:
         return made
     return made.map(lambda text: kept_away(text, subject.allowed, subject.core))
@@ -24,7 +24,7 @@ def texts_for(subject: Subject) -> st.SearchStrategy[str]:
 
 def bytes_for(subject: Subject) -> st.SearchStrategy[bytes]:
     """Any bytes."""
-    return strategies.byte_strings(list(subject.special_tokens or ()))
+    return strategies.byte_strings(subject.look_alikes)
 
 
 @st.composite

@@ -6,7 +6,7 @@ from typing import Any
 
 from anydraft.errors import ArgumentError
 from anydraft.testing.byte_laws import BYTE_LAWS
-from anydraft.testing.law import EXAMPLES, Law
+from anydraft.testing.judging import EXAMPLES, Law
 from anydraft.testing.own_laws import OWN_LAWS
 from anydraft.testing.pair import SubjectPair
 from anydraft.testing.pair_laws import PAIR_LAWS

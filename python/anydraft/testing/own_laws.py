@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from anydraft.testing import strategies
 from anydraft.testing.allowances import kept_away, replaced_surrogates
 from anydraft.testing.cases import texts_for
-from anydraft.testing.law import Law
+from anydraft.testing.judging import Law
 from anydraft.testing.subject import Subject, guarded
-from anydraft.testing.violation import Finding, FoundError, Ids
+from anydraft.testing.violation import Finding, FoundError, Given, Ids
+
+_UNLIKE = "6174 is unlike any other text"
 
 _REFUSALS = (ValueError, TypeError)
 """UnicodeError is a ValueError. Anything else is no refusal but a crash."""
@@ -32,22 +34,28 @@ def _round_trip(subject: Subject, text: str) -> None:
 
 def _deterministic(subject: Subject, case: tuple[str, str]) -> None:
     text, other = case
+    subject.ids(other)
     first = subject.ids(text)
     said = subject.text(first)
-    subject.text(subject.ids(other))
+    subject.text(subject.ids(_UNLIKE))
     again = subject.ids(text)
+    given: dict[str, Given] = {"text": text, "before": other, "between": _UNLIKE}
     if again != first:
-        raise FoundError(
-            Finding(
-                "the same text was encoded twice, with another between, and the ids differ",
-                {"text": text, "between": other},
-                ids=[_spelled(subject, first, "first ids"), _spelled(subject, again, "second ids")],
-            )
-        )
+        what = "the same text was encoded twice, and the ids differ"
+        sides = [_spelled(subject, first, "first ids"), _spelled(subject, again, "second ids")]
+        raise FoundError(Finding(what, given, ids=sides))
     repeated = subject.text(first)
     if repeated != said:
-        what = "the same ids were decoded twice, with others between, and the texts differ"
-        raise FoundError(Finding(what, {"ids": first, "between": other}, _utf8(said), _utf8(repeated)))
+        what = "the same ids were decoded twice, and the texts differ"
+        raise FoundError(Finding(what, {**given, "ids": first}, _utf8(said), _utf8(repeated)))
+
+
+def _distinct(subject: Subject, case: tuple[str, str]) -> None:
+    text, other = case
+    ids = subject.ids(text)
+    if text != other and subject.ids(other) == ids:
+        what = "two texts have the same ids, so one of them cannot come back"
+        raise FoundError(Finding(what, {"text": text, "other": other}, ids=[_spelled(subject, ids)]))
 
 
 def _in_vocabulary(subject: Subject, text: str) -> None:
@@ -118,16 +126,21 @@ def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
 
-def _nfkc(text: str) -> str:
-    return unicodedata.normalize("NFKC", text)
-
-
 def _pairs_of_texts(subject: Subject) -> st.SearchStrategy[tuple[str, str]]:
     """A text and another: often one that a careless cache mistakes for it."""
-    alike: list[Callable[[str], str]] = [str.strip, str.lower, str.casefold, lambda text: text[:16], _nfkc]
+    alike: list[Callable[[str], str]] = [
+        str.strip,
+        str.lower,
+        lambda text: text[:16],
+        lambda text: text.replace(" ", "▁"),
+        lambda text: unicodedata.normalize("NFKC", text),
+    ]
 
     def near(text: str) -> st.SearchStrategy[tuple[str, str]]:
-        other = st.one_of(texts_for(subject), st.sampled_from(alike).map(lambda change: change(text)))
+        changed = st.sampled_from(alike).map(lambda change: change(text))
+        other = st.one_of(changed, texts_for(subject)).map(
+            lambda other: kept_away(other, subject.allowed, subject.core)
+        )
         return st.tuples(st.just(text), other).flatmap(
             lambda both: st.sampled_from([both, (both[1], both[0])])
         )
@@ -143,6 +156,14 @@ OWN_LAWS: list[Law[Subject]] = [
         (),
         _pairs_of_texts,
         _deterministic,
+        Subject.of,
+    ),
+    Law(
+        "distinct-ids",
+        "different texts have different ids, also right after each other",
+        (),
+        _pairs_of_texts,
+        _distinct,
         Subject.of,
     ),
     Law("vocabulary", "every id is an id of the vocabulary", (), texts_for, _in_vocabulary, Subject.of),

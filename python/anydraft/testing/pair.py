@@ -47,12 +47,14 @@ class SubjectPair:
     lacks: str = ""
 
     @classmethod
-    def of(cls, target: Any, draft: Any) -> SubjectPair:
-        """From anything that :meth:`Subject.of` takes and anydraft can read.
+    def of(cls, target: Any, draft: Any = None) -> SubjectPair:
+        """From anything that :meth:`Subject.of` takes and anydraft can read. A pair stays what it is.
 
         Raises:
             TokenizerError: one that anydraft cannot read.
         """
+        if isinstance(target, SubjectPair):
+            return target
         sides = Subject.of(target), Subject.of(draft)
         for side in sides:
             if side.core is None:

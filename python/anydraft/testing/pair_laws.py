@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from anydraft.testing import strategies
 from anydraft.testing.allowances import kept_away
 from anydraft.testing.cases import bytes_for, texts_for, token_ids
-from anydraft.testing.law import Law
+from anydraft.testing.judging import Law
 from anydraft.testing.pair import SubjectPair
 from anydraft.testing.stream_laws import between, finished
 from anydraft.testing.subject import Splice, Subject, guarded

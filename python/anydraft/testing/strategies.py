@@ -96,15 +96,18 @@ def words() -> Texts:
     return st.sampled_from(_WORDS)
 
 
-def special_look_alikes(special_tokens: Sequence[str] = ()) -> Texts:
+def special_look_alikes(added_tokens: Sequence[str] = ()) -> Texts:
     """Plain text that looks like a control token, a byte token or a vocabulary's own writing.
 
-    ``special_tokens``: contents of the control tokens of the tokenizer under test; given half of the time.
+    ``added_tokens``: contents of the added tokens of the tokenizer under test; given half of the time.
     """
     known = st.sampled_from(_LOOK_ALIKES)
-    own = sorted({token for token in special_tokens if token})
+    own = sorted({token for token in added_tokens if token})
     own = own[:: -(-len(own) // _MOST_SPECIALS)] if own else own
-    return st.one_of(known, st.sampled_from(own)) if own else known
+    if not own:
+        return known
+    beside = st.sampled_from(["", "", " ", "  ", "\n", "x"])
+    return st.one_of(known, st.tuples(beside, st.sampled_from(own), beside).map("".join))
 
 
 def long_words() -> Texts:
@@ -129,13 +132,13 @@ HAZARDS: dict[str, Callable[[], Texts]] = {
 """Every hazard that is text, by name."""
 
 
-def texts(special_tokens: Sequence[str] = ()) -> Texts:
+def texts(added_tokens: Sequence[str] = ()) -> Texts:
     """Any text that UTF-8 can write, hazards often: alone, beside each other, between any characters.
 
-    ``special_tokens``: as of :func:`special_look_alikes`.
+    ``added_tokens``: as of :func:`special_look_alikes`.
     """
     kinds = [make() for name, make in HAZARDS.items() if name not in ("special_look_alikes", "long_words")]
-    piece = st.one_of(st.text(max_size=3), special_look_alikes(special_tokens), *kinds)
+    piece = st.one_of(st.text(max_size=3), special_look_alikes(added_tokens), *kinds)
     few = st.lists(piece, max_size=8).map("".join)
     edge = st.sampled_from(_EDGES)
     edged = st.tuples(edge, few, edge).map("".join)
@@ -154,9 +157,9 @@ def partial_code_points(draw: st.DrawFn) -> bytes:
     return data[start : len(data) - draw(st.integers(0, min(3, len(data) - start)))]
 
 
-def byte_strings(special_tokens: Sequence[str] = ()) -> st.SearchStrategy[bytes]:
+def byte_strings(added_tokens: Sequence[str] = ()) -> st.SearchStrategy[bytes]:
     """Any bytes: texts, texts cut within a character, and what is no text at all."""
-    return st.one_of(texts(special_tokens).map(str.encode), partial_code_points(), st.binary(max_size=8))
+    return st.one_of(texts(added_tokens).map(str.encode), partial_code_points(), st.binary(max_size=8))
 
 
 def surrogates() -> Texts:

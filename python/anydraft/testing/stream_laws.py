@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from anydraft.testing import strategies
 from anydraft.testing.cases import Step, steps, token_ids
-from anydraft.testing.law import Law
+from anydraft.testing.judging import Law
 from anydraft.testing.subject import Splice, Subject, guarded
 from anydraft.testing.violation import Finding, FoundError, Given, Ids
 

@@ -80,6 +80,8 @@ class Subject:
     """The own library's streaming decoder: a function that takes one id and gives the text it completed."""
     special_tokens: Mapping[str, int] | None = None
     """Control tokens: content to id."""
+    look_alikes: tuple[str, ...] = ()
+    """Plain text to try because the tokenizer may have something to do with it: what its added tokens say."""
     size: int | None = None
     """Number of ids."""
     lacks: str = "the tokenizer does not offer it"
@@ -163,5 +165,11 @@ def core_parts(core: Tokenizer) -> dict[str, Any]:
         "detokenizer": lambda: Detokenizer(core),
         "retokenizer": lambda: Retokenizer(core),
         "special_tokens": {content: i for i, content in core.special_tokens.items()},
+        "look_alikes": _added(core),
         "size": len(core),
     }
+
+
+def _added(core: Tokenizer) -> tuple[str, ...]:
+    added = (core.bytes(i).decode(errors="ignore") for i in range(len(core)) if core.kind(i) == "added")
+    return (*core.special_tokens.values(), *added)

@@ -1,0 +1,53 @@
+"""The kit finds every planted fault, quickly, and says where in bytes."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+import faults
+from anydraft.testing import LAWS, PAIR_LAWS, LawBrokenError, law
+
+SECONDS = 30
+"""No fault may take longer, the shrinking included."""
+
+
+@pytest.mark.parametrize("name", faults.FAULTS)
+def test_the_fault_is_found(name: str) -> None:
+    fault = faults.FAULTS[name]
+    tokenizer = fault.make()
+    began = time.perf_counter()
+    with pytest.raises(LawBrokenError) as found:
+        law(fault.law).check(tokenizer)
+    assert time.perf_counter() - began < SECONDS
+    assert fault.said in str(found.value), str(found.value)
+
+
+@pytest.mark.parametrize("seed", range(1, 4))
+@pytest.mark.parametrize("name", faults.FAULTS)
+@pytest.mark.sweep
+def test_the_fault_is_found_with_any_seed(name: str, seed: int) -> None:
+    fault = faults.FAULTS[name]
+    with pytest.raises(LawBrokenError):
+        law(fault.law).check(fault.make(), seed=seed)
+
+
+@pytest.mark.parametrize("one", LAWS, ids=str)
+@pytest.mark.parametrize("base", ["sound", "fallback", "digits"])
+def test_without_the_fault_nothing_is_found(base: str, one: object) -> None:
+    subject = getattr(faults, base)()
+    if base == "digits":
+        subject = subject.allow("replaced-surrogates")
+    if base == "sound":
+        subject = subject.allow("held-back-end")
+    one.check(subject, examples=60)
+
+
+@pytest.mark.parametrize("one", PAIR_LAWS, ids=str)
+def test_without_the_fault_nothing_is_found_in_a_pair(one: object) -> None:
+    one.check(faults.pair(), examples=60)
+
+
+def test_every_law_finds_a_fault() -> None:
+    assert {fault.law for fault in faults.FAULTS.values()} == {str(one) for one in [*LAWS, *PAIR_LAWS]}
