@@ -24,7 +24,7 @@ from anydraft.rounds import Pace, Round
 from anydraft.sampling import Randomness
 from enumeration import PROMPT, Emitted, World, branches, verdicts
 from toy_methods import METHODS, NAMES, Make, look_ahead
-from toys import PAIRS, ToyPair
+from toys import PAIRS, ToyModel, ToyPair
 
 EXACT = 1e-12
 CAUGHT = 4e-3
@@ -211,3 +211,20 @@ def test_text_that_is_looked_up_changes_nothing(pair: ToyPair) -> None:
     world = World(pair, Looking(pair.encode_target), 3)
     assert world.distance(2, 3) <= EXACT
     assert world.tokens_per_round(3) > 1
+
+
+class Trimmed(ToyModel):
+    """A draft with half of its output head."""
+
+    def advance(self, ids: Tensor, keep: int = 1) -> Tensor:
+        logits = super().advance(ids, keep)
+        return logits.index_fill(-1, torch.arange(1, self.vocab_size, 2), -torch.inf)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+@pytest.mark.parametrize(("make", "rule"), METHODS, ids=NAMES)
+def test_a_trimmed_head_changes_nothing(make: Make, rule: str, pair: ToyPair) -> None:
+    strategy = make(pair, len(pair.target), rule)  # type: ignore[arg-type]
+    world = World(pair, strategy, 2, quick=make is not look_ahead)
+    world.draft = Trimmed(world.draft.vocab_size, 102)
+    assert world.distance(2, 2) <= EXACT

@@ -18,7 +18,7 @@ class PairCaches:
     def __init__(self, target: Model, draft: Model) -> None:
         """Nothing has been read yet."""
         self.target = target
-        self._draft = draft
+        self.draft = draft
         self._view: DraftView | None = None
         self._row: Row | None = None
 
@@ -31,7 +31,7 @@ class PairCaches:
     def show(self, ids: list[int], law: Callable[[Tensor], Tensor]) -> DraftView:
         """The draft's view of ``ids``, on top of what the draft has read of them."""
         if self._view is None:
-            self._view = DraftView(self._draft, ids, law)
+            self._view = DraftView(self.draft, ids, law)
         else:
             self._view.renew(ids, law)
         return self._view

@@ -163,8 +163,8 @@ class Mixture:
 class Directors:
     """What the decodes of one pair have learnt, kept from one to the next.
 
-    Greedy decodes and samples have one each, and so have batches of different sizes, whose passes take
-    different times.
+    Greedy decodes and samples have one each, and so have batches of different sizes and drafts with and
+    without their whole head, whose passes take different times.
     """
 
     def __init__(self, method: str, length: int | Literal["auto"], cost: float) -> None:
@@ -172,11 +172,11 @@ class Directors:
         self.method = method
         self.length = length
         self.cost = cost
-        self._made: dict[tuple[bool, int], Director] = {}
+        self._made: dict[tuple[bool, int, str], Director] = {}
 
-    def get(self, *, greedy: bool, rows: int = 1) -> Director:
-        """The director of decodes of so many rows at once."""
-        key = greedy, rows
+    def get(self, *, greedy: bool, rows: int = 1, head: str = "full") -> Director:
+        """The director of decodes of so many rows at once, with a draft head of that kind."""
+        key = greedy, rows, head
         if key not in self._made:
             self._made[key] = self._make(default=("slem",) if greedy else ("slrs", "tli"))
         return self._made[key]

@@ -14,6 +14,7 @@ from anydraft.asynchronous import events
 from anydraft.bridge import Bridge
 from anydraft.caches import PairCaches
 from anydraft.decoding import Team, decode
+from anydraft.draft_head import DraftHead, Wish
 from anydraft.drafting.methods import Method, Strategies, check_method
 from anydraft.drafting.recall import Recall
 from anydraft.errors import ArgumentError, PairError
@@ -83,6 +84,7 @@ class Speculator:
         method: Method = "auto",
         rule: Rule | None = None,
         num_draft_tokens: int | Literal["auto"] = "auto",
+        draft_head: Wish = "auto",
         bridge: Bridge | None = None,
     ) -> None:
         """Join two models.
@@ -92,7 +94,9 @@ class Speculator:
         ``num_draft_tokens`` is the number of draft tokens per block; ``"auto"`` learns from every round what
         pays, from none on, and keeps what it learnt for the next decode. ``method="auto"`` with it also looks
         up in the text itself. Both follow measured times: the output's law is the target's in any case, but a
-        ``seed`` repeats a sample only with a number and a method. ``bridge``: one that was built or loaded
+        ``seed`` repeats a sample only with a number and a method. ``draft_head``: compute all of the draft's
+        logits (``"full"``), only those of tokens that the target has too (``"shared"``), or what suits the
+        text; see :class:`~anydraft.draft_head.DraftHead`. ``bridge``: one that was built or loaded
         before for these tokenizers, best the :attr:`bridge` of another speculator: one made without
         roles does not know which control tokens mean the same.
         """
@@ -117,7 +121,8 @@ class Speculator:
         self.bridge = bridge
         sizes = len(bridge.target), len(bridge.draft)
         self._opening = prompts.opening(draft_tokenizer)
-        sequences = self.sequences()
+        self._draft_head = DraftHead(draft_model, bridge, draft_head)
+        sequences = TransformersModel(target_model), TransformersModel(draft_model)
         for role, model, size in zip(("target", "draft"), sequences, sizes, strict=True):
             if model.vocab_size < size:
                 raise PairError(
@@ -253,12 +258,16 @@ class Speculator:
             PairError: the method cannot work with this pair.
         """
         session = self.bridge.session(prompt.view, prompt.shared)
+        view = session.view()
+        trims = self._draft_head.set_for(caches.draft, view)
         row = Row(
             target=caches.target,
-            draft=caches.show(session.view(), draft_law),
+            draft=caches.show(view, draft_law),
             strategies=self._strategies.get,
             director=self._directors.get(
-                greedy=isinstance(randomness, Greedy), rows=_rows_together(caches.target)
+                greedy=isinstance(randomness, Greedy),
+                rows=_rows_together(caches.target),
+                head="shared" if trims else "full",
             ),
             session=session,
             law=law,
@@ -307,8 +316,7 @@ class Speculator:
 
     def sequences(self) -> tuple[Model, Model]:
         """Both models with empty caches."""
-        target, draft = self._models
-        return TransformersModel(target), TransformersModel(draft)
+        return TransformersModel(self._models[0]), self._draft_head.sequence()
 
 
 def _rows_together(target: Model) -> int:

@@ -1,4 +1,4 @@
-"""How much a model reads for one token: a first guess of its pass time."""
+"""How much a model reads for one token: a first guess of its pass time, and of what its head takes of it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ def pass_bytes(model: Any) -> int:
     tied = head is not None and getattr(head, "weight", None) is getattr(embedding, "weight", None)
     skipped = 0 if tied else _bytes(embedding)
     return max(1, _bytes(model) - skipped)
+
+
+def head_share(model: Any) -> float:
+    """The share of the output head in what a pass reads."""
+    return _bytes(model.get_output_embeddings()) / pass_bytes(model)
 
 
 def _bytes(module: Any) -> int:

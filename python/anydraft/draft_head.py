@@ -1,0 +1,77 @@
+"""Which part of the draft's output head is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from anydraft.bridge import Bridge
+from anydraft.models.protocol import Model
+from anydraft.models.transformers import TransformersModel
+from anydraft.models.trimmed import TrimmedHead, TrimmedModel, trimmed_head
+from anydraft.models.weights import head_share
+
+Wish = Literal["auto", "full", "shared"]
+"""``"shared"``: only tokens that the target has too; ``"auto"``: that, where it saves much and suits."""
+
+MOST_KEPT = 0.6
+"""With more of its rows kept, a head is not worth a second copy of them."""
+
+LEAST_SHARE = 0.1
+"""A head that is less of the model is not worth it either."""
+
+SUITED = 0.95
+"""Share of a text's tokens that must be among the rows kept for the trimmed head to be used on it."""
+
+
+class DraftHead:
+    """The draft's sequences, with its head trimmed to the tokens that the target has too, where that pays.
+
+    Kept are draft tokens whose bytes are a target token, partners of control tokens, and all tokens of white
+    space, which in code carry nearly all that the others are used for. What the draft cannot say any more it
+    does not draft; its law is that of the rows kept, so that the output stays exact.
+    """
+
+    def __init__(self, model: Any, bridge: Bridge, wish: Wish = "auto") -> None:
+        """Nothing is computed until a sequence is asked for."""
+        self._model = model
+        self._bridge = bridge
+        self._wish = wish
+
+    def sequence(self) -> Model:
+        """The draft with an empty cache."""
+        return TransformersModel(self._model) if self._head is None else TrimmedModel(self._model, self._head)
+
+    def set_for(self, model: Model, view: Sequence[int]) -> bool:
+        """Use what suits the text of draft ids ``view``; whether that is the trimmed head."""
+        if not isinstance(model, TrimmedModel):
+            return False
+        if self._wish == "auto":
+            read = self._kept[torch.tensor(view[-4096:], dtype=torch.int64)]
+            model.trims = len(view) == 0 or bool(read.float().mean() >= SUITED)
+        return model.trims
+
+    @cached_property
+    def _kept(self) -> Tensor:
+        """bool ``[D]``."""
+        tokenizer = self._bridge.draft
+        kept = torch.from_numpy(self._bridge.tables.draft_to_target) >= 0
+        for token in (~kept).nonzero().squeeze(-1).tolist():
+            if tokenizer.bytes(token).isspace():
+                kept[token] = True
+        return kept
+
+    @cached_property
+    def _head(self) -> TrimmedHead | None:
+        if self._wish == "full":
+            return None
+        plain = TransformersModel(self._model)
+        rows = (torch.from_numpy(self._bridge.tables.draft_to_target) >= 0).sum()
+        small = rows <= MOST_KEPT * plain.vocab_size and head_share(plain.plain) >= LEAST_SHARE
+        if self._wish == "auto" and not small:
+            return None
+        return trimmed_head(self._model, self._kept.nonzero().squeeze(-1))

@@ -1,0 +1,116 @@
+"""A draft whose output head computes only the rows that can be proposed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+from transformers import PreTrainedModel
+
+from anydraft.models.transformers import TransformersModel
+
+_CLOSE = {torch.float32: 1e-3, torch.float64: 1e-6}
+"""How far logits of the trimmed head may be from the model's own, as a share of the largest; else 0.02."""
+
+
+class TrimmedHead:
+    """Some rows of a model's output head, gathered once, and what the model does with logits after it.
+
+    The rows take ``rows * hidden size`` numbers of memory beside the model, nothing if they are the first
+    ones; the model itself is not touched. Several sequences may share one.
+    """
+
+    def __init__(self, model: Any, rows: Tensor) -> None:
+        """``rows`` int64 ``[n]``, ascending, on any device; see :func:`trimmed_head`."""
+        head = model.get_output_embeddings()
+        self.rows = rows.to(head.weight.device)
+        self.width: int = head.weight.shape[0]
+        """Number of logits of the whole head."""
+        self.first = int(rows[-1]) + 1 == len(rows)
+        """Whether the rows are the first ones, of which a view is enough."""
+        self._weight = self._of(head.weight.detach())
+        self._bias = None if head.bias is None else self._of(head.bias.detach())
+        config = model.config.get_text_config(decoder=True)
+        self._scale = float(getattr(config, "logit_scale", None) or 1.0)
+        self._scale *= float(getattr(config, "lm_head_multiplier", None) or 1.0)
+        self._scale /= float(getattr(config, "logits_scaling", None) or 1.0)
+        self._cap = getattr(config, "final_logit_softcapping", None)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory taken beside the model."""
+        if self.first:
+            return 0
+        return sum(t.numel() * t.element_size() for t in (self._weight, self._bias) if t is not None)
+
+    def kept(self, hidden: Tensor) -> Tensor:
+        """Logits of the kept rows: hidden states ``[..., h]`` to ``[..., n]``."""
+        logits = linear(hidden, self._weight, self._bias)
+        if self._scale != 1:
+            logits = logits * self._scale
+        return logits if self._cap is None else torch.tanh(logits / self._cap) * self._cap
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """Hidden states ``[..., h]`` to logits ``[..., width]``; minus infinity where no row is kept."""
+        kept = self.kept(hidden)
+        logits = kept.new_full((*kept.shape[:-1], self.width), -torch.inf)
+        if self.first:
+            logits[..., : len(self.rows)] = kept
+            return logits
+        return logits.index_copy_(-1, self.rows, kept)
+
+    def _of(self, values: Tensor) -> Tensor:
+        return values[: len(self.rows)] if self.first else values.index_select(0, self.rows)
+
+
+def trimmed_head(model: PreTrainedModel, rows: Tensor) -> TrimmedHead | None:
+    """The head of ``model`` with only ``rows`` int64 ``[n]``, ascending; ``None`` if it cannot be trimmed.
+
+    Tried once on a few tokens: it must give the model's own logits there. That leaves out models whose logits
+    are made in a way of their own, quantised and adapted heads, and compiled models.
+    """
+    given: Any = model
+    if hasattr(given, "_orig_mod") or type(given.get_output_embeddings()) is not nn.Linear or len(rows) == 0:
+        return None
+    try:
+        head = TrimmedHead(model, rows)
+        return head if _agrees(model, head) else None
+    except (RuntimeError, TypeError, AttributeError, IndexError):
+        return None
+
+
+@torch.no_grad()
+def _agrees(model: Any, head: TrimmedHead) -> bool:
+    ids = head.rows[torch.linspace(0, len(head.rows) - 1, 6).long()].to(
+        model.get_input_embeddings().weight.device
+    )
+    whole: Tensor = model(input_ids=ids[None], use_cache=False, return_dict=True).logits[0]
+    hidden = model.base_model(input_ids=ids[None], use_cache=False, return_dict=True).last_hidden_state[0]
+    expected = whole.index_select(-1, head.rows.to(whole.device))
+    furthest = (head.kept(hidden).to(expected) - expected).abs().amax()
+    close = _CLOSE.get(expected.dtype, 0.02) * expected.abs().amax()
+    return whole.shape[-1] == head.width and bool(furthest <= close)
+
+
+class TrimmedModel(TransformersModel):
+    """A transformers model with one sequence, whose logits are minus infinity but for the rows kept."""
+
+    def __init__(self, model: PreTrainedModel, head: TrimmedHead) -> None:
+        """``head``: what :func:`trimmed_head` made of ``model``."""
+        super().__init__(model)
+        self.head = head
+        self.trims = True
+        """Whether the trimmed head is used; the whole one may be for texts that it would not suit."""
+
+    def run(self, ids: Tensor, cache: Any, keep: int, **arguments: Any) -> Tensor:
+        """See :meth:`TransformersModel.run`."""
+        if not self.trims:
+            return super().run(ids, cache, keep, **arguments)
+        given = {name: value for name, value in arguments.items() if value is not None}
+        output = self.plain.base_model(
+            input_ids=ids, past_key_values=cache, use_cache=True, return_dict=True, **given
+        )
+        logits = self.head(output.last_hidden_state[:, -keep:])
+        return logits if logits.device == self.device else logits.to(self.device)
