@@ -37,6 +37,7 @@ LAYERS = [
     {"row", "caches", "decoding", "draft_head", "reference"},
     {"speculator", "conversation"},
     {"integrations"},
+    {"doctor"},
     {"testing"},
     {"cli"},
 ]

@@ -93,11 +93,11 @@ def _print(out: Console, sides: Sequence[Subject], columns: Sequence[Column]) ->
     names = [side.name for side in sides]
     label = min(max(map(cell_len, names)), out.width // 4) if out.width >= 2 * _LEAST_WIDTH else 0
     counts = sum(len(column.target) for column in columns), sum(len(column.draft) for column in columns)
-    for line in wrapped(columns, max(out.width - label - 2, _LEAST_WIDTH)):
+    for line in wrapped(columns, max(out.width - label - 1, _LEAST_WIDTH)):
         for name, row in zip(names, rows(line), strict=True):
             head = Text(name, style="dim")
             head.truncate(label, overflow="ellipsis", pad=True)
-            out.print(Text(" " if label else "").join([head, row]), soft_wrap=True)
+            out.print(Text.assemble(head, " ", row) if label else row, soft_wrap=True)
         out.print()
     common = sum(column.common for column in columns)
     said = f"{names[0]}: {counts[0]} tokens; {names[1]}: {counts[1]} tokens; {common} boundaries in common"

@@ -44,7 +44,8 @@ def _of_folder(folder: Path) -> ModelFacts:
     inner = config.get("text_config")
     text = inner if isinstance(inner, dict) else config
     generation = _json(folder / "generation_config.json")
-    ends = generation.get("eos_token_id") or text.get("eos_token_id") or config.get("eos_token_id")
+    named = (read.get("eos_token_id") for read in (generation, text, config))
+    ends = next((value for value in named if value is not None), None)  # 0 is an id too
     sliding = text.get("sliding_window") if text.get("use_sliding_window", True) else None
     return ModelFacts(
         window=_whole(text.get("max_position_embeddings")),
