@@ -69,7 +69,7 @@ def test_a_closed_row_leaves_the_batch(make: Any) -> None:
     assert isinstance(rows[1], TransformersRow)
     rows[1].close()
     widths = []
-    model.register_forward_pre_hook(
+    rows[1].batch.model.runner.register_forward_pre_hook(
         lambda _, __, kwargs: widths.append(len(kwargs["input_ids"])), with_kwargs=True
     )
     logits = advance_together([rows[0], rows[2]], [texts[0][30:], texts[2][30:33]], [1, 1])
@@ -94,7 +94,10 @@ def test_a_model_that_raises_leaves_an_empty_batch() -> None:
     model = tiny.llama()
     rows = sequences(model, 2)
     advance_together(rows, [tiny.ids(5), tiny.ids(3)], [1, 1])
-    handle = model.register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(RuntimeError("no memory")))
+    assert isinstance(rows[0], TransformersRow)
+    handle = rows[0].batch.model.runner.register_forward_pre_hook(
+        lambda *_: (_ for _ in ()).throw(RuntimeError("no memory"))
+    )
     with pytest.raises(RuntimeError, match="no memory"):
         advance_together(rows, [tiny.ids(1), tiny.ids(1)], [1, 1])
     handle.remove()

@@ -270,7 +270,7 @@ def test_an_error_inside_the_model_leaves_a_usable_cache(model, error):
     def fail(*_):
         raise error("in the last layer")
 
-    hook = list(model.model.layers)[-1].register_forward_pre_hook(fail)
+    hook = list(ours.runner.model.layers)[-1].register_forward_pre_hook(fail)
     with pytest.raises(error):
         ours.advance(ids[10:15])
     hook.remove()

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.cache import copy_into, copy_out, new_cache, shared_cache
+from anydraft.models.twin import twin_of
 
 
 class TransformersModel:
@@ -36,7 +37,8 @@ class TransformersModel:
         _check(plain)
         config = plain.config.get_text_config(decoder=True)
         parameters = inspect.signature(type(plain).forward).parameters
-        self._model = model
+        self.runner = twin_of(model)
+        """What is called for a pass: the model, or a twin with its weights."""
         self.plain = plain
         self._keeps_logits = "logits_to_keep" in parameters
         self.takes_positions = "position_ids" in parameters
@@ -120,7 +122,7 @@ class TransformersModel:
         """One forward pass over ``ids`` int64 ``[B, n]``: the last ``keep`` logits ``[B, keep, V]``."""
         if self._keeps_logits:
             arguments["logits_to_keep"] = keep
-        output = self._model(
+        output = self.runner(
             input_ids=ids,
             past_key_values=cache,
             use_cache=True,

@@ -109,7 +109,7 @@ class TrimmedModel(TransformersModel):
         if not self.trims:
             return super().run(ids, cache, keep, **arguments)
         given = {name: value for name, value in arguments.items() if value is not None}
-        output = self.plain.base_model(
+        output = self.runner.base_model(
             input_ids=ids, past_key_values=cache, use_cache=True, return_dict=True, **given
         )
         logits = self.head(output.last_hidden_state[:, -keep:])
