@@ -98,6 +98,7 @@ def test_every_pair_in_both_directions(models: Path) -> None:
     result = run(models, "--all", "target", "draft", "letters.json", "lower.json")
     assert result.exit_code == 0
     assert "12 pairs: " in result.stdout
+    assert "6 pairs: " in run(models, "--all", "notes.txt", "target", "draft").stdout  # the first is none
     pairs = json.loads(run(models, "--all", "target", "draft", "letters.json", "--json").stdout)["pairs"]
     names = {(pair["target"]["name"], pair["draft"]["name"]) for pair in pairs}
     assert len(names) == len(pairs) == 6

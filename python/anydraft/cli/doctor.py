@@ -82,7 +82,8 @@ def doctor(
         texts = samples.from_files(text) if text else None
         names = _names(paths)
         with _progress() as tell:
-            opened = _opened(paths, names, pattern, tell)
+            needed = paths if len(paths) == 2 else [] if all_pairs else paths[:1]
+            opened = _opened(paths, names, needed, pattern, tell)
             pairs = permutations(names, 2) if all_pairs else ((names[0], draft) for draft in names[1:])
             findings = _findings(list(pairs), opened, texts, top, tell)
         if not all_pairs:
@@ -106,9 +107,9 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def _opened(
-    paths: Sequence[Path], names: Sequence[str], pattern: str | None, tell: _Told
+    paths: Sequence[Path], names: Sequence[str], needed: Sequence[Path], pattern: str | None, tell: _Told
 ) -> dict[str, Subject | str]:
-    """By name a tokenizer, or why it is none. The only two there are must be readable."""
+    """By name a tokenizer, or why it is none; without those that are ``needed`` there is nothing to say."""
     from anydraft.doctor import Subject
 
     found: dict[str, Subject | str] = {}
@@ -125,7 +126,7 @@ def _opened(
         except TokenizerError as error:
             found[name] = str(error)
         except ModelFileError as error:
-            if i == 0 or len(paths) == 2:
+            if path in needed:
                 raise
             found[name] = str(error)
     return found

@@ -124,7 +124,7 @@ def _use(report: Report) -> Group:
 def _lost(tokens: list[LostToken], who: str, how: str) -> Table:
     table = _table("times", f"{who} id", "token", how)
     for lost in tokens:
-        written = Text(" ").join(Text(piece, style="on grey23") for piece in lost.written)
+        written = Text(" ").join(Text(piece, style="cyan") for piece in lost.written)
         table.add_row(f"{lost.count}", str(lost.token), Text(lost.shown, style="bold"), written)
     return table
 

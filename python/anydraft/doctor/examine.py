@@ -22,7 +22,7 @@ from anydraft.doctor.report import (
     Report,
     Side,
 )
-from anydraft.doctor.segmentation import common_blocks
+from anydraft.doctor.segmentation import Segmentation, common_blocks
 from anydraft.doctor.subject import Subject
 from anydraft.doctor.usage import cut_texts, lost_tokens, measure, total
 from anydraft.doctor.verdict import judge
@@ -61,8 +61,8 @@ def examine(
         bridge.tables.draft_to_target, [cut.draft for cut in cuts], draft, target, most=most
     )
     return Report(
-        target=_side(target),
-        draft=_side(draft),
+        target=_side(target, [cut.target for cut in cuts]),
+        draft=_side(draft, [cut.draft for cut in cuts]),
         overlap=overlap,
         strings=compare_strings(bridge, target, draft, cuts, most=most),
         texts=[*uses, together],
@@ -113,13 +113,13 @@ def _overlap(bridge: Bridge) -> Overlap:
     )
 
 
-def _side(subject: Subject) -> Side:
-    lengths = subject.lengths[subject.lengths > 0]
+def _side(subject: Subject, cuts: Sequence[Segmentation]) -> Side:
+    lengths = subject.lengths[np.concatenate([cut.ids for cut in cuts])]
     counts = np.bincount(np.minimum(lengths, LONGEST + 1), minlength=LONGEST + 2)
     return Side(
         name=subject.name,
         ids=len(subject.core),
-        text_tokens=len(lengths),
+        text_tokens=int(np.count_nonzero(subject.lengths)),
         control_tokens=len(subject.core.special_tokens),
         surface=subject.core.surface,
         fingerprint=subject.core.fingerprint,

@@ -18,7 +18,8 @@ def find_hazards(
 ) -> list[Hazard]:
     """Everything found, the worst first."""
     found: list[Hazard] = []
-    for who, subject in (("target", target), ("draft", draft)):
+    sides: tuple[tuple[Who, Subject], ...] = ("target", target), ("draft", draft)
+    for who, subject in sides:
         checks = (
             _rows(subject),
             _bytes(subject),
@@ -26,7 +27,7 @@ def find_hazards(
             _round_trips(subject, who, texts, cuts),
         )
         for check in checks:
-            found += [Hazard(who, *said) for said in check]  # type: ignore[arg-type]
+            found += [Hazard(who, *said) for said in check]
     found += [Hazard("draft", *said) for said in _pair(bridge, target, draft)]
     order = ("fatal", "warning", "note")
     return sorted(found, key=lambda hazard: order.index(hazard.severity))
@@ -99,7 +100,7 @@ def _vocabulary(subject: Subject) -> Iterator[_Said]:
         yield "note", "unused ids", f"{unused} ids stand for nothing. They are never proposed."
 
 
-def _round_trips(subject: Subject, who: Who | str, texts: dict[str, str], cuts: list[Cut]) -> Iterator[_Said]:
+def _round_trips(subject: Subject, who: Who, texts: dict[str, str], cuts: list[Cut]) -> Iterator[_Said]:
     respelled, broken, unwritten = [], [], 0
     for cut in cuts:
         ids = (cut.target if who == "target" else cut.draft).ids.tolist()

@@ -19,7 +19,8 @@ def sections(report: Report) -> Iterator[str]:
         "Overlap by count", _overlap(report) + key("Tokens of text that the other side has too.")
     )
     lengths = _section(
-        "Lengths of tokens in bytes", _lengths(report) + _sides_key("Share of each vocabulary.")
+        "Lengths of tokens in use, in bytes",
+        _lengths(report) + _sides_key("Shares of the tokens of all texts."),
     )
     yield _two(
         f"<div>{overlap}{lengths}</div>",
@@ -144,7 +145,7 @@ def _reach(report: Report) -> str:
 def _lengths(report: Report) -> str:
     names = [str(i) for i in range(1, len(report.target.lengths))] + ["…"]
     series = [
-        (style, [count / max(side.text_tokens, 1) for count in side.lengths])
+        (style, [count / max(sum(side.lengths), 1) for count in side.lengths])
         for style, side in (("target", report.target), ("draft", report.draft))
     ]
     return columns("Lengths of tokens", names, series)

@@ -33,7 +33,7 @@ class Side:
     window: int | None
     sliding_window: int | None
     lengths: list[int]
-    """How many tokens of 1, 2, … bytes; the last number counts all that are longer."""
+    """How many tokens of the texts have 1, 2, … bytes; the last number counts all that are longer."""
 
 
 @dataclass(frozen=True)
