@@ -25,6 +25,8 @@ from anydraft.streaming import Event, Output
 
 if TYPE_CHECKING:
     from anydraft.integrations.transformers import custom_generate
+    from anydraft.planner import plan
+    from anydraft.plans import Plan
     from anydraft.speculator import Speculator, Stream
 
 __all__ = [
@@ -39,6 +41,7 @@ __all__ = [
     "ModelFileError",
     "Output",
     "PairError",
+    "Plan",
     "Retokenizer",
     "Speculator",
     "Stats",
@@ -49,12 +52,15 @@ __all__ = [
     "__version__",
     "common_boundaries",
     "custom_generate",
+    "plan",
 ]
 
 _LAZY = {
+    "Plan": "anydraft.plans",
     "Speculator": "anydraft.speculator",
     "Stream": "anydraft.speculator",
     "custom_generate": "anydraft.integrations.transformers",
+    "plan": "anydraft.planner",
 }
 
 

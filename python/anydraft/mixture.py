@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from anydraft.lookahead import REFRESH, Fixed, Lookahead, Policy, Stop
+from anydraft.plans import Plan
 from anydraft.rounds import Clock, Pace, Round
 
 LOOKUP = "lookup"
@@ -16,6 +17,9 @@ MATCHES = ((8, 0.4), (16, 0.6), (32, 0.8))
 
 LONGEST_LOOKUP = 20
 """Candidates cost no draft pass, only a wider pass of the target."""
+
+MOST = 3
+"""Methods that a plan is asked for: trials of more would cost more than they bring."""
 
 TRIAL = 48
 """After so many drafted rounds with one method, another that comes near gets a trial."""
@@ -109,6 +113,20 @@ class Mixture:
         self._method = methods[0] if methods else LOOKUP
         self._rounds = 0
 
+    @classmethod
+    def by(cls, plan: Plan) -> Mixture:
+        """Start from what was measured: methods, acceptances and pass times; rounds refine all of them."""
+        methods = [name for name in plan.ranking() if name != LOOKUP][:MOST]
+        accepted = {name: plan.reach[name].first for name in methods}
+        made = cls(methods, cost=plan.step / plan.verify[1], acceptance=accepted)
+        for size, seconds in plan.verify.items():
+            made.clock.target.add(size, seconds)
+        for _ in range(2):
+            made.clock.rest.add(1, max(plan.plain - plan.verify[1], 0.0))
+        if methods:
+            made.pace.passes.add(1, plan.step)
+        return made
+
     def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
         """See :class:`Director`."""
         plain = self.clock.plain()
@@ -167,23 +185,34 @@ class Directors:
     without their whole head, whose passes take different times.
     """
 
-    def __init__(self, method: str, length: int | Literal["auto"], cost: float) -> None:
-        """``length``: a number of draft tokens, or ``"auto"``; ``cost``: see :class:`Mixture`."""
+    def __init__(
+        self,
+        method: str,
+        length: int | Literal["auto"],
+        cost: float,
+        plan: Callable[[str], Plan | None] = lambda _: None,
+    ) -> None:
+        """``length``: a number of draft tokens, or ``"auto"``; ``cost``: see :class:`Mixture`.
+
+        ``plan``: from ``"greedy"`` or ``"sampling"`` to what was measured of the pair.
+        """
         self.method = method
         self.length = length
         self.cost = cost
+        self._plan = plan
         self._made: dict[tuple[bool, int, str], Director] = {}
 
     def get(self, *, greedy: bool, rows: int = 1, head: str = "full") -> Director:
         """The director of decodes of so many rows at once, with a draft head of that kind."""
         key = greedy, rows, head
         if key not in self._made:
-            self._made[key] = self._make(default=("slem",) if greedy else ("slrs", "tli"))
+            plan = self._plan("greedy" if greedy else "sampling") if rows == 1 else None
+            self._made[key] = self._make(("slem",) if greedy else ("slrs", "tli"), plan)
         return self._made[key]
 
-    def _make(self, default: tuple[str, ...]) -> Director:
+    def _make(self, default: tuple[str, ...], plan: Plan | None) -> Director:
         if self.length == "auto" and self.method == "auto":
-            return Mixture(default, cost=self.cost)
+            return Mixture(default, cost=self.cost) if plan is None else Mixture.by(plan)
         method = default[0] if self.method == "auto" else self.method
         cost = 0.0 if method == LOOKUP else self.cost
         return Single(method, Lookahead(pace=Pace(cost)) if self.length == "auto" else Fixed(self.length))

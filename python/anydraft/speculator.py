@@ -7,6 +7,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
+import torch
 from torch import Tensor
 
 from anydraft import pairs, prompts
@@ -16,6 +17,7 @@ from anydraft.caches import PairCaches
 from anydraft.decoding import Team, decode
 from anydraft.draft_head import DraftHead, Wish
 from anydraft.drafting.methods import Method, Strategies, check_method
+from anydraft.drafting.protocol import Strategy
 from anydraft.drafting.recall import Recall
 from anydraft.errors import ArgumentError, PairError
 from anydraft.mixture import LOOKUP, Directors
@@ -26,6 +28,8 @@ from anydraft.models.team import team_of
 from anydraft.models.together import Joint
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.weights import pass_bytes
+from anydraft.plan_store import find
+from anydraft.plans import Plan
 from anydraft.prompts import Prompt
 from anydraft.row import Row, TargetLaw
 from anydraft.sampling import Greedy, Randomness, SeededRandomness
@@ -85,6 +89,7 @@ class Speculator:
         rule: Rule | None = None,
         num_draft_tokens: int | Literal["auto"] = "auto",
         draft_head: Wish = "auto",
+        plan: Plan | None = None,
         bridge: Bridge | None = None,
     ) -> None:
         """Join two models.
@@ -96,9 +101,10 @@ class Speculator:
         up in the text itself. Both follow measured times: the output's law is the target's in any case, but a
         ``seed`` repeats a sample only with a number and a method. ``draft_head``: compute all of the draft's
         logits (``"full"``), only those of tokens that the target has too (``"shared"``), or what suits the
-        text; see :class:`~anydraft.draft_head.DraftHead`. ``bridge``: one that was built or loaded
-        before for these tokenizers, best the :attr:`bridge` of another speculator: one made without
-        roles does not know which control tokens mean the same.
+        text; see :class:`~anydraft.draft_head.DraftHead`. ``plan``: what :func:`anydraft.plan` measured, from
+        which ``"auto"`` starts; by default one that was made on this machine before. ``bridge``: one that
+        was built or loaded before for these tokenizers, best the :attr:`bridge` of another speculator: one
+        made without roles does not know which control tokens mean the same.
         """
         check_method(method, rule)
         if num_draft_tokens != "auto" and (not isinstance(num_draft_tokens, int) or num_draft_tokens < 1):
@@ -131,8 +137,14 @@ class Speculator:
                     "to it without model.resize_token_embeddings?"
                 )
         self._strategies = Strategies(bridge, *sequences, rule)
-        cost = pass_bytes(draft_model) / pass_bytes(target_model)
-        self._directors = Directors(method, num_draft_tokens, cost)
+        sizes = pass_bytes(target_model), pass_bytes(draft_model)
+        cost = sizes[1] / sizes[0]
+        self._plan = plan
+        self._directors = Directors(method, num_draft_tokens, cost, self._planned)
+        self._weights = [
+            f"{type(model).__name__}, {size} bytes, {sequence.dtype}"
+            for model, size, sequence in zip(self._models, sizes, sequences, strict=True)
+        ]
 
     def generate(self, prompt: str | None = None, **options: Any) -> Output:
         """Decode to the end; arguments and errors as for :meth:`stream`."""
@@ -309,6 +321,28 @@ class Speculator:
         """The prompt as text to be looked up in, where the method does so."""
         mixed = self.method == "auto" and self.num_draft_tokens == "auto"
         return Recall(self.bridge.target.decode(ids)) if mixed or self.method == LOOKUP else None
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What tells this pair, on this machine, from others."""
+        marks, (target, draft) = self.bridge.fingerprints, self._weights
+        device = str(TransformersModel(self._models[0]).device)
+        told = {"target tokenizer": marks[0], "draft tokenizer": marks[1], "target": target, "draft": draft}
+        return {**told, "device": device, "threads": str(torch.get_num_threads())}
+
+    def _planned(self, kind: str) -> Plan | None:
+        """What was measured for greedy or for sampling decodes."""
+        if self._plan is not None:
+            return self._plan if self._plan.kind == kind else None
+        return find(self.identity, kind)
+
+    def prompt(self, text: str) -> Prompt:
+        """A text as both sides read it."""
+        return self._prompt(text, None, None)
+
+    def strategy(self, method: str) -> Strategy:
+        """The strategy of a method; raises :class:`PairError` if it cannot work with this pair."""
+        return self._strategies.get(method)
 
     def plain_prompt(self, ids: list[int]) -> Prompt:
         """Target ids that the draft reads as its own tokenizer writes them."""

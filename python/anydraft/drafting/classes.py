@@ -71,7 +71,11 @@ class ClassCoupling:
         candidates = torch.tensor(plan.candidates, dtype=torch.int64, device=context.target_device)
         return ClassBlock(drawn.ids, candidates, plan.steps)
 
+    def chain(self, block: Block, laws: Tensor) -> ClassChain:
+        """See :class:`Chaining`."""
+        assert isinstance(block, ClassBlock)
+        return ClassChain(laws, block.steps, self._spelling)
+
     def verify(self, block: Block, laws: Tensor, randomness: Randomness) -> Tensor:
         """See :meth:`Strategy.verify`."""
-        assert isinstance(block, ClassBlock)
-        return verify(ClassChain(laws, block.steps, self._spelling), self.rule, randomness)
+        return verify(self.chain(block, laws), self.rule, randomness)

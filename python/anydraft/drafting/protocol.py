@@ -13,6 +13,7 @@ from anydraft.drafting.ending import Ending
 from anydraft.drafting.recall import Recall
 from anydraft.models.protocol import Model
 from anydraft.sampling import Randomness
+from anydraft.verification import Chain
 
 
 class Speller(Protocol):
@@ -94,3 +95,11 @@ class Drawing(Strategy, Protocol):
 
     def block(self, drawn: Drawn, context: DraftContext) -> Block:
         """Turn drawn tokens into candidates."""
+
+
+@runtime_checkable
+class Chaining(Drawing, Protocol):
+    """A strategy whose blocks are verified as a chain of symbols."""
+
+    def chain(self, block: Block, laws: Tensor) -> Chain:
+        """The chain of a block; ``laws`` as for :meth:`Strategy.verify`."""

@@ -87,7 +87,11 @@ class Pushforward:
             drawn.ids, ids, torch.stack(weights), labels[0] if same else torch.stack(labels)
         )
 
+    def chain(self, block: Block, laws: Tensor) -> TokenChain:
+        """See :class:`Chaining`."""
+        assert isinstance(block, PushforwardBlock)
+        return TokenChain(laws, block.candidates, block.weights, block.labels)
+
     def verify(self, block: Block, laws: Tensor, randomness: Randomness) -> Tensor:
         """See :meth:`Strategy.verify`."""
-        assert isinstance(block, PushforwardBlock)
-        return verify(TokenChain(laws, block.candidates, block.weights, block.labels), self.rule, randomness)
+        return verify(self.chain(block, laws), self.rule, randomness)

@@ -65,7 +65,11 @@ class TokenLevel:
         candidates = self._table[drawn.ids.to(context.target_device)]
         return TokenLevelBlock(drawn.ids, candidates, drawn.laws.to(context.target_device))
 
+    def chain(self, block: Block, laws: Tensor) -> TokenChain:
+        """See :class:`Chaining`."""
+        assert isinstance(block, TokenLevelBlock)
+        return TokenChain(laws, block.candidates, block.laws, self._table)
+
     def verify(self, block: Block, laws: Tensor, randomness: Randomness) -> Tensor:
         """See :meth:`Strategy.verify`."""
-        assert isinstance(block, TokenLevelBlock)
-        return verify(TokenChain(laws, block.candidates, block.laws, self._table), self.rule, randomness)
+        return verify(self.chain(block, laws), self.rule, randomness)
