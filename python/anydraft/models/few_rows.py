@@ -1,7 +1,8 @@
 """Linear layers on a CPU for a few rows at a time: what verifying a block of candidates asks for.
 
-PyTorch multiplies a matrix by one row with a routine made for it, and by several with one that first packs
-the matrix, which for few rows costs more than the product. oneDNN's needs no packing.
+PyTorch multiplies a matrix by one row with a routine made for it. For several rows it packs the matrix anew
+each time, which costs more than the product. oneDNN's product needs no packing; and with a matrix that was
+packed once, at the price of a second copy, a few rows cost no more than one.
 """
 
 from __future__ import annotations
@@ -10,75 +11,122 @@ import statistics
 import time
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
+
+Weights = Literal["auto", "shared", "packed"]
+"""Whether linear layers on a CPU get a second, packed copy of their weights; ``"auto"``: if there is room."""
 
 MOST_ROWS = 16
 """With more rows than this nothing is gained, or not enough."""
 
 _TRIED = (1, 2, 4, 8, MOST_ROWS)
 _SIZE = (1536, 1024)
-"""The shape of the matrix that is timed: larger than a processor's own caches for one core."""
+"""The shape of the matrices that are timed, and their number: more than fits a processor's caches."""
+_COUNT = 6
 _REPEATS = 5
 _GAIN = 0.95
+_HINT = 4
+"""Number of rows that a packed matrix is laid out for; the layout serves others as well."""
+
+
+class Quicker(NamedTuple):
+    """The numbers of rows for which oneDNN's product is quicker than PyTorch's own."""
+
+    shared: frozenset[int]
+    """With the weights as they are."""
+    packed: frozenset[int]
+    """With a packed copy of them."""
+
+
+class FewRows:
+    """``rows @ weight.T + bias`` in whatever way is quickest for that number of rows."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, quicker: Quicker, weights: Weights) -> None:
+        """``weights="packed"`` makes the copy; with anything else there is none."""
+        self._weight, self._bias, self._quicker = weight, bias, quicker
+        self._packed = packed(weight) if weights == "packed" and quicker.packed else None
+
+    def __call__(self, rows: Tensor) -> Tensor:
+        """``[..., in]`` to ``[..., out]``; without gradients."""
+        count = rows.numel() // rows.shape[-1]
+        if self._packed is not None and count in self._quicker.packed:
+            return product(rows, self._packed, self._bias)
+        if count in self._quicker.shared:
+            return product(rows, self._weight, self._bias)
+        return linear(rows, self._weight, self._bias)
 
 
 class FewRowsLinear(nn.Linear):
-    """``torch.nn.Linear`` that uses oneDNN's product for those numbers of rows for which it is quicker."""
+    """``torch.nn.Linear`` that computes with :class:`FewRows` where no gradients are wanted."""
 
-    quicker: frozenset[int]
+    few: FewRows
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name that torch gives it
         """See :class:`torch.nn.Linear`."""
-        if input.numel() // input.shape[-1] in self.quicker and not torch.is_grad_enabled():
-            return product(input, self.weight, self.bias)
-        return linear(input, self.weight, self.bias)
+        return linear(input, self.weight, self.bias) if torch.is_grad_enabled() else self.few(input)
 
 
 def product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``rows @ weight.T + bias`` by oneDNN: ``[..., in]`` and ``[out, in]`` to ``[..., out]``."""
+    """``rows @ weight.T + bias`` by oneDNN: ``[..., in]`` and ``[out, in]``, maybe packed, to ``[..., out]``."""
     result: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
     return result
 
 
+def packed(weight: Tensor) -> Tensor:
+    """A copy of ``weight`` ``[out, in]`` in oneDNN's own layout."""
+    copy: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _HINT)
+    return copy
+
+
 @cache
-def quicker_row_counts(threads: int) -> frozenset[int]:
-    """The numbers of rows for which oneDNN's product is quicker here; timed once, in some milliseconds.
+def quicker(dtype: torch.dtype, threads: int) -> Quicker:
+    """Where oneDNN's product is quicker on this machine; timed once, in some tens of milliseconds.
 
     ``threads``: the number that torch uses; the answer is kept for it.
     """
-    if not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"):  # type: ignore[no-untyped-call]
-        return frozenset()
+    none = Quicker(frozenset(), frozenset())
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return none
     generator = torch.Generator().manual_seed(0)
-    weights = [torch.randn(_SIZE, generator=generator) for _ in range(4)]
-    found: set[int] = set()
+    plain = [torch.randn(_SIZE, generator=generator).to(dtype) for _ in range(_COUNT)]
+    shared: set[int] = set()
+    apart: set[int] = set()
     least = 1
-    for rows in _TRIED:
-        given = torch.randn((1, rows, _SIZE[1]), generator=generator)
-        try:
-            same = torch.allclose(product(given, weights[0]), linear(given, weights[0]), rtol=1e-3, atol=1e-3)
-        except (RuntimeError, TypeError):  # an operator of another version
-            return frozenset()
-        ours, theirs = _times(weights, given)
-        if same and ours < _GAIN * theirs:
-            found |= set(range(least, rows + 1))
-        least = rows + 1
-    return frozenset(found)
+    try:
+        copies = [packed(weight) for weight in plain]
+        for rows in _TRIED:
+            given = torch.randn((1, rows, _SIZE[1]), generator=generator).to(dtype)
+            expected = linear(given, plain[0]).float()
+            close = 0.02 * expected.abs().amax()
+            spent = _times(plain, copies, given)
+            for found, weights, seconds in ((shared, plain, spent[1]), (apart, copies, spent[2])):
+                far = (product(given, weights[0]).float() - expected).abs().amax()
+                if seconds < _GAIN * spent[0] and bool(far <= close):
+                    found.update(range(least, rows + 1))
+            least = rows + 1
+    except (RuntimeError, TypeError, AttributeError):  # an operator that is not there, or is another
+        return none
+    return Quicker(frozenset(shared), frozenset(apart))
 
 
 @torch.no_grad()
-def _times(weights: list[Tensor], rows: Tensor) -> tuple[float, float]:
-    """Median seconds for all products, by oneDNN and by PyTorch's own, taking turns."""
-    ways: list[Callable[[Tensor, Tensor], Any]] = [product, linear]
-    spent: list[list[float]] = [[], []]
+def _times(plain: list[Tensor], copies: list[Tensor], rows: Tensor) -> list[float]:
+    """Median seconds for all products: PyTorch's own, oneDNN's, and with packed copies; they take turns."""
+    ways: list[tuple[Callable[[Tensor, Tensor], Tensor], list[Tensor]]] = [
+        (linear, plain),
+        (product, plain),
+        (product, copies),
+    ]
+    spent: list[list[float]] = [[] for _ in ways]
     for turn in range(_REPEATS + 1):
-        for way, times in zip(ways, spent, strict=True):
+        for (way, weights), times in zip(ways, spent, strict=True):
             began = time.perf_counter()
             for weight in weights:
                 way(rows, weight)
             if turn:  # the first turn warms up
                 times.append(time.perf_counter() - began)
-    return statistics.median(spent[0]), statistics.median(spent[1])
+    return [statistics.median(times) for times in spent]

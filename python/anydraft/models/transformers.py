@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.cache import copy_into, copy_out, new_cache, shared_cache
+from anydraft.models.few_rows import Weights
 from anydraft.models.twin import twin_of
 
 
@@ -31,13 +32,13 @@ class TransformersModel:
             rolled back, or one in training mode.
     """
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        """Wrap ``model``; a compiled or PEFT-wrapped model is called as it is."""
+    def __init__(self, model: PreTrainedModel, weights: Weights = "auto") -> None:
+        """Wrap ``model``; a compiled or PEFT-wrapped model is called as it is. ``weights``: see there."""
         plain: Any = _plain(model)
         _check(plain)
         config = plain.config.get_text_config(decoder=True)
         parameters = inspect.signature(type(plain).forward).parameters
-        self.runner = twin_of(model)
+        self.runner = twin_of(model, weights)
         """What is called for a pass: the model, or a twin with its weights."""
         self.plain = plain
         self._keeps_logits = "logits_to_keep" in parameters

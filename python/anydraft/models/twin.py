@@ -4,37 +4,53 @@ from __future__ import annotations
 
 import copy
 import threading
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from anydraft.models.few_rows import FewRowsLinear, quicker_row_counts
+from anydraft.models.few_rows import FewRows, FewRowsLinear, Quicker, Weights, quicker
+from anydraft.models.memory import available_bytes
 
-_twins: WeakKeyDictionary[nn.Module, tuple[tuple[int, ...], nn.Module]] = WeakKeyDictionary()
+_DTYPES = {torch.float32, torch.bfloat16}
+_ROOM = 4
+"""Packed copies may take one part in so many of the memory that is free."""
+
+
+class _Twin(NamedTuple):
+    state: object
+    """What it was made from: tensors, their versions, how."""
+    model: nn.Module
+
+
+_twins: WeakKeyDictionary[nn.Module, _Twin] = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
-def twin_of(model: Any) -> Any:
+def twin_of(model: Any, weights: Weights = "auto") -> Any:
     """A model that computes what ``model`` does, sooner where that is possible; else ``model`` itself.
 
-    The twin shares all weights and buffers with the model, takes no memory beside them, and the model is not
-    touched. Only a plain model on a CPU in float32 has one: its linear layers read few rows at a time more
-    quickly with oneDNN, which verifying a block needs. One twin serves a model for as long as it lives, and
-    is made anew if the model's weights are replaced.
+    The twin shares all weights and buffers with the model, which is not touched. Only a plain model on a CPU,
+    in float32 or bfloat16, has one: its linear layers take few rows at a time more quickly with oneDNN, which
+    verifying a block needs, and much more quickly with a packed copy of their weights (see :data:`Weights`).
+    One twin serves a model for as long as it lives, and is made anew if the model's weights change.
     """
     if not _simple(model):
         return model
-    quicker = quicker_row_counts(torch.get_num_threads())
-    if not quicker:
+    ways = quicker(next(model.parameters()).dtype, torch.get_num_threads())
+    if not (ways.shared or ways.packed):
         return model
-    weights = tuple(id(tensor) for tensor in (*model.parameters(), *model.buffers()))
     with _lock:
         known = _twins.get(model)
-        if known is None or known[0] != weights:
-            known = _twins[model] = weights, _made(model, quicker)
-        return known[1]
+        if weights == "auto":
+            packs = known is not None and known.state == (_state(model), ways, "packed")
+            weights = "packed" if packs or _fits(model) else "shared"
+        state = _state(model), ways, weights
+        if known is None or known.state != state:
+            _twins.pop(model, None)
+            known = _twins[model] = _Twin(state, _made(model, ways, weights))
+        return known.model
 
 
 def _simple(model: Any) -> bool:
@@ -43,7 +59,8 @@ def _simple(model: Any) -> bool:
         return False
     if getattr(model, "_tp_size", None) or getattr(model, "hf_quantizer", None):
         return False
-    if any(p.device.type != "cpu" or p.dtype != torch.float32 for p in model.parameters()):
+    kinds = {(tensor.device.type, tensor.dtype) for tensor in model.parameters()}
+    if len(kinds) != 1 or not all(device == "cpu" and dtype in _DTYPES for device, dtype in kinds):
         return False
     return not any(
         "forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks
@@ -51,11 +68,29 @@ def _simple(model: Any) -> bool:
     )
 
 
-def _made(model: nn.Module, quicker: frozenset[int]) -> nn.Module:
-    shared = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
-    twin = copy.deepcopy(model, shared)
-    for module in twin.modules():
-        if type(module) is nn.Linear:
-            module.__class__ = FewRowsLinear
-            vars(module)["quicker"] = quicker
+def _tensors(model: nn.Module) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]
+
+
+def _state(model: nn.Module) -> tuple[tuple[int, int], ...]:
+    """Which tensors a model has, and how often each was written to."""
+    return tuple((id(t), 0 if t.is_inference() else t._version) for t in _tensors(model))
+
+
+def _linear(model: nn.Module) -> list[nn.Linear]:
+    return [module for module in model.modules() if type(module) is nn.Linear]
+
+
+def _fits(model: nn.Module) -> bool:
+    """Whether packed copies leave enough memory free."""
+    room = available_bytes()
+    size = sum(layer.weight.numel() * layer.weight.element_size() for layer in _linear(model))
+    return room is not None and _ROOM * size <= room
+
+
+def _made(model: nn.Module, ways: Quicker, weights: Weights) -> nn.Module:
+    twin = copy.deepcopy(model, {id(tensor): tensor for tensor in _tensors(model)})
+    for layer in _linear(twin):
+        layer.__class__ = FewRowsLinear
+        vars(layer)["few"] = FewRows(layer.weight, layer.bias, ways, weights)
     return twin
