@@ -72,6 +72,7 @@ def test_sampling_options_reach_the_decode(models: list[str]) -> None:
         "seed": 3,
     }
     flags = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", str(value))]
+    flags += ["--num-draft-tokens", "5"]  # lengths that follow measured times do not repeat a sample
     sampled = json.loads(run(models, *flags, "--json", PROMPT).stdout)
     assert sampled["token_ids"] == expected(**options).token_ids
     assert sampled["token_ids"] != expected().token_ids
@@ -92,7 +93,7 @@ def test_chat_sends_a_message(models: list[str]) -> None:
 
 
 def test_the_summary_goes_to_standard_error(models: list[str]) -> None:
-    result = run(models, "--stats", PROMPT)
+    result = run(models, "--stats", "--num-draft-tokens", "5", PROMPT)
     stats = expected().stats
     assert result.stdout == expected().text
     assert f"{stats.tokens} tokens" in result.stderr
@@ -108,7 +109,7 @@ def test_a_failed_draft_is_told_and_the_target_goes_on(
         raise RuntimeError("out of luck")
 
     monkeypatch.setattr(StringLevel, "draft", fail)
-    result = run(models, PROMPT)
+    result = run(models, "--num-draft-tokens", "5", PROMPT)
     assert result.exit_code == 0
     assert result.stdout == expected().text
     assert "out of luck" in result.stderr

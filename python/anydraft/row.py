@@ -119,6 +119,8 @@ class Row:
     finish_reason: FinishReason | None = None
     failure: str | None = None
     """Why the draft failed in this round."""
+    method: str = "none"
+    """What the latest block was drafted with."""
 
     def __post_init__(self) -> None:
         """A row that may emit nothing is finished before it begins."""
@@ -166,6 +168,7 @@ class Row:
         if gamma < 1:
             return None
         self.choice = choice._replace(length=gamma)
+        self.method = choice.method
         context = DraftContext(
             model=self.draft or self.target,
             pending=pending,

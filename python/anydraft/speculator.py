@@ -55,9 +55,8 @@ class Stream(Iterator[Event]):
 
     @property
     def method(self) -> str:
-        """The method of the latest block: what ``"auto"`` chose; ``"none"`` where the target went alone."""
-        strategy = self._row.strategy
-        return strategy.name if strategy else "none"
+        """The method of the latest block: what ``"auto"`` chose; ``"none"`` if nothing was drafted yet."""
+        return self._row.method
 
     def __next__(self) -> Event:
         """Run one round."""

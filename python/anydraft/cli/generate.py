@@ -48,7 +48,7 @@ def generate(
     seed: options.Seed = None,
     method: options.Method = "auto",
     rule: options.Rule = None,
-    num_draft_tokens: options.NumDraftTokens = 5,
+    num_draft_tokens: options.DraftTokens = None,
     dtype: options.Dtype = "float32",
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -70,7 +70,7 @@ def generate(
             small.tokenizer,
             method=method,
             rule=rule,
-            num_draft_tokens=num_draft_tokens,
+            num_draft_tokens=num_draft_tokens or "auto",
         )
         asked: dict[str, Any] = (
             {"messages": [{"role": "user", "content": text}]} if chat else {"prompt": text}

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 
-MethodName = Literal["auto", "slem", "tli", "pushforward", "slrs", "slrs-exact"]
+MethodName = Literal["auto", "slem", "tli", "pushforward", "slrs", "slrs-exact", "lookup"]
 """The methods of the library. Written again, because its module needs torch; a test compares the two."""
 
 RuleName = Literal["token", "block"]
@@ -20,7 +20,8 @@ _SPEED = "Drafting and speed"
 Method: TypeAlias = Annotated[
     MethodName,
     typer.Option(
-        help="How to draft; auto is slem at temperature 0 and slrs when sampling.", rich_help_panel=_SPEED
+        help="How to draft; auto is what pays: slem at temperature 0, slrs when sampling, or another.",
+        rich_help_panel=_SPEED,
     ),
 ]
 Rule: TypeAlias = Annotated[
@@ -32,6 +33,14 @@ Rule: TypeAlias = Annotated[
 ]
 NumDraftTokens: TypeAlias = Annotated[
     int, typer.Option(min=1, help="Draft tokens per block.", rich_help_panel=_SPEED)
+]
+DraftTokens: TypeAlias = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Draft tokens per block; without it, as many as pay (then a seed may not repeat a sample).",
+        rich_help_panel=_SPEED,
+    ),
 ]
 Device: TypeAlias = Annotated[
     str,

@@ -38,7 +38,7 @@ def custom_generate(
     *,
     method: Method = "auto",
     rule: Rule | None = None,
-    num_draft_tokens: int = 5,
+    num_draft_tokens: int | Literal["auto"] = "auto",
     bridge: Bridge | None = None,
 ) -> CustomGenerate:
     """What to give to a target's ``generate(custom_generate=...)``; its other arguments keep their meaning.
