@@ -61,6 +61,8 @@ def ask_for_more(tokenizer: Any) -> None:
         for name, ours in (("streamer", "anydraft_streamer"), ("assistant_model", "anydraft_assistant")):
             if frame.f_locals.get(name) is not None:
                 arguments[ours] = frame.f_locals[name]
+        if arguments.get("past_key_values") is not None:
+            arguments["anydraft_fills_cache"] = True
 
 
 @dataclass(frozen=True)
@@ -76,8 +78,9 @@ class GenerateCall:
     """The rows without their padding."""
     config: Any
     cache: Any
-    """A prepared cache to fill, or ``None``."""
-    returned_cache: bool
+    """A prepared cache to start from and to fill, or ``None``."""
+    wants_cache: bool
+    """Whether the caller gets to see what is in the cache at the end."""
     all_processors: list[Any]
     criteria: list[Any]
     max_new_tokens: int
@@ -92,8 +95,10 @@ class GenerateCall:
         criteria: Any,
         config: Any,
         model_kwargs: dict[str, Any],
+        *,
+        fills_cache: bool,
     ) -> GenerateCall:
-        """Read the arguments.
+        """Read the arguments; ``fills_cache``: the cache among them is the caller's own.
 
         Raises:
             ArgumentError: something that cannot be served.
@@ -120,7 +125,7 @@ class GenerateCall:
             prompts=[row[len(row) - n :] for row, n in zip(listed, real, strict=True)],
             config=config,
             cache=cache,
-            returned_cache=bool(config.use_cache),
+            wants_cache=fills_cache or bool(config.use_cache and config.return_dict_in_generate),
             all_processors=list(processors or ()),
             criteria=[c for c in criteria or () if not isinstance(c, (MaxLengthCriteria, EosTokenCriteria))],
             max_new_tokens=max(1, min(lengths, default=length + 20) - length),
@@ -139,6 +144,17 @@ class GenerateCall:
     def samples(self) -> bool:
         """Whether the tokens are sampled."""
         return bool(self.config.do_sample)
+
+    @property
+    def padded(self) -> bool:
+        """Whether there is padding before any row."""
+        return any(len(prompt) < self.input_ids.shape[1] for prompt in self.prompts)
+
+    @property
+    def wants_states(self) -> bool:
+        """Whether hidden states or attentions are returned."""
+        asked = self.config.output_hidden_states or self.config.output_attentions
+        return bool(asked and self.config.return_dict_in_generate)
 
     @property
     def wanted(self) -> frozenset[str]:
@@ -237,11 +253,9 @@ def _cache(given: Any, config: Any, rows: int) -> Any:
             f"{' that is offloaded' if getattr(given, 'offloading', False) else ''}; expected a plain "
             "DynamicCache. Rejected tokens must be taken back from it without a loss. Leave it out"
         )
-    if rows > 1:
-        if given.get_seq_length():
-            raise ArgumentError(
-                f"got past_key_values for {rows} rows; expected one row, because rows accept different "
-                "lengths. Call generate once a row, or without past_key_values"
-            )
-        return None
+    if rows > 1 and given.get_seq_length():
+        raise ArgumentError(
+            f"got filled past_key_values for {rows} rows; expected one row, because rows accept different "
+            "lengths. Call generate once a row, or with past_key_values that are empty"
+        )
     return given

@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import DynamicCache
 from transformers.generation.utils import GenerateDecoderOnlyOutput
 
 from anydraft.integrations.generate_call import GenerateCall
 from anydraft.models.protocol import Model
 from anydraft.models.transformers import TransformersModel
+from anydraft.streaming import Event
 
 
 class Steps:
@@ -24,6 +26,7 @@ class Steps:
         self.records: dict[str, list[list[Tensor]]] = {
             name: [[] for _ in call.prompts] for name in call.wanted
         }
+        self._running = set(range(len(call.prompts)))
         self._streamer = streamer
         self._handed_out = 0
 
@@ -32,22 +35,24 @@ class Steps:
         """Number of steps."""
         return max(map(len, self.ids))
 
-    def take(self, row: int, ids: list[int], scores: Tensor | None, logits: Tensor | None) -> None:
-        """What a round brought a row."""
-        self.ids[row] += ids
+    def take(self, row: int, event: Event, scores: Tensor | None, logits: Tensor | None) -> None:
+        """What a round brought a row; the streamer gets every step that all running rows have."""
+        self.ids[row] += event.token_ids
         for name, new in (("scores", scores), ("logits", logits)):
             if new is not None:
                 self.records[name][row] += list(new)
+        if event.finish_reason:
+            self._running.remove(row)
+        if self._streamer is not None:
+            self._hand_out()
 
-    def hand_out(self, running: Sequence[bool]) -> None:
-        """Give the streamer every step that all running rows have; end it when none runs."""
-        if self._streamer is None:
-            return
-        lengths = [len(ids) for ids, more in zip(self.ids, running, strict=True) if more]
-        for step in range(self._handed_out, min(lengths, default=self.count)):
+    def _hand_out(self) -> None:
+        for step in range(
+            self._handed_out, min((len(self.ids[i]) for i in self._running), default=self.count)
+        ):
             self._streamer.put(self.column(step))
             self._handed_out = step + 1
-        if not lengths:
+        if not self._running:
             self._streamer.end()
 
     def column(self, step: int) -> Tensor:
@@ -58,7 +63,7 @@ class Steps:
         """int64 ``[B, L + steps]`` on the device of the prompt."""
         columns = [self.column(step) for step in range(self.count)]
         new = torch.stack(columns, 1) if columns else self.call.input_ids.new_zeros((len(self.ids), 0))
-        return torch.cat((self.call.input_ids, new.to(self.call.input_ids)), 1)
+        return torch.cat((self.call.input_ids, new.to(self.call.input_ids.device)), 1)
 
     def recorded(self, name: str) -> tuple[Tensor, ...] | None:
         """Per step ``[B, V]``, or ``None`` if not asked for; rows of zeros where a row is finished."""
@@ -74,49 +79,56 @@ class Steps:
 
 def generate_output(model: Any, call: GenerateCall, steps: Steps, targets: Sequence[Model]) -> Any:
     """Ids, or transformers' own output object where ``return_dict_in_generate`` asks for it."""
-    cache = call.cache
-    first = targets[0]
-    if isinstance(first, TransformersModel) and len(targets) == 1:
-        if cache is None:
-            cache = first.cache
-        else:
-            first.give_back(cache)
-    sequences = steps.sequences()
+    first, sequences = targets[0], steps.sequences()
+    cache, states = None, (None, None)
+    simple = isinstance(first, TransformersModel) and len(targets) == 1 and not call.padded
+    if call.wants_states or (call.wants_cache and not simple):
+        cache = (
+            (DynamicCache(config=model.config) if call.cache is None else call.cache)
+            if call.wants_cache
+            else None
+        )
+        states = _read_again(model, call, sequences, cache)
+    elif call.wants_cache and isinstance(first, TransformersModel):
+        cache = first.cache if call.cache is None else first.give_back(call.cache)
     if not call.config.return_dict_in_generate:
         return sequences
-    hidden, attentions = _inner_states(model, call, sequences)
     fields: dict[str, Any] = {
         "sequences": sequences,
         "scores": steps.recorded("scores"),
         "logits": steps.recorded("logits"),
-        "hidden_states": hidden,
-        "attentions": attentions,
-        "past_key_values": cache if call.returned_cache and len(targets) == 1 else None,
+        "hidden_states": states[0],
+        "attentions": states[1],
+        "past_key_values": cache if call.config.use_cache else None,
     }
     return GenerateDecoderOnlyOutput(**fields)
 
 
-def _inner_states(model: Any, call: GenerateCall, sequences: Tensor) -> tuple[Any, Any]:
-    """Hidden states and attentions as plain decoding returns them, from one pass over the finished text."""
+def _read_again(model: Any, call: GenerateCall, sequences: Tensor, cache: Any) -> tuple[Any, Any]:
+    """One pass over the finished text, padding included: fills ``cache``; inner states step by step."""
     config = call.config
-    if not (config.output_hidden_states or config.output_attentions):
-        return None, None
+    start = 0 if cache is None else int(cache.get_seq_length())
     ids = sequences[:, :-1].to(model.device)
-    prompt, end = call.input_ids.shape[1], sequences.shape[1] - 1
+    prompt, end = call.input_ids.shape[1], ids.shape[1]
     mask = torch.cat((call.mask.to(ids.device), ids.new_ones((len(ids), end - prompt)).bool()), 1)
     output = model(
-        input_ids=ids,
+        input_ids=ids[:, start:],
         attention_mask=mask.long(),
-        position_ids=(mask.long().cumsum(-1) - 1).clamp(min=0),
-        use_cache=False,
+        position_ids=(mask.long().cumsum(-1) - 1).clamp(min=0)[:, start:],
+        past_key_values=cache,
+        use_cache=cache is not None,
         output_hidden_states=bool(config.output_hidden_states),
         output_attentions=bool(config.output_attentions),
         return_dict=True,
     )
-    parts = [(0, prompt), *((i, i + 1) for i in range(prompt, end))]
+    parts = [(start, prompt), *((i, i + 1) for i in range(prompt, end))]
     hidden = attentions = None
     if config.output_hidden_states:
-        hidden = tuple(tuple(layer[:, a:b] for layer in output.hidden_states) for a, b in parts)
+        hidden = tuple(
+            tuple(layer[:, a - start : b - start] for layer in output.hidden_states) for a, b in parts
+        )
     if config.output_attentions:
-        attentions = tuple(tuple(layer[:, :, a:b, :b] for layer in output.attentions) for a, b in parts)
+        attentions = tuple(
+            tuple(layer[:, :, a - start : b - start, :b] for layer in output.attentions) for a, b in parts
+        )
     return hidden, attentions

@@ -96,21 +96,27 @@ class CustomGenerate:
         tokenizer: Any = None,
         anydraft_streamer: Any = None,
         anydraft_assistant: Any = None,
+        anydraft_fills_cache: bool = False,
         **model_kwargs: Any,
     ) -> Any:
         """Decode; called by ``generate`` with what it has prepared."""
         call = GenerateCall.of(
-            model, input_ids, logits_processor, stopping_criteria, generation_config, model_kwargs
+            model,
+            input_ids,
+            logits_processor,
+            stopping_criteria,
+            generation_config,
+            model_kwargs,
+            fills_cache=anydraft_fills_cache,
         )
         call.refuse_assistant(anydraft_assistant)
         pair = self._pair(model)
         rows, laws = self._rows(pair, call, messages, seed)
         steps = Steps(call, anydraft_streamer)
         for i, event in decode(rows, team_of(model)):
-            steps.take(i, event.token_ids, *laws[i].take(len(event.token_ids)))
+            steps.take(i, event, *laws[i].take(len(event.token_ids)))
             if event.draft_failure:
                 warnings.warn(f"anydraft: {event.draft_failure}; the target went on alone", stacklevel=2)
-            steps.hand_out([row.finish_reason is None for row in rows])
         self.stats = [row.stats for row in rows]
         self.finish_reasons = [row.finish_reason for row in rows if row.finish_reason]
         return generate_output(model, call, steps, [row.target for row in rows])
@@ -127,10 +133,10 @@ class CustomGenerate:
         self, pair: Speculator, call: GenerateCall, messages: Messages | None, seed: int | None
     ) -> tuple[list[Row], list[RecordingLaw]]:
         targets: Sequence[Model] = sequences(call.model, len(call.prompts))
-        if call.cache is not None:
+        if call.cache is not None and len(targets) == 1:
             model = targets[0]
             assert isinstance(model, TransformersModel)
-            model.adopt(call.cache)
+            model.adopt(call.cache, len(call.pads(0)))
         drafts = sequences(self._draft, len(call.prompts))
         choice: Literal["sample", "greedy"] = "sample" if call.samples else "greedy"
         base = int(torch.randint(2**63 - 1, (), dtype=torch.int64)) if seed is None and call.samples else seed

@@ -139,20 +139,22 @@ def new_cache(
     return cache
 
 
-def copy_into(ours: DynamicCache, theirs: DynamicCache) -> int:
+def copy_into(ours: DynamicCache, theirs: DynamicCache, padding: int = 0) -> int:
     """Put what a cache of transformers holds into an empty one of ours; the number of tokens.
 
-    A sliding window has forgotten its first keys. They are out of reach of all that follows:
-    zeros stand for them.
+    The first ``padding`` tokens are left out. A sliding window has forgotten its first keys. They are out of
+    reach of all that follows: zeros stand for them.
     """
     length = int(theirs.get_seq_length())
-    layers: Any = zip(ours.layers, theirs.layers if length else (), strict=False)
+    if length <= padding:
+        return 0
+    layers: Any = zip(ours.layers, theirs.layers, strict=False)
     for layer, given in layers:
-        lost = length - given.keys.shape[-2]
+        lost = length - padding - given.keys.shape[-2]  # negative: padding to be cut off
         layer.update(
             *(torch.nn.functional.pad(states, (0, 0, lost, 0)) for states in (given.keys, given.values))
         )
-    return length
+    return length - padding
 
 
 def copy_out(ours: DynamicCache, theirs: DynamicCache) -> None:

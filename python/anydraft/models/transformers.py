@@ -158,14 +158,15 @@ class TransformersModel:
         """transformers' cache object with all that was advanced."""
         return self._cache
 
-    def adopt(self, cache: Any) -> None:
-        """Start from what a cache of transformers' own holds; it is copied, and may be empty."""
+    def adopt(self, cache: Any, padding: int = 0) -> None:
+        """Start from a copy of what a cache of transformers' own holds after its padding, if anything."""
         self._cache = new_cache(self.plain)
-        self._length = copy_into(self._cache, cache)
+        self._length = copy_into(self._cache, cache, padding)
 
-    def give_back(self, cache: Any) -> None:
-        """Fill a cache of transformers' own with all that was advanced."""
+    def give_back(self, cache: Any) -> Any:
+        """Fill a cache of transformers' own with all that was advanced, and return it."""
         copy_out(self._cache, cache)
+        return cache
 
     def _peek(self, token: Tensor) -> Tensor:
         length = self._length
