@@ -45,7 +45,7 @@ LAYERS = [
 """From the lowest: a module imports from its own layer and from those below."""
 ONLY = {
     "anydraft._core": {"anydraft", "anydraft.bridge", "anydraft.tokenizer_source", "anydraft.testing"},
-    "transformers": {"anydraft.models"},
+    "transformers": {"anydraft.models", "anydraft.integrations"},
     "tokenizers": {"anydraft.models", "anydraft.testing"},
     "hypothesis": {"anydraft.testing"},
     "typer": {"anydraft.cli"},
@@ -61,6 +61,7 @@ ONLY = {
             "caches",
             "decoding",
             "draft_head",
+            "integrations",
             "planner",
             "stopping",
             "speculator",
