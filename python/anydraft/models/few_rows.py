@@ -71,7 +71,7 @@ class FewRowsLinear(nn.Linear):
 
 
 def product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``rows @ weight.T + bias`` by oneDNN: ``[..., in]`` and ``[out, in]``, maybe packed, to ``[..., out]``."""
+    """``rows @ weight.T + bias`` by oneDNN; ``weight`` may be packed. Shapes as for :func:`linear`."""
     result: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
     return result
 
