@@ -72,9 +72,9 @@ def test_a_closed_row_leaves_the_batch(make: Any) -> None:
     rows[1].batch.model.runner.register_forward_pre_hook(
         lambda _, __, kwargs: widths.append(len(kwargs["input_ids"])), with_kwargs=True
     )
-    logits = advance_together([rows[0], rows[2]], [texts[0][30:], texts[2][30:33]], [1, 1])
+    logits = advance_together([rows[0], rows[2]], [texts[0][30:34], texts[2][30:33]], [1, 1])
     assert widths == [2]
-    assert torch.allclose(logits[0], alone(model, texts[0], 1), **CLOSE)
+    assert torch.allclose(logits[0], alone(model, texts[0][:34], 1), **CLOSE)
     assert torch.allclose(logits[1], alone(model, texts[2][:33], 1), **CLOSE)
 
 
@@ -109,7 +109,7 @@ def test_a_model_that_raises_leaves_an_empty_batch() -> None:
 def test_attention_without_a_mask_per_row_runs_row_by_row() -> None:
     model = tiny.llama()
     model.config._attn_implementation = "flash_attention_2"
-    batch = TransformersBatch(TransformersModel(model), 2)
+    batch = TransformersBatch(TransformersModel(model))
     assert not batch.possible
     rows = sequences(model, 2)
     assert all(isinstance(row, TransformersModel) for row in rows)
@@ -121,3 +121,48 @@ def test_bad_ids_are_named() -> None:
         advance_together(rows, [torch.tensor([97]), torch.tensor([1])], [1, 1])
     with pytest.raises(anydraft.ArgumentError, match="keep=2"):
         advance_together(rows, [torch.tensor([1]), torch.tensor([1])], [1, 2])
+
+
+def test_sequences_come_and_go() -> None:
+    """At random, with passes between; every open row keeps its own text."""
+    model = tiny.gemma3()
+    batch = TransformersBatch(TransformersModel(model))
+    chance = torch.Generator().manual_seed(1)
+    texts: dict[TransformersRow, torch.Tensor] = {}
+    for step in range(60):
+        if len(texts) < 5 and torch.rand((), generator=chance) < 0.4:
+            texts[batch.add()] = tiny.ids(200, seed=step)
+        if len(texts) > 1 and torch.rand((), generator=chance) < 0.25:
+            gone = list(texts)[int(torch.randint(len(texts), (), generator=chance))]
+            gone.close()
+            del texts[gone]
+        rows = [row for row in texts if row.length < 180]
+        if not rows:
+            continue
+        counts = [int(torch.randint(1, 20, (), generator=chance)) for _ in rows]
+        fed = [texts[row][row.length : row.length + n] for row, n in zip(rows, counts, strict=True)]
+        for row, logits in zip(rows, advance_together(rows, fed, [1] * len(rows)), strict=True):
+            assert torch.allclose(logits, alone(model, texts[row][: row.length], 1), **CLOSE)
+
+
+def test_a_closed_row_is_refused() -> None:
+    first, second = sequences(tiny.llama(), 2)
+    assert isinstance(first, TransformersRow)
+    first.close()
+    first.close()
+    assert first.length == 0
+    with pytest.raises(anydraft.ArgumentError, match="closed"):
+        first.advance(tiny.ids(2))
+    second.advance(tiny.ids(2))
+
+
+def test_a_long_prompt_does_not_make_the_others_wait() -> None:
+    model = tiny.llama()
+    rows = sequences(model, 4)
+    assert isinstance(rows[0], TransformersRow)
+    shapes = []
+    rows[0].batch.model.runner.register_forward_pre_hook(
+        lambda _, __, kwargs: shapes.append(list(kwargs["input_ids"].shape)), with_kwargs=True
+    )
+    advance_together(rows, [tiny.ids(n) for n in (3, 100, 2, 4)], [1] * 4)
+    assert shapes == [[1, 100], [4, 4]]

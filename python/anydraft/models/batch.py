@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -19,94 +19,135 @@ from anydraft.models.transformers import TransformersModel
 _MASKED = {"sdpa", "eager"}
 """Attention implementations that take a mask per sequence and token."""
 
+_PASS = 8
+"""What a pass costs by itself, in tokens: a sequence with many new ones may better run alone."""
+
 
 def sequences(model: PreTrainedModel, count: int) -> list[Model]:
     """``count`` empty sequences of ``model``; in one batch where its attention can be masked per sequence."""
     alone = TransformersModel(model)
     if count == 1:
         return [alone]
-    batch = TransformersBatch(alone, count)
+    batch = TransformersBatch(alone)
     if not batch.possible:
         return [alone, *(TransformersModel(model) for _ in range(count - 1))]
-    return list(batch.rows)
+    return [batch.add() for _ in range(count)]
 
 
 class TransformersBatch:
-    """A model with the caches of several sequences, each of its own length."""
+    """A model with the caches of several sequences, each of its own length. Sequences come and go."""
 
-    def __init__(self, model: TransformersModel, count: int) -> None:
+    def __init__(self, model: TransformersModel) -> None:
         """``model`` is asked for what it knows of itself; its own sequence is not used."""
         self.model = model
-        self.rows = [TransformersRow(self, i) for i in range(count)]
-        self._lengths = [0] * count
-        self._closed: set[int] = set()
-        self._slots = list(range(count))
-        """The rows that are left in the stores, in order."""
+        self._next = 0
+        self._slots: dict[int, int] = {}
+        """Where each row is in the stores: the slots in use are 0, 1, 2, ... without a gap."""
+        self._lengths: dict[int, int] = {}
         self._start()
 
     @property
     def possible(self) -> bool:
         """Whether the model's layers and attention can serve sequences of different lengths at once."""
         config = self.model.plain.config.get_text_config(decoder=True)
-        layers = all(isinstance(layer, RaggedLayer) for layer in self._cache.layers)
+        layers = len(self._layers) == len(self._cache.layers)
         return layers and self.model.takes_positions and config._attn_implementation in _MASKED
 
+    def add(self) -> TransformersRow:
+        """An empty sequence."""
+        row = self._next
+        self._next += 1
+        self._slots[row] = len(self._slots)
+        self._lengths[row] = 0
+        return TransformersRow(self, row)
+
     def length(self, row: int) -> int:
-        """Number of cached tokens of a sequence."""
-        return self._lengths[row]
+        """Number of cached tokens of a sequence; 0 for one that was closed."""
+        return self._lengths.get(row, 0)
 
     def crop(self, row: int, length: int) -> None:
         """Forget all but the first ``length`` cached tokens of a sequence."""
         if length < 0:
             raise ArgumentError(f"got a crop to {length} tokens; expected 0 or more")
-        self._lengths[row] = min(self._lengths[row], length)
+        if row in self._lengths:
+            self._lengths[row] = min(self._lengths[row], length)
 
     def close(self, row: int) -> None:
-        """A sequence will not be advanced again: the next pass does without it."""
-        self._closed.add(row)
+        """A sequence will not be advanced again: the last one takes its slot."""
+        if row not in self._slots:
+            return
+        slot, last = self._slots[row], max(self._slots, key=self._slots.__getitem__)
+        if last != row:
+            for layer in self._layers:
+                layer.move(self._slots[last], slot, self._lengths[last])
+            self._slots[last] = slot
+        del self._slots[row], self._lengths[row]
 
     @torch.no_grad()  # not inference_mode: a model may renew its own buffers, which must stay trainable
     def advance(self, rows: Sequence[int], ids: Sequence[Tensor], keep: Sequence[int]) -> list[Tensor]:
         """Append ``ids[i]`` int64 ``[n_i]`` to sequence ``rows[i]``; logits ``[keep_i, vocab_size]`` of each.
 
-        If the model raises, all caches are emptied and the error goes on.
+        One pass for all; sequences with many more new tokens than the others run alone, where that is less
+        work. If the model raises, all caches are emptied and the error goes on.
 
         Raises:
-            ArgumentError: wrong shapes, or an id outside the model's vocabulary.
+            ArgumentError: wrong shapes, an id outside the model's vocabulary, or a sequence that was closed.
             ModelError: the model was put in training mode, or returned no logits of the announced width.
         """
-        for row_ids, wanted in zip(ids, keep, strict=True):
+        for row, row_ids, wanted in zip(rows, ids, keep, strict=True):
+            if row not in self._slots:
+                raise ArgumentError(f"got tokens for row {row}, which was closed; expected an open one")
             self.model.check(row_ids, wanted)
-        self._compact()
         given = dict(zip(rows, ids, strict=True))
-        counts = [len(given[row]) if row in given else 0 for row in self._slots]
-        self._layout.plan([self._lengths[row] for row in self._slots], counts)
-        width = max(counts)
-        blank = ids[0].new_zeros(width)
-        fed = torch.stack(
-            [
-                torch.cat((blank[len(given[row]) :], given[row])) if row in given else blank
-                for row in self._slots
-            ]
-        )
-        most = max(keep)
+        wanted_of = dict(zip(rows, keep, strict=True))
+        alone = self._better_alone({row: len(row_ids) for row, row_ids in given.items()})
+        together = {row: row_ids for row, row_ids in given.items() if row not in alone}
+        by_slot = sorted(self._slots, key=self._slots.__getitem__)
+        found: dict[int, Tensor] = {}
         try:
-            logits = self.model.run(
-                fed, self._cache, most, position_ids=self._layout.positions, attention_mask=self._masks()
-            )
+            for row in alone:
+                found |= self._pass([row], {row: given[row]}, wanted_of)
+            if together:
+                found |= self._pass(by_slot, together, wanted_of)
         except BaseException:
             self._start()
-            self._lengths = [0] * len(self._lengths)
+            self._lengths = dict.fromkeys(self._lengths, 0)
             raise
-        if logits.shape != (len(self._slots), most, self.model.vocab_size):
-            raise ModelError(
-                f"got logits of shape {list(logits.shape)}; "
-                f"expected [{len(self._slots)}, {most}, {self.model.vocab_size}]"
-            )
-        for row, count in zip(self._slots, counts, strict=True):
+        return [found[row] for row in rows]
+
+    def _better_alone(self, counts: Mapping[int, int]) -> list[int]:
+        """Which rows to run alone, so that the number of tokens computed, filler included, is smallest."""
+        largest = sorted(counts, key=counts.__getitem__, reverse=True)
+        sizes = [counts[row] for row in largest]
+        costs = [
+            sum(sizes[:peeled]) + _PASS * peeled + (len(self._slots) * sizes[peeled] + _PASS if left else 0)
+            for peeled in range(len(sizes) + 1)
+            for left in [len(sizes) - peeled]
+        ]
+        return largest[: costs.index(min(costs))]
+
+    def _pass(
+        self, rows: Sequence[int], given: Mapping[int, Tensor], keep: Mapping[int, int]
+    ) -> dict[int, Tensor]:
+        """One pass over neighbouring slots; those of ``rows`` that are given nothing sit still."""
+        counts = [len(given[row]) if row in given else 0 for row in rows]
+        self._layout.plan(self._slots[rows[0]], [self._lengths[row] for row in rows], counts)
+        most = max(keep[row] for row in given)
+        blank = next(iter(given.values())).new_zeros(max(counts))
+        fed = [torch.cat((blank[len(given[row]) :], given[row])) if row in given else blank for row in rows]
+        logits = self.model.run(
+            torch.stack(fed),
+            self._cache,
+            most,
+            position_ids=self._layout.positions,
+            attention_mask=self._masks(),
+        )
+        expected = [len(rows), most, self.model.vocab_size]
+        if list(logits.shape) != expected:
+            raise ModelError(f"got logits of shape {list(logits.shape)}; expected {expected}")
+        for row, count in zip(rows, counts, strict=True):
             self._lengths[row] += count
-        places = {row: slot for slot, row in enumerate(self._slots)}
-        return [logits[places[row], most - wanted :] for row, wanted in zip(rows, keep, strict=True)]
+        return {row: logits[i, most - keep[row] :] for i, row in enumerate(rows) if row in given}
 
     def _start(self) -> None:
         self._layout = Layout(self.model.device)
@@ -115,14 +156,6 @@ class TransformersBatch:
     @property
     def _layers(self) -> list[RaggedLayer]:
         return [layer for layer in self._cache.layers if isinstance(layer, RaggedLayer)]
-
-    def _compact(self) -> None:
-        """Leave closed sequences out of the stores."""
-        kept = [slot for slot, row in enumerate(self._slots) if row not in self._closed]
-        if len(kept) < len(self._slots):
-            for layer in self._layers:
-                layer.retain(torch.tensor(kept))
-            self._slots = [self._slots[slot] for slot in kept]
 
     def _masks(self) -> Any:
         """One mask for the model, or one a kind of layer where it has several."""

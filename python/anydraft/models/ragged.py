@@ -24,7 +24,12 @@ class Layout:
     def __init__(self, device: torch.device) -> None:
         """Nothing is cached."""
         self._device = device
+        self.slots = 0
+        """Number of rows that the stores must have."""
         self.capacity = 0
+        """Number of tokens that they must have, the last one for filler."""
+        self.slot = 0
+        """The first slot of the pass; those after it follow, one for each of :attr:`starts`."""
         self.starts: list[int] = []
         self.end = 0
         """Longest sequence after the pass."""
@@ -33,9 +38,12 @@ class Layout:
         self.places = torch.empty(0)
         """int64 ``[B, n]``: where its key goes."""
 
-    def plan(self, starts: Sequence[int], counts: Sequence[int]) -> None:
-        """Sequence ``b`` has ``starts[b]`` tokens and gets ``counts[b]`` more (0: it sits this pass out)."""
+    def plan(self, slot: int, starts: Sequence[int], counts: Sequence[int]) -> None:
+        """Slot ``slot + b`` has ``starts[b]`` tokens and gets ``counts[b]`` more (0: none)."""
+        self.slot = slot
         self.starts = list(starts)
+        if slot + len(starts) > self.slots:
+            self.slots = max(slot + len(starts), 2 * self.slots if slot else 0)
         self.end = max(start + count for start, count in zip(starts, counts, strict=True))
         if self.end >= self.capacity:
             self.capacity = self.end + max(_SPARE, self.end // 4)
@@ -75,22 +83,24 @@ class RaggedLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore]
         layout = self._layout
         if not self.is_initialized:
             self.dtype, self.device = key_states.dtype, key_states.device
-            self.keys, self.values = (_room(states, layout.capacity) for states in (key_states, value_states))
+            self.keys, self.values = (_room(states, layout) for states in (key_states, value_states))
             self.is_initialized = True
-        elif self.keys.shape[-2] < layout.capacity:
-            self.keys, self.values = (_moved(old, layout.capacity) for old in (self.keys, self.values))
+        elif self.keys.shape[0] < layout.slots or self.keys.shape[2] < layout.capacity:
+            self.keys, self.values = (_moved(old, layout) for old in (self.keys, self.values))
         places = layout.places.to(key_states.device)[:, None, :, None]
-        self.keys.scatter_(2, places.expand_as(key_states), key_states)
-        self.values.scatter_(2, places.expand_as(value_states), value_states)
         first = layout.first(self.window)
-        reach = layout.end - first
-        return self.keys.narrow(2, first, reach), self.values.narrow(2, first, reach)
+        seen = []
+        for store, states in ((self.keys, key_states), (self.values, value_states)):
+            rows = store.narrow(0, layout.slot, len(layout.starts))
+            rows.scatter_(2, places.expand_as(states), states)
+            seen.append(rows.narrow(2, first, layout.end - first))
+        return seen[0], seen[1]
 
-    def retain(self, rows: Tensor) -> None:
-        """Keep only these sequences."""
-        if self.is_initialized:
-            rows = rows.to(self.device)
-            self.keys, self.values = _only(self.keys, rows), _only(self.values, rows)
+    def move(self, source: int, target: int, length: int) -> None:
+        """Copy the first ``length`` tokens of one slot to another."""
+        if self.is_initialized and length:
+            for store in (self.keys, self.values):
+                store[target, :, :length] = store[source, :, :length]
 
     def get_seq_length(self, *_: Any, **__: Any) -> int:
         """Longest sequence before the coming pass; positions are given to the model, so none rests on it."""
@@ -102,18 +112,13 @@ class RaggedLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore]
         return self._layout.end - first, first
 
 
-def _room(like: Tensor, capacity: int) -> Tensor:
-    rows, heads, _, size = like.shape
-    return like.new_zeros((rows, heads, capacity, size))
+def _room(like: Tensor, layout: Layout) -> Tensor:
+    _, heads, _, size = like.shape
+    return like.new_zeros((layout.slots, heads, layout.capacity, size))
 
 
-def _only(store: Any, rows: Tensor) -> Tensor:
-    kept: Tensor = store.index_select(0, rows)
-    return kept
-
-
-def _moved(old: Any, capacity: int) -> Tensor:
-    """A larger store; the old last slot, which holds filler, becomes an ordinary place."""
-    store = _room(old, capacity)
-    store.narrow(2, 0, old.shape[-2]).copy_(old)
+def _moved(old: Tensor, layout: Layout) -> Tensor:
+    """A larger store; the old last place, which holds filler, becomes an ordinary one."""
+    store = _room(old, layout)
+    store[: old.shape[0], :, : old.shape[2]] = old
     return store
