@@ -338,16 +338,30 @@ def _session(kind: type[_Sequence]) -> SubjectPair:
     return replace(pair(), session=lambda: kind(pair().session()))
 
 
+def _detokenizer(base: Callable[[], Subject], kind: type) -> Callable[[], Subject]:
+    return lambda: replace(base(), detokenizer=lambda: kind(base().core))
+
+
+def _retokenizer(base: Callable[[], Subject], kind: type) -> Callable[[], Subject]:
+    return lambda: replace(base(), retokenizer=lambda: kind(base().core))
+
+
 FAULTS: dict[str, Fault] = {
     "a wrong byte table": Fault("bytes-of-ids", wrong_byte_table, "differs    at byte"),
-    "a lost leading space": Fault("round-trip", lambda: _decode(lambda t: t.removeprefix(" ")), 'text       20  " "'),
+    "a lost leading space": Fault(
+        "round-trip", lambda: _decode(lambda t: t.removeprefix(" ")), 'text       20  " "'
+    ),
     "a decoder that cleans spaces": Fault("round-trip", cleans_spaces, "differs    at byte"),
     "a decoder that strips the end": Fault("round-trip", lambda: _decode(str.rstrip), "got        nothing"),
     "an off-by-one truncate of ids": Fault(
-        "undone-decoding", lambda: replace(sound(), detokenizer=lambda: _OffByOne(sound().core)), "2. keep    0"
+        "undone-decoding",
+        _detokenizer(sound, _OffByOne),
+        "2. keep    0",
     ),
     "an off-by-one truncate of text": Fault(
-        "incremental-encoding", lambda: replace(sound(), retokenizer=lambda: _Longer(sound().core)), "2. keep    0"
+        "incremental-encoding",
+        _retokenizer(sound, _Longer),
+        "2. keep    0",
     ),
     "an added token that shadows a byte": Fault("round-trip", shadowed_bytes, '"<0x0A>"'),
     "an added token that swallows space": Fault("round-trip", hungry_token, '<mask>"'),
@@ -355,18 +369,22 @@ FAULTS: dict[str, Fault] = {
     "a normal form of the own encode": Fault(
         "bytes-of-ids", lambda: _encode(lambda t: unicodedata.normalize("NFKC", t)), "differs    at byte"
     ),
-    "a dropped NUL": Fault("round-trip", lambda: _encode(lambda t: t.replace("\x00", "")), 'text       00  "\\x00"'),
+    "a dropped NUL": Fault(
+        "round-trip", lambda: _encode(lambda t: t.replace("\x00", "")), 'text       00  "\\x00"'
+    ),
     "line ends made equal": Fault("round-trip", lambda: _encode(lambda t: t.replace("\r\n", "\n")), "0d 0a"),
     "digits regrouped on incremental pushes": Fault(
-        "incremental-encoding", lambda: replace(digits(), retokenizer=lambda: _Forgetful(digits().core)), "in pieces"
+        "incremental-encoding",
+        _retokenizer(digits, _Forgetful),
+        "in pieces",
     ),
     "U+FFFD early for a split character": Fault(
-        "incremental-decoding", lambda: replace(fallback(), detokenizer=lambda: _Hasty(fallback().core)), "\\ufffd"
+        "incremental-decoding",
+        _detokenizer(fallback, _Hasty),
+        "\\ufffd",
     ),
     "a streaming decoder without a memory": Fault("own-stream", stutters, "\\ufffd"),
-    "splices that start at nothing": Fault(
-        "splices", lambda: replace(sound(), retokenizer=lambda: _Anew(sound().core)), "the splice keeps 0 ids"
-    ),
+    "splices that start at nothing": Fault("splices", _retokenizer(sound, _Anew), "the splice keeps 0 ids"),
     "a control token read in plain text": Fault("no-control-tokens", reads_specials, "<|"),
     "a control token before every text": Fault("no-control-tokens", adds_specials, "'<|endoftext|>'"),
     "dropout left on": Fault("determinism", dropout, "first ids"),
@@ -385,7 +403,9 @@ FAULTS: dict[str, Fault] = {
         "text-of-tokens", lambda: _decode(lambda t: t.replace("é", "e")), '"é'
     ),
     "a partner with other bytes": Fault(
-        "pair-tables", lambda: replace(pair(), to_target=lambda i: max(pair().to_target(i) - 1, 0)), "other bytes"
+        "pair-tables",
+        lambda: replace(pair(), to_target=lambda i: max(pair().to_target(i) - 1, 0)),
+        "other bytes",
     ),
     "a partner that is not known": Fault(
         "pair-tables", lambda: replace(pair(), to_draft=lambda _: -1), "has no partner"
@@ -398,7 +418,9 @@ FAULTS: dict[str, Fault] = {
     "a rollback that goes too far": Fault("pair-rollback", lambda: _session(_RollsTooFar), "other bytes"),
     "a lost space between two tokenizers": Fault(
         "pair-translation",
-        lambda: replace(pair(), draft=replace(pair().draft, decode=lambda ids: pair().draft.decode(ids).strip())),
+        lambda: replace(
+            pair(), draft=replace(pair().draft, decode=lambda ids: pair().draft.decode(ids).strip())
+        ),
         "another text to the draft",
     ),
-}  # fmt: skip
+}

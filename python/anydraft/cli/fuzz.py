@@ -6,9 +6,11 @@ import importlib
 import json
 import os
 import random
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -163,20 +165,46 @@ def _judged(
 ) -> Iterator[Result]:
     out = error_console()
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), TimeElapsedColumn()
-    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bars:
+    bars = Progress(*columns, console=out, transient=True, disable=not out.is_terminal)
+    with bars, _interrupt_heard() as listen:
         everything = bars.add_task("", total=len(work))
         for done, (law, subject) in enumerate(work):
             bars.update(everything, description=f"{subject.name}: {law.name}", completed=done)
-            verdict = law.judge(
-                subject,
-                examples=examples,
-                seconds=share,
-                seed=seed,
-                report=lambda tried, done=done: bars.update(  # type: ignore[misc]
-                    everything, completed=done + min(1.0, tried / examples) * 0.9
-                ),
-            )
+
+            def report(tried: int, done: int = done) -> None:
+                listen()
+                bars.update(everything, completed=done + min(1.0, tried / examples) * 0.9)
+
+            verdict = law.judge(subject, examples=examples, seconds=share, seed=seed, report=report)
             yield Result(subject.name, verdict)
+
+
+@contextmanager
+def _interrupt_heard() -> Iterator[Callable[[], None]]:
+    """Ctrl-C is heard where the function is called: within hypothesis's bookkeeping it can be lost.
+
+    A second one ends at once, should the tokenizer hang.
+    """
+    heard = False
+
+    def note(_signal: int, _frame: object) -> None:
+        nonlocal heard
+        if heard:
+            raise KeyboardInterrupt
+        heard = True
+
+    def listen() -> None:
+        if heard:
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield listen
+        return
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield listen
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

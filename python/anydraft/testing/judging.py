@@ -135,7 +135,7 @@ class Law(Generic[T]):
     ) -> Verdict:
         """Try the law on a number of examples, or for some seconds, and shrink what breaks it.
 
-        ``report`` is called with the number of examples tried so far.
+        ``report`` is called before every attempt with the number of examples tried so far, and may raise.
 
         Raises:
             ArgumentError: not at least one example, or no time.
@@ -183,9 +183,8 @@ class _Search(Generic[T]):
 
     def _batch(self, examples: int, seed: int | None) -> None:
         def attempt(case: Any) -> None:
-            if self._last is None:
-                self.tried += 1
-                self.report(self.tried)
+            self.tried += self._last is None
+            self.report(self.tried)
             try:
                 self.law.holds(self.subject, case)
             except FoundError as broken:
