@@ -170,6 +170,8 @@ def test_errors_say_what_to_do(tmp_path: Path) -> None:
         law("none")
     with pytest.raises(ArgumentError, match="got 3 tokenizers"):
         check_laws(Plain(), Plain(), Plain())
+    with pytest.raises(ArgumentError, match="got one tokenizer; expected a target and a draft"):
+        law("pair-view").check(small.byte_level())
     with pytest.raises(ArgumentError, match="got 0 examples"):
         law("round-trip").check(Plain(), examples=0)
     for name in ("none.json", "tokenizer.json", "none"):

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from anydraft._core import Tokenizer
 from anydraft.bridge import Bridge
-from anydraft.errors import TokenizerError
+from anydraft.errors import ArgumentError, TokenizerError
 from anydraft.testing.subject import Splice, Subject
 
 
@@ -51,10 +51,13 @@ class SubjectPair:
         """From anything that :meth:`Subject.of` takes and anydraft can read. A pair stays what it is.
 
         Raises:
+            ArgumentError: no draft.
             TokenizerError: one that anydraft cannot read.
         """
         if isinstance(target, SubjectPair):
             return target
+        if draft is None:
+            raise ArgumentError("got one tokenizer; expected a target and a draft: the law is of pairs")
         sides = Subject.of(target), Subject.of(draft)
         for side in sides:
             if side.core is None:
