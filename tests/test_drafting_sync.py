@@ -72,3 +72,33 @@ def test_the_guard_can_fail() -> None:
     block = strategy.draft(context(ToyModel(6, 0), pair), 2, randomness)
     with pytest.raises(RuntimeError, match="waited"), NoWaiting():
         strategy.verify(block, torch.full((len(block.candidates) + 1, 4), 0.25).double(), randomness)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device: a CPU never waits for itself")
+@pytest.mark.parametrize("method", ["tli", "pushforward", "slrs"])
+def test_cuda_is_not_waited_for_inside_a_block(method: str) -> None:
+    import small
+
+    pair = small.speculator(method=method, num_draft_tokens=4)
+    for model in pair._models:
+        model.cuda()
+    pair = small.anydraft.Speculator(*pair._models, *pair._tokenizers, method=method, num_draft_tokens=4)  # type: ignore[arg-type]
+    pair.generate("The quick", max_new_tokens=8, temperature=1.0)
+    row = pair.stream("The quick brown", max_new_tokens=40, temperature=1.0, seed=0)._row
+    begun = row.begin()
+    assert begun is not None
+    _, given, gamma = begun
+    from anydraft.drafting.draw import draw_tokens
+
+    allowed = row.strategies(method).allowed  # type: ignore[attr-defined]
+    draw_tokens(given, gamma, row.randomness, allowed)  # reads the prompt, which checks its ids
+    given.model.crop(given.model.length - gamma + 1)
+    pending = torch.ones(1, dtype=torch.int64, device="cuda")
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        drawn = draw_tokens(
+            DraftContext(**{**vars(given), "pending": pending}), gamma, row.randomness, allowed
+        )
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert len(drawn.ids) == gamma

@@ -104,8 +104,10 @@ def to_law(logits: Tensor, temperature: float = 1.0) -> Tensor:
     """
     logits = logits if logits.dtype == torch.float64 else logits.float()
     if temperature == 0:
-        law = torch.zeros_like(logits).scatter_(-1, logits.argmax(-1, keepdim=True), 1.0)
-        return law.masked_fill_(logits.isnan().any(-1, keepdim=True), torch.nan)
+        top = logits.argmax(-1, keepdim=True)  # of a row with a NaN: where that is
+        rest = torch.where(logits.gather(-1, top).isnan(), torch.nan, 0.0).to(logits.dtype)
+        law = rest.expand_as(logits).clone(memory_format=torch.contiguous_format)
+        return law.scatter_(-1, top, 1 + rest)
     return torch.softmax(logits / temperature if temperature != 1 else logits, -1)
 
 

@@ -62,6 +62,7 @@ def draw_rows(
     laws: list[list[Tensor]] = [[] for _ in contexts]
     unfed = [context.pending for context in contexts]
     wanted = list(gammas)
+    first = [each.byte().argmax() for each in allowed]
     for step in range(max(gammas)):
         rows = [i for i, gamma in enumerate(wanted) if step < gamma]
         if not rows:
@@ -73,7 +74,7 @@ def draw_rows(
             ending = contexts[i].ending
             if ending is not None and step + 1 < wanted[i] and ending.is_last(row[-1][: len(allowed[i])]):
                 wanted[i] = step + 1
-            law = allowed_law(contexts[i], row[-1], allowed[i])
+            law = allowed_law(contexts[i], row[-1], allowed[i], first[i])
             unfed[i] = randomness[i].draw(law).view(1)
             ids[i].append(unfed[i])
             laws[i].append(law)
@@ -92,21 +93,25 @@ def _caught(run: Callable[[], Result]) -> Result | Exception:
         return error
 
 
-def allowed_law(context: DraftContext, logits: Tensor, allowed: Tensor) -> Tensor:
+def allowed_law(
+    context: DraftContext, logits: Tensor, allowed: Tensor, first: Tensor | None = None
+) -> Tensor:
     """The draft's processed law ``[D]`` of logits ``[vocab]``, over what is allowed (bool ``[D]``).
 
     What is not allowed is taken away before the processors, or a cut such as top-p might leave nothing else.
     """
-    return restrict(context.law(logits[: len(allowed)].masked_fill(~allowed, -torch.inf)), allowed)
+    return restrict(context.law(torch.where(allowed, logits[: len(allowed)], -torch.inf)), allowed, first)
 
 
-def restrict(law: Tensor, allowed: Tensor) -> Tensor:
-    """The law ``[D]`` given that the token is allowed (bool ``[D]``).
+def restrict(law: Tensor, allowed: Tensor, first: Tensor | None = None) -> Tensor:
+    """The law ``[D]`` given that the token is allowed (bool ``[D]``); ``first``: the first one that is.
 
     A law that is broken (NaN) or has no mass there becomes a point mass on the first allowed token. The
     output stays exact, because that is then the law drawn from; the target rejects it where it disagrees.
     """
-    masked = law.masked_fill(~allowed, 0.0)
+    masked = torch.where(allowed, law, 0.0)
     total = masked.sum()
-    certain = torch.zeros_like(masked).scatter_(0, allowed.byte().argmax().view(1), 1.0)
-    return torch.where(total > 0, masked / total, certain)
+    whole = total > 0
+    first = allowed.byte().argmax() if first is None else first
+    given = torch.where(whole, masked / total, 0.0)
+    return given.index_add_(0, first.view(1), (~whole).to(given).view(1))
