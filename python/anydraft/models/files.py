@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 from transformers import __version__ as transformers_version
 
 from anydraft.errors import ModelFileError
@@ -17,7 +17,7 @@ from anydraft.models.packaged import PackagedName, packaged
 from anydraft.models.quiet import Progress, quiet, silent
 from anydraft.models.tokenizer_files import load_tokenizer_file
 
-__all__ = ["PackagedName", "Progress", "load_model", "load_tokenizer", "packaged"]
+__all__ = ["PackagedName", "Progress", "generation_config", "load_model", "load_tokenizer", "packaged"]
 
 
 def load_model(
@@ -80,6 +80,14 @@ def load_tokenizer(
             return AutoTokenizer.from_pretrained(str(found), local_files_only=True)
         except (OSError, ValueError, KeyError) as error:
             raise ModelFileError(f"got {path}, where transformers finds no tokenizer: {error}") from error
+
+
+def generation_config(path: str | Path) -> GenerationConfig | None:
+    """The generation config in a model's folder; ``None`` where there is none, or no folder."""
+    try:
+        return GenerationConfig.from_pretrained(str(path), local_files_only=True)
+    except (OSError, ValueError):
+        return None
 
 
 def _existing(path: str | Path) -> Path:
