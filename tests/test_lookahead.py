@@ -45,11 +45,20 @@ def test_a_prompt_is_no_measurement() -> None:
     assert policy.clock.plain() is None
 
 
-def test_a_draft_known_to_be_dear_is_never_tried() -> None:
-    policy = Lookahead(pace=Pace(2.0))
-    for _ in range(2000):
-        assert policy.choose(100) == 0
-        policy.observe(PLAIN)
+def test_a_draft_thought_to_be_dear_is_looked_at_once() -> None:
+    policy, tried = Lookahead(pace=Pace(2.0)), []
+    for i in range(2000):
+        asked = policy.choose(100)
+        tried += [i] * (asked > 0)
+        dear = replace(PLAIN, asked=1, drafted=1, proposed=1, fed=2, draft_seconds=2.0, seconds=3.02)
+        policy.observe(dear if asked else PLAIN)
+    assert len(tried) == 1
+    assert tried[0] > 90  # 2 % of so many rounds pay for it
+
+
+def test_a_draft_thought_to_be_dear_may_turn_out_cheap() -> None:
+    simulation = Simulation(0.1, lambda _: 0.8)
+    assert later(Lookahead(pace=Pace(2.0)), simulation) > 1.7
 
 
 @pytest.mark.parametrize(("draft", "acceptance"), [(0.1, 0.8), (0.05, 0.6), (0.2, 0.7), (0.15, 0.9)])

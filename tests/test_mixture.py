@@ -72,7 +72,7 @@ def test_lookups_go_on_where_the_draft_does_not_pay() -> None:
     speed, used = decode(
         Mixture(METHODS, cost=2.0), {"slrs": 0.9, "tli": 0.9, LOOKUP: 0.9}, draft=2.0, matches=0.3
     )
-    assert used["slrs"] + used["tli"] == 0
+    assert used["slrs"] + used["tli"] <= 1
     assert used[LOOKUP] > 50
     assert speed > 1.2
 

@@ -120,7 +120,7 @@ class Lookahead:
         if plain is None or self.clock.since_plain >= REFRESH or not self.clock.account.affords(0.0, plain):
             return 0
         best = self.best(limit, backlog)
-        return best.length if best.rate * plain > 1 else 0
+        return best.length if best.rate * plain > 1 else self.first_try(limit, backlog)
 
     def best(self, limit: int, backlog: int = 1) -> Promise:
         """The best length of at least 1, whether or not it pays; of 0 if nothing can be said yet."""
@@ -137,6 +137,14 @@ class Lookahead:
             if rate > best.rate:
                 best = Promise(length, rate)
         return best
+
+    def first_try(self, limit: int, backlog: int) -> int:
+        """1 if the draft was never timed and a look at it can be afforded, though it is expected to lose."""
+        plain = self.clock.plain()
+        if self.pace.known or plain is None or limit < 1:
+            return 0
+        loss = self.seconds(1, 1) + self.pace.catching_up(backlog, self.clock) - plain
+        return int(self.clock.account.affords(loss, 0.0))
 
     def seconds(self, drawn: float, candidates: float) -> float:
         """Expected time of a round."""

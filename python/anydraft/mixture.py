@@ -144,6 +144,8 @@ class Mixture:
             promise = self.drafts[method].best(limit, backlog)
             if promise.rate > rate:
                 best = Choice(method, promise.length)
+            elif best is None and self.drafts[method].first_try(limit, backlog):
+                best = Choice(method, 1)
         return best
 
     def stop(self, choice: Choice) -> Stop | None:

@@ -8,13 +8,11 @@ from typing import Any
 def pass_bytes(model: Any) -> int:
     """Bytes of weights that a pass over one token reads; experts of a mixture are all counted.
 
-    An input embedding counts only if it is the output head too: of its rows a pass reads one.
+    Of an input embedding a pass reads one row, so only the output head counts, tied to it or not. What
+    several layers share counts for each.
     """
     model = getattr(model, "_orig_mod", model)  # of a compiled one
-    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
-    tied = head is not None and getattr(head, "weight", None) is getattr(embedding, "weight", None)
-    skipped = 0 if tied else _bytes(embedding)
-    return max(1, _bytes(model) - skipped)
+    return max(1, _bytes(model) - _bytes(model.get_input_embeddings()))
 
 
 def head_share(model: Any) -> float:
@@ -23,4 +21,8 @@ def head_share(model: Any) -> float:
 
 
 def _bytes(module: Any) -> int:
-    return sum(parameter.numel() * parameter.element_size() for parameter in module.parameters())
+    return sum(
+        parameter.numel() * parameter.element_size()
+        for part in module.modules()
+        for parameter in part.parameters(recurse=False)
+    )
