@@ -106,7 +106,7 @@ class Mixture:
             name: Lookahead(self.clock, self.pace, acceptance=known.get(name, 0.65)) for name in methods
         }
         free = Pace(0.0)
-        free.passes.add(1, 0.0)
+        free.passes.append(0.0)
         self.lookups = [
             Lookahead(self.clock, free, longest=LONGEST_LOOKUP, acceptance=chance) for _, chance in MATCHES
         ]
@@ -124,7 +124,7 @@ class Mixture:
         for _ in range(2):
             made.clock.rest.add(1, max(plan.plain - plan.verify[1], 0.0))
         if methods:
-            made.pace.passes.add(1, plan.step)
+            made.pace.passes.append(plan.step)
         return made
 
     def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:

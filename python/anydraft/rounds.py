@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -98,8 +99,8 @@ class Pace:
 
     cost: float = 0.2
     """A draft pass as a share of a target pass, until measured."""
-    passes: Curve = field(default_factory=lambda: Curve(1.0))
-    """Seconds of all draft passes of a round, by tokens drawn."""
+    passes: deque[float] = field(default_factory=lambda: deque(maxlen=15))
+    """Seconds a pass in the latest rounds, what the draft had to catch up with included."""
     reading: float | None = None
     """Seconds for each id of a long backlog."""
 
@@ -110,16 +111,14 @@ class Pace:
 
     def step(self, clock: Clock) -> float | None:
         """Seconds of one pass; ``None`` before anything is known of either model."""
-        near, far = self.passes(4), self.passes(5)
-        if near is not None and far is not None:
-            return max(far - near, 0.05 * near)
+        if self.passes:
+            return sorted(self.passes)[(len(self.passes) - 1) // 2]
         target = clock.target(1)
         return None if target is None else self.cost * target
 
     def seconds(self, drawn: float, clock: Clock) -> float:
         """Seconds of all passes for so many tokens; 0 before anything is known of either model."""
-        measured = self.passes(drawn)
-        return (self.step(clock) or 0.0) * drawn if measured is None else measured
+        return (self.step(clock) or 0.0) * drawn
 
     def catching_up(self, backlog: int, clock: Clock) -> float:
         """Seconds to read a long backlog."""
@@ -129,8 +128,10 @@ class Pace:
 
     def observe(self, seen: Round, clock: Clock) -> None:
         """Note a round with a draft."""
+        if seen.drafted == 0:
+            return
         if seen.backlog <= USUAL:
-            self.passes.add(seen.drafted, seen.draft_seconds)
+            self.passes.append(seen.draft_seconds / seen.drafted)
         else:
             more = seen.draft_seconds - self.seconds(seen.drafted, clock)
             self.reading = max(0.0, more) / seen.backlog
