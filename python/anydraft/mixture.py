@@ -180,6 +180,34 @@ class Mixture:
         return others[turn % len(others)] if others else leader
 
 
+class Together:
+    """One decision a round for all rows of a batch, whose passes are joint: the first row's.
+
+    So a round without a draft is one for all, and its time is that of the target alone. Nothing is looked up.
+    """
+
+    def __init__(self, director: Director) -> None:
+        """``director``: decides, and learns from every row."""
+        self._director = director
+        self._choice: Choice | None = None
+        self._open = True
+
+    def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
+        """See :class:`Director`; the first call after an :meth:`observe` opens a round."""
+        if self._open:
+            self._choice, self._open = self._director.choose(limit, backlog, 0), False
+        return self._choice if backlog is not None else None
+
+    def stop(self, choice: Choice) -> Stop | None:
+        """See :class:`Director`."""
+        return self._director.stop(choice)
+
+    def observe(self, choice: Choice | None, seen: Round) -> None:
+        """See :class:`Director`."""
+        self._open = True
+        self._director.observe(choice, seen)
+
+
 class Directors:
     """What the decodes of one pair have learnt, kept from one to the next.
 
@@ -209,7 +237,8 @@ class Directors:
         key = greedy, rows, head
         if key not in self._made:
             plan = self._plan("greedy" if greedy else "sampling") if rows == 1 else None
-            self._made[key] = self._make(("slem",) if greedy else ("slrs", "tli"), plan)
+            made = self._make(("slem",) if greedy else ("slrs", "tli"), plan)
+            self._made[key] = made if rows == 1 else Together(made)
         return self._made[key]
 
     def _make(self, default: tuple[str, ...], plan: Plan | None) -> Director:

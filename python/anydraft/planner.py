@@ -184,6 +184,7 @@ class Planner:
         new = committed[len(given.ids) :]
         session.commit(new)
         view = session.view()
+        self._pair.suit(self._draft, view)
         same = next((i for i, (a, b) in enumerate(zip(opening, view, strict=False)) if a != b), len(opening))
         same = max(1, min(same, len(view) - 1))
         self._draft.crop(0)

@@ -270,7 +270,7 @@ class Speculator:
         """
         session = self.bridge.session(prompt.view, prompt.shared)
         view = session.view()
-        trims = self._draft_head.set_for(caches.draft, view)
+        trims = self.suit(caches.draft, view)
         row = Row(
             target=caches.target,
             draft=caches.show(view, draft_law),
@@ -320,6 +320,10 @@ class Speculator:
         """The prompt as text to be looked up in, where the method does so."""
         mixed = self.method == "auto" and self.num_draft_tokens == "auto"
         return Recall(self.bridge.target.decode(ids)) if mixed or self.method == LOOKUP else None
+
+    def suit(self, draft: Model, view: list[int]) -> bool:
+        """Have the draft compute the part of its head that suits a text; whether that is not the whole."""
+        return self._draft_head.set_for(draft, view)
 
     @property
     def identity(self) -> dict[str, str]:
