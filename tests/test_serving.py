@@ -105,7 +105,7 @@ def test_forty_requests_with_aborts_and_preemption_say_what_the_target_says(
     counts = proposer.drafter.counts
     assert counts.accepted == sum(job.accepted for job in everything)
     if same:
-        assert counts.accepted > 0.6 * counts.proposed
+        assert counts.accepted > 0.1 * counts.proposed  # a random model seldom writes canonical text
 
 
 def check(proposer: Proposer, engine: Engine) -> None:
