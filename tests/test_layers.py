@@ -36,7 +36,8 @@ LAYERS = [
     {"models"},
     {"drafting"},
     {"row", "caches", "decoding", "draft_head", "plan_store", "reference"},
-    {"speculator", "conversation", "planner", "serving"},
+    {"speculator", "conversation", "planner", "serving", "drafts"},
+    {"training"},
     {"integrations"},
     {"doctor"},
     {"testing"},
@@ -45,8 +46,8 @@ LAYERS = [
 """From the lowest: a module imports from its own layer and from those below."""
 ONLY = {
     "anydraft._core": {"anydraft", "anydraft.bridge", "anydraft.tokenizer_source", "anydraft.testing"},
-    "transformers": {"anydraft.models", "anydraft.integrations"},
-    "tokenizers": {"anydraft.models", "anydraft.testing"},
+    "transformers": {"anydraft.models", "anydraft.integrations", "anydraft.training"},
+    "tokenizers": {"anydraft.models", "anydraft.testing", "anydraft.training"},
     "hypothesis": {"anydraft.testing"},
     "typer": {"anydraft.cli"},
     "rich": {"anydraft.cli"},
@@ -67,6 +68,7 @@ ONLY = {
             "stopping",
             "speculator",
             "reference",
+            "training",
             "cli",
         )
     },

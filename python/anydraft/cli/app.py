@@ -17,6 +17,7 @@ from anydraft.cli.fuzz import fuzz
 from anydraft.cli.generate import generate
 from anydraft.cli.serve_config import EPILOG as SERVE_EPILOG
 from anydraft.cli.serve_config import serve_config
+from anydraft.cli.train_draft import train_draft
 
 app = typer.Typer(
     name="anydraft",
@@ -31,6 +32,7 @@ app.command(epilog=DOCTOR_EPILOG)(doctor)
 app.command(epilog=ALIGN_EPILOG)(align)
 app.command(epilog=FUZZ_EPILOG)(fuzz)
 app.command(epilog=SERVE_EPILOG)(serve_config)
+app.command("train-draft")(train_draft)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001  the signature is typer's

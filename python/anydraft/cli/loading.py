@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,15 @@ def load_pair(
         ModelFileError: a model or a tokenizer that is not there or cannot be read.
         ArgumentError: no such device.
     """
+    return _load_all((target, draft), dtype, device, threads)
+
+
+def load_one(side: Side, *, dtype: DtypeName, device: str, threads: int | None) -> Loaded:
+    """One model; errors as for :func:`load_pair`."""
+    return _load_all((side,), dtype, device, threads)[0]
+
+
+def _load_all(sides: Sequence[Side], dtype: DtypeName, device: str, threads: int | None) -> list[Loaded]:
     out = error_console()
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), TimeElapsedColumn()
     with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bars:
@@ -56,7 +65,7 @@ def load_pair(
         bars.remove_task(waiting)
         return [
             _load(side, dtype, place, _reporter(bars, bars.add_task(side.name, total=None), side.name))
-            for side in (target, draft)
+            for side in sides
         ]
 
 

@@ -87,12 +87,13 @@ class RaggedLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore]
             self.is_initialized = True
         elif self.keys.shape[0] < layout.slots or self.keys.shape[2] < layout.capacity:
             self.keys, self.values = (_moved(old, layout) for old in (self.keys, self.values))
-        places = layout.places.to(key_states.device)[:, None, :, None]
+        places = layout.places.to(key_states.device)
+        row = torch.arange(len(places), device=places.device)[:, None]
         first = layout.first(self.window)
         seen = []
         for store, states in ((self.keys, key_states), (self.values, value_states)):
             rows = store.narrow(0, layout.slot, len(layout.starts))
-            rows.scatter_(2, places.expand_as(states), states)
+            rows.transpose(1, 2).index_put_((row, places), states.transpose(1, 2))  # scatter_ is slow
             seen.append(rows.narrow(2, first, layout.end - first))
         return seen[0], seen[1]
 

@@ -1,0 +1,40 @@
+"""Drafts that come with anydraft: small models with small vocabularies of their own, for any target.
+
+``docs/drafts/`` has a card for each: what it learnt from, and how much it helps.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from anydraft.errors import ArgumentError
+from anydraft.models.files import load_tokenizer
+from anydraft.models.quantised import load_quantised
+
+DraftName = Literal["tiny"]
+
+NAMES: tuple[DraftName, ...] = ("tiny",)
+
+
+class Draft(NamedTuple):
+    """What a :class:`~anydraft.Speculator` needs of a draft."""
+
+    model: Any
+    """Of transformers, float32, on the CPU, in evaluation mode."""
+    tokenizer: Any
+    """A fast tokenizer of transformers."""
+
+
+def load(name: DraftName = "tiny") -> Draft:
+    """A packaged draft: ``model, tokenizer = anydraft.drafts.load("tiny")``. Never a download.
+
+    Raises:
+        ArgumentError: another name.
+        ModelFileError: its files are damaged.
+    """
+    if name not in NAMES:
+        raise ArgumentError(f"got the draft {name!r}; expected one of {', '.join(NAMES)}")
+    with as_file(files("anydraft.drafts").joinpath(name)) as folder:
+        return Draft(load_quantised(Path(folder)), load_tokenizer(Path(folder)))

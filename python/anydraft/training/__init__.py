@@ -1,0 +1,1 @@
+"""Train a small draft with a vocabulary of its own for a target, on text that the target itself writes."""

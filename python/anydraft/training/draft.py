@@ -1,0 +1,280 @@
+"""A draft for a target, from nothing: texts, a vocabulary, a model, and what it is worth."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from anydraft import pairs
+from anydraft.bridge import Bridge
+from anydraft.errors import ArgumentError
+from anydraft.models.files import load_tokenizer
+from anydraft.training import corpus, loop, tasks, writing
+from anydraft.training.distil import Distiller, Lesson, text_lessons
+from anydraft.training.measure import Agreement, Measured, agreement, measure
+from anydraft.training.record import Point, Record, curve_svg
+from anydraft.training.samples import Store
+from anydraft.training.sizes import SIZES, Size, SizeName, new_model
+from anydraft.training.tokenizer import train_tokenizer
+
+SAMPLING_SHARE = 0.5
+"""Of the time that is given, for the target to write texts."""
+
+HELD_OUT = 32
+"""Texts on held-out subjects by which the curve is drawn."""
+
+PREFIXES = 900
+"""Beginnings of the user's texts that the target may be asked to continue."""
+
+MOST_TASKS = 20_000
+
+LONGEST = 320
+"""Draft tokens of a text that are learnt."""
+
+GENERAL = 2_000_000
+"""Characters of the corpus by which the vocabulary is made; and as many draft tokens, at most, are learnt."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for."""
+
+    size: SizeName = "tiny"
+    seed: int = 0
+    minutes: float = 60.0
+    """For everything; texts and steps, where given, are not cut short by it."""
+    texts: int | None = None
+    """That the target writes; by default as many as half of the time allows."""
+    steps: int | None = None
+    """Of training; by default as many as the other half allows."""
+    shape: Size | None = None
+    """Instead of the size's own."""
+    new_tokens: int = writing.LONGEST
+    """The longest text of the target."""
+
+
+class Watcher:
+    """Told what happens; this one is not interested."""
+
+    def stage(self, name: str, done: float, told: str = "") -> None:
+        """A stage is done to so much, from 0 to 1; ``told``: what is to be seen of it now."""
+
+    def point(self, point: Point) -> None:
+        """A place of the curve."""
+
+    def measured(self, step: int, measured: Sequence[Measured]) -> None:
+        """What the draft is worth after so many steps."""
+
+
+def train_draft(
+    target_model: Any,
+    target_tokenizer: Any,
+    texts: Sequence[str],
+    folder: Path,
+    wanted: Wanted | None = None,
+    *,
+    writer: Any = None,
+    name: str = "target",
+    sources: Sequence[str] = (),
+    watcher: Watcher | None = None,
+) -> Record:
+    """Train a draft into ``folder``: an ordinary model folder, with ``training/`` inside it.
+
+    What ``training/`` has already is gone on from: texts, the vocabulary, a checkpoint. ``writer``: the
+    target in another number format, which writes sooner. ``name`` and ``sources``: for the record.
+
+    Raises:
+        ArgumentError: a folder that was begun with other wishes.
+    """
+    made = _Training(
+        target_model,
+        target_tokenizer,
+        list(texts),
+        folder,
+        wanted or Wanted(),
+        watcher or Watcher(),
+    )
+    return made.run(writer or target_model, name, list(sources))
+
+
+class _Training:
+    def __init__(
+        self, model: Any, tokenizer: Any, texts: list[str], folder: Path, wanted: Wanted, watcher: Watcher
+    ) -> None:
+        self.model, self.tokenizer, self.texts = model, tokenizer, texts
+        self.folder, self.work = folder, folder / "training"
+        self.wanted, self.watcher = wanted, watcher
+        self.shape = wanted.shape or SIZES[wanted.size]
+        self.work.mkdir(parents=True, exist_ok=True)
+
+    def run(self, writer: Any, name: str, sources: list[str]) -> Record:
+        began = time.monotonic()
+        self._check()
+        store, held = self._write(writer)
+        sampled = time.monotonic() - began
+        tokenizer = self._tokenizer(store)
+        lessons, held_out = self._lessons(tokenizer, store), self._lessons(tokenizer, held)
+        general = text_lessons(tokenizer, self.texts[::7], LONGEST, GENERAL // LONGEST)
+        model = new_model(self.shape, tokenizer, self.wanted.seed).to(next(self.model.parameters()).device)
+        steps = self._steps(model, lessons)
+        record = Record(
+            size=self.wanted.size,
+            target=name,
+            corpus=sources,
+            seed=self.wanted.seed,
+            vocabulary=len(tokenizer),
+            parameters=sum(p.numel() for p in model.parameters()),
+            texts=len(lessons),
+            tokens=sum(int((lesson.weights.sum(-1) > 0).sum()) for lesson in lessons),
+            steps=steps,
+            sampling_seconds=sampled,
+        )
+        began = time.monotonic()
+        self._train(
+            model, tokenizer, loop.Course(lessons, general, steps, self.wanted.seed), held_out, record
+        )
+        record.training_seconds = time.monotonic() - began
+        model.save_pretrained(self.folder)
+        tokenizer.save_pretrained(self.folder)
+        record.measured[name] = self._measure(model, tokenizer, steps, prompts=6)
+        self._keep(record)
+        return record
+
+    def _check(self) -> None:
+        """The same wishes as when the folder was begun."""
+        file = self.work / "wanted.json"
+        mark = {
+            "shape": asdict(self.shape),
+            "seed": self.wanted.seed,
+            "characters": sum(map(len, self.texts)),
+        }
+        if file.exists() and json.loads(file.read_text(encoding="utf-8")) != mark:
+            raise ArgumentError(
+                f"got a folder {self.folder} in which another training was begun; give the same corpus, size "
+                "and seed to go on with it, or another folder"
+            )
+        file.write_text(json.dumps(mark), encoding="utf-8")
+
+    def _write(self, writer: Any) -> tuple[Store, Store]:
+        """Let the target write: what is learnt, and what the curve is drawn by."""
+        seed, wanted = self.wanted.seed, self.wanted
+        seconds = float("inf") if wanted.texts else 60 * wanted.minutes * SAMPLING_SHARE
+        prefixes = corpus.prefixes(self.texts, PREFIXES, seed)
+        made = tasks.training_tasks(wanted.texts or MOST_TASKS, seed, prefixes)
+        held = [task for kind in ("code", "prose") for task in tasks.held_out_tasks(HELD_OUT // 2, 7, kind)]
+        stores = Store(self.work / "held-out"), Store(self.work / "samples")
+        began = time.monotonic()
+
+        def told(done: int, tokens: int) -> None:
+            spent = time.monotonic() - began
+            self.watcher.stage(
+                "the target writes",
+                min(1.0, max(done / len(made), spent / seconds)),
+                f"{done} texts, {tokens} tokens, {tokens / max(spent, 1e-9):.0f} a second",
+            )
+
+        draw: Any = writing.draw
+        for store, given, room in ((stores[0], held, float("inf")), (stores[1], made, seconds)):
+            if store.folder.name == "held-out" or wanted.texts or not self._begun():
+                draw(
+                    writer,
+                    self.tokenizer,
+                    given,
+                    store,
+                    seed=seed,
+                    seconds=room,
+                    longest=wanted.new_tokens,
+                    progress=told,
+                )
+        return stores[1], stores[0]
+
+    def _begun(self) -> bool:
+        """Whether training has begun: then no more texts are drawn, because the order would be another."""
+        return (self.work / "steps.json").exists()
+
+    def _tokenizer(self, store: Store) -> Any:
+        folder = self.work / "tokenizer"
+        if not (folder / "tokenizer.json").exists():
+            said = [self.tokenizer.decode(s.ids.tolist(), skip_special_tokens=True) for s in store]
+            room, general = GENERAL, []
+            for text in self.texts[::11]:
+                general.append(text[: min(room, 20_000)])
+                room -= len(general[-1])
+                if room <= 0:
+                    break
+            train_tokenizer([*said * 3, *general], self.shape.vocabulary).save_pretrained(folder)
+        return load_tokenizer(folder)
+
+    def _lessons(self, tokenizer: Any, store: Store) -> list[Lesson]:
+        roles = pairs.bridge_roles(self.tokenizer, tokenizer, getattr(self.model, "generation_config", None))
+        bridge = Bridge(self.tokenizer, tokenizer, to_target=roles.to_target, to_draft=roles.to_draft)
+        distiller = Distiller(bridge, tokenizer)
+        samples = list(store)
+        found = []
+        for i, sample in enumerate(samples):
+            if i % 50 == 0:
+                self.watcher.stage("laws in the draft's vocabulary", i / len(samples))
+            lesson = distiller.lesson(sample, LONGEST)
+            if lesson is not None:
+                found.append(lesson)
+        if not found:
+            raise ArgumentError("got no texts of the target to learn from; give more minutes or texts")
+        return found
+
+    def _steps(self, model: Any, lessons: list[Lesson]) -> int:
+        """How many; decided once, so that a run that goes on keeps to it."""
+        file = self.work / "steps.json"
+        if file.exists():
+            return int(json.loads(file.read_text(encoding="utf-8")))
+        steps = self.wanted.steps
+        if steps is None:
+            trial, tried = copy.deepcopy(model), 4
+            began = time.monotonic()
+            loop.train(trial, loop.Course(lessons, [], tried, self.wanted.seed), lambda *_: None)
+            a_step = (time.monotonic() - began) / tried
+            steps = max(10, int(60 * self.wanted.minutes * (0.9 - SAMPLING_SHARE) / a_step))
+        file.write_text(json.dumps(steps), encoding="utf-8")
+        return steps
+
+    def _train(
+        self, model: Any, tokenizer: Any, course: loop.Course, held_out: list[Lesson], record: Record
+    ) -> None:
+        kept = self.work / "record.json"
+        if kept.exists() and (self.work / "checkpoint.pt").exists():
+            record.curve = Record.load(kept).curve
+        quarters = {course.steps * i // 4 for i in range(1, 4)}
+
+        def report(step: int, loss: float) -> None:
+            found: Agreement = agreement(model, held_out)
+            model.train()
+            record.curve = [p for p in record.curve if p.step < step]
+            record.curve.append(Point(step, loss, found))
+            self._keep(record)
+            self.watcher.point(record.curve[-1])
+            self.watcher.stage(
+                "training",
+                step / course.steps,
+                f"loss {loss:.3f}, held out {found.loss:.3f}, accepted {found.sampled:.0%} at temperature 1, "
+                f"{found.greedy:.0%} greedy",
+            )
+            if any(step - loop.EVERY < quarter <= step for quarter in quarters):
+                self._measure(model, tokenizer, step, prompts=1)
+                model.train()
+
+        loop.train(model, course, report, checkpoint=self.work / "checkpoint.pt")
+
+    def _measure(self, model: Any, tokenizer: Any, step: int, prompts: int) -> list[Measured]:
+        model.eval()
+        self.watcher.stage("measuring the pair", 0.0)
+        found = measure(self.model, self.tokenizer, model, tokenizer, prompts=prompts)
+        self.watcher.measured(step, found)
+        return found
+
+    def _keep(self, record: Record) -> None:
+        record.save(self.work / "record.json")
+        (self.work / "curve.svg").write_text(curve_svg(record.curve), encoding="utf-8")
