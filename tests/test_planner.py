@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ def test_a_draft_like_its_target_is_accepted_throughout(temperature: float) -> N
     made = plan(*alike(), temperature=temperature, new_tokens=24)
     for method in ("tli",) if temperature == 0 else ("tli", "pushforward"):
         assert made.reach[method].first == pytest.approx(1, abs=1e-3)
-        assert made.reach[method].tokens == pytest.approx(list(range(1, 9)), abs=1e-2)
+        wanted = [24 / math.ceil(24 / (n + 1)) - 1 for n in range(1, 9)]  # the last round may be short
+        assert made.reach[method].tokens == pytest.approx(wanted, abs=1e-2)
     if temperature == 0:
         assert made.reach["slem"].first == pytest.approx(1, abs=1e-3)
 

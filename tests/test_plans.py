@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from anydraft.errors import ArgumentError, ModelFileError
+from anydraft.errors import ModelFileError
 from anydraft.mixture import LOOKUP, Mixture
-from anydraft.plans import Plan, Reach, agreement, reach_of
+from anydraft.plans import Plan, Reach, agreement, rounds_of, tokens_of
 
 
 def plan(*, step: float = 0.1, good: float = 0.8, bad: float = 0.4) -> Plan:
@@ -62,12 +62,15 @@ def test_a_file_holds_all_of_it(tmp_path: Path) -> None:
         Plan.load(tmp_path / "missing.json")
 
 
-def test_reach_counts_what_the_first_draft_tokens_give() -> None:
-    tokens, candidates = reach_of([[(1, 0.5), (1, 0.25), (3, 0.1)], []], 3, [[2, 2, 3], [0, 0, 0]])
-    assert tokens == pytest.approx([0.375, 0.375, 0.425])
-    assert candidates == [1, 1, 1.5]
-    with pytest.raises(ArgumentError, match="no blocks"):
-        reach_of([], 3, [])
+def test_a_text_is_walked_round_by_round() -> None:
+    never: list[tuple[int, float]] = []
+    always = [(1, 1.0), (2, 1.0), (3, 1.0)]
+    assert rounds_of([never] * 6, 3) == 6
+    assert rounds_of([always] * 8, 3) == 2
+    assert rounds_of([always] * 8, 1) == 4
+    assert rounds_of([[(1, 0.5)]] * 2, 1) == pytest.approx(1.5)
+    assert rounds_of([always, never, never, never, always], 3) == 2
+    assert tokens_of([[always] * 8, [never] * 2], 3)[2] == pytest.approx(10 / 4 - 1)
 
 
 def test_agreement_is_about_order() -> None:

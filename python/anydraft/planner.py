@@ -1,10 +1,10 @@
 """Measures a pair for a few seconds and says what will pay: methods, draft lengths, or no draft at all.
 
 The target first writes on by itself, which gives its plain pass time and its laws. The draft then reads the
-same text in one pass. At every place where tokens of both begin, each method is asked, through its own code,
-with which probability it would have proposed what the target said and had it accepted: over texts that the
-target has drawn, the mean of ``prod min(1, Q / P)`` along the path is exactly the expected number of accepted
-tokens of the token rule.
+same text. At every place each method is asked, through its own code, with which probability it would have
+proposed what the target said and had it accepted: given what was emitted, the first *j* tokens of a round
+were accepted with probability ``prod min(1, Q / P)`` along the path (the token rule). That gives the expected
+number of rounds in which the text would have been written.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from anydraft.mixture import LOOKUP
 from anydraft.models.processing import ProcessedLaw, processed_law
 from anydraft.models.protocol import Model
 from anydraft.plan_store import keep
-from anydraft.plans import Plan, Reach, reach_of
+from anydraft.plans import Plan, Reach, tokens_of
+from anydraft.prompts import Prompt
 from anydraft.sampling import Greedy, SeededRandomness
 from anydraft.speculator import Speculator
 
@@ -51,29 +52,29 @@ REPEATS = 3
 
 
 @dataclass
+class Place:
+    """One place of a text, as the draft reads it."""
+
+    ids: list[int]
+    """The draft's tokens from there on, at most :data:`LONGEST`."""
+    logits: Tensor
+    """``[n, D]``: the draft's logits at each of them."""
+    needed: list[int]
+    """How many of them cover the first 1, 2, … target tokens."""
+
+
+@dataclass
 class Written:
-    """A text that the target wrote on, as both sides read it."""
+    """A text that the target wrote on."""
 
     ids: list[int]
     """The continuation's target ids."""
     laws: Tensor
     """``[n + 1, V]``: the target's law at each of them and after."""
-    draft_ids: list[int]
-    """The draft's tokens of the continuation, from the first that begins with it."""
-    logits: Tensor
-    """``[m, D]``: the draft's logits at each of them."""
-    starts: dict[int, int]
-    """Where tokens of both begin: number of target tokens to number of draft tokens."""
-    needed: list[int]
-    """How many draft tokens cover the first 1, 2, … target tokens."""
+    places: list[Place]
+    """One for each of them: a round may begin anywhere."""
     before: bytes
     """The prompt's text."""
-
-    def places(self) -> list[tuple[int, int]]:
-        """Where blocks are judged: all that have a whole block's text after them, or the first alone."""
-        places = list(self.starts.items())
-        last = len(self.draft_ids) - LONGEST
-        return [(start, place) for start, place in places if place <= last] or places[:1]
 
 
 def plan(
@@ -85,7 +86,7 @@ def plan(
     prompts: Sequence[str] = PROMPTS,
     temperature: float = 0.0,
     methods: Sequence[str] | None = None,
-    new_tokens: int = 40,
+    new_tokens: int = 32,
     **options: Any,
 ) -> Plan:
     """Measure a pair; see :class:`Plan` for what comes out.
@@ -154,7 +155,7 @@ class Planner:
             verify=verify,
             step=step,
             reach=reach,
-            positions=sum(len(text.places()) for text in texts),
+            positions=sum(len(text.ids) for text in texts),
             notes=notes,
         )
 
@@ -179,30 +180,52 @@ class Planner:
             if i == new_tokens or token in self._pair.end_ids:
                 break
             committed.append(token)
+        new = committed[len(given.ids) :]
+        places = self._read(given, new)
+        return Written(new, torch.stack(rows), places, self._pair.bridge.target.decode(given.ids))
+
+    def _read(self, given: Prompt, new: list[int]) -> list[Place]:
+        """Have the draft read a text: once as a whole, and from where only the target has a boundary."""
+        target, draft = self._pair.bridge.target, self._pair.bridge.draft
         session = self._pair.bridge.session(given.view, given.shared)
         opening = session.view()
-        new = committed[len(given.ids) :]
         session.commit(new)
         view = session.view()
         self._pair.suit(self._draft, view)
-        same = next((i for i, (a, b) in enumerate(zip(opening, view, strict=False)) if a != b), len(opening))
-        same = max(1, min(same, len(view) - 1))
+        same = max(1, min(_common(opening, view), len(view) - 1))
         self._draft.crop(0)
-        logits = self._draft.advance(torch.tensor(view, device=self._draft.device), len(view) - same + 1)[:-1]
-        return self._aligned(given.ids, new, torch.stack(rows), view, same, logits)
-
-    def _aligned(
-        self, prompt: list[int], new: list[int], laws: Tensor, view: list[int], same: int, logits: Tensor
-    ) -> Written:
-        """Find where tokens of both sides begin, counted in bytes from the end."""
-        target, draft = self._pair.bridge.target, self._pair.bridge.draft
-        sizes = [len(target.decode([token])) for token in new]
+        whole = self._draft.advance(torch.tensor(view, device=self._draft.device), len(view) - same + 1)
+        texts = [target.decode([token]) for token in new]
+        left = [sum(map(len, texts[i:])) for i in range(len(new) + 1)]
         pieces = [len(draft.decode([token])) for token in view[same:]]
-        behind = [sum(sizes[i:]) for i in range(len(sizes) + 1)]
-        left = [sum(pieces[j:]) for j in range(len(pieces) + 1)]
-        starts = {i: left.index(behind[i]) for i in range(len(new)) if behind[i] in left and sizes[i] > 0}
-        needed = [sum(rest > behind[i + 1] for rest in left) for i in range(len(new))]
-        return Written(new, laws, view[same:], logits, starts, needed, target.decode(prompt))
+        rest = [sum(pieces[j:]) for j in range(len(pieces) + 1)]
+        session = self._pair.bridge.session(given.view, given.shared)
+        places = []
+        for i, token in enumerate(new):
+            if left[i] in rest:
+                first = rest.index(left[i])
+                ids = view[same + first :][:LONGEST]
+                logits = whole[first : first + len(ids)]
+            else:
+                ids = (draft.encode(b"".join(texts[i : i + LONGEST])) or [])[:LONGEST]
+                logits = self._read_on(session.view(), ids, view)
+            ends = list(itertools.accumulate(len(draft.decode([d])) for d in ids))
+            wanted = itertools.accumulate(len(text) for text in texts[i:])
+            places.append(Place(ids, logits, [1 + sum(end < size for end in ends) for size in wanted]))
+            session.commit([token])
+        return places
+
+    def _read_on(self, view: list[int], ids: list[int], cached: list[int]) -> Tensor:
+        """The draft's logits ``[n, D]`` at ``ids`` after ``view``; then it has read ``cached`` again."""
+        if not ids or not view:
+            return torch.empty(0, self._draft.vocab_size, device=self._draft.device)
+        fed = [*view, *ids[:-1]]
+        keep = min(_common(view, cached), len(view) - 1)
+        self._draft.crop(keep)
+        logits = self._draft.advance(torch.tensor(fed[keep:], device=self._draft.device), len(ids))
+        self._draft.crop(keep)
+        self._draft.advance(torch.tensor(cached[keep:], device=self._draft.device))
+        return logits
 
     def _verify_times(self) -> dict[int, float]:
         """Medians, interleaved, after the last text."""
@@ -230,32 +253,33 @@ class Planner:
 
     def _judge(self, method: str, texts: Sequence[Written]) -> Reach:
         judge = self._lookup_blocks if method == LOOKUP else self._drafted_blocks
-        judged = [block for text in texts for block in judge(method, text)]
-        said, made = [block.said for block in judged], [block.made for block in judged]
-        tokens, candidates = reach_of(said, LONGEST, made)
-        first = sum(block.said[0][1] for block in judged if block.said) / len(judged)
-        return Reach(tokens, candidates, first, statistics.median(b.seconds for b in judged) / LONGEST)
+        judged = [judge(method, text) for text in texts]
+        every = [block for text in judged for block in text]
+        if not every:
+            raise ArgumentError("nothing was written that a block could be judged by")
+        tokens = tokens_of([[block.said for block in text] for text in judged], LONGEST)
+        made = [statistics.mean(block.made[n] for block in every) for n in range(LONGEST)]
+        first = statistics.mean(block.said[0][1] if block.said else 0.0 for block in every)
+        return Reach(tokens, made, first, statistics.median(block.seconds for block in every) / LONGEST)
 
     def _drafted_blocks(self, method: str, text: Written) -> list[Judged]:
         strategy = self._pair.strategy(method)
         if not isinstance(strategy, Drawing):
             raise ArgumentError("cannot be judged from one reading of a text")
         context = self._context()
-        rows = [allowed_law(context, row, strategy.allowed) for row in text.logits]
         found = []
-        for start, place in text.places():
-            ids = text.draft_ids[place : place + LONGEST]
-            length = [*strategy.allowed[ids].tolist(), False].index(False)
+        for start, place in enumerate(text.places):
+            length = [*strategy.allowed[place.ids].tolist(), False].index(False)
             if length == 0:
                 found.append(Judged([], [0] * LONGEST, 0.0))
                 continue
-            laws = torch.stack(rows[place : place + length])
-            drawn = Drawn(torch.tensor(ids[:length], device=laws.device), laws)
+            rows = [allowed_law(context, row, strategy.allowed) for row in place.logits[:length]]
+            drawn = Drawn(torch.tensor(place.ids[:length], device=rows[0].device), torch.stack(rows))
             began = time.perf_counter()
             block = strategy.block(drawn, context)
             proposed = len(block.candidates)
             said = _common(block.candidates.tolist(), text.ids[start:])
-            needed = [max(1, n - place) for n in text.needed[start : start + said]]
+            needed = place.needed[:said]
             if isinstance(strategy, Chaining):
                 reached = self._reached(strategy, drawn, text.laws[start : start + said + 1])
             else:
@@ -283,7 +307,7 @@ class Planner:
         strategy, recall = PromptLookup(self._pair.bridge.target.encode), Recall(text.before)
         context = replace(self._context(), recall=recall)
         found = []
-        for i, token in enumerate(text.ids[: max(1, len(text.ids) - LONGEST + 1)]):
+        for i, token in enumerate(text.ids):
             candidates = strategy.candidates(context, LONGEST)
             said = _common(candidates, text.ids[i:])
             made = [min(n + 1, len(candidates)) for n in range(LONGEST)]

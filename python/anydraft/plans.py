@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from anydraft.errors import ArgumentError, ModelFileError
+from anydraft.errors import ModelFileError
 from anydraft.timing import Curve
 
 VERSION = 1
@@ -150,23 +150,29 @@ class Plan:
         return draft + fed + (self.plain - self.verify[1]) + length * reach.rest
 
 
-def reach_of(
-    blocks: Sequence[Sequence[tuple[int, float]]], lengths: int, candidates: Sequence[Sequence[int]]
-) -> tuple[list[float], list[float]]:
-    """Expected accepted tokens and candidates, by draft tokens from 1 to ``lengths``.
+def tokens_of(texts: Sequence[Sequence[Sequence[tuple[int, float]]]], lengths: int) -> list[float]:
+    """Accepted tokens of a block, by draft tokens from 1 to ``lengths``.
 
-    ``blocks``: for every block its candidates in order, each with the draft tokens needed to propose it and
-    the chance that it and all before it are accepted. ``candidates``: for every block how many candidates
-    the first 1, 2, … draft tokens give.
+    ``texts``: of each text, for every token of it the block that a round beginning there would draft: its
+    candidates in order, each with the draft tokens needed to propose it and the chance that it and all before
+    it are accepted.
     """
-    if not blocks:
-        raise ArgumentError("got no blocks to learn from; expected longer texts, or more of them")
-    tokens = [
-        sum(chance for block in blocks for needed, chance in block if needed <= length) / len(blocks)
+    return [
+        sum(map(len, texts)) / sum(rounds_of(text, length) for text in texts) - 1
         for length in range(1, lengths + 1)
     ]
-    made = [sum(counts[length] for counts in candidates) / len(candidates) for length in range(lengths)]
-    return tokens, made
+
+
+def rounds_of(blocks: Sequence[Sequence[tuple[int, float]]], length: int) -> float:
+    """The expected number of rounds in which a text is written, with blocks of ``length`` draft tokens."""
+    expected = [0.0] * (len(blocks) + 1)
+    for start in range(len(blocks) - 1, -1, -1):
+        reach = [1.0, *(chance for needed, chance in blocks[start] if needed <= length), 0.0]
+        after = [expected[min(start + kept + 1, len(blocks))] for kept in range(len(reach) - 1)]
+        expected[start] = 1 + sum(
+            (reach[kept] - reach[kept + 1]) * rounds for kept, rounds in enumerate(after)
+        )
+    return expected[0]
 
 
 def agreement(predicted: Mapping[str, float], measured: Mapping[str, float], tie: float = 0.0) -> float:
