@@ -71,14 +71,13 @@ class Plan:
 
     def table(self) -> list[Prediction]:
         """Predictions for every method and length, the fastest first, and the target alone."""
-        rows = [Prediction("none", 0, 1.0, 1 / self.plain, 1.0)]
+        plain = self._seconds("none", 0)
+        rows = [Prediction("none", 0, 1.0, 1 / plain, 1.0)]
         for method, reach in self.reach.items():
             for length in range(1, len(reach.tokens) + 1):
                 tokens = 1 + reach.tokens[length - 1]
                 seconds = self._seconds(method, length)
-                rows.append(
-                    Prediction(method, length, tokens, tokens / seconds, tokens * self.plain / seconds)
-                )
+                rows.append(Prediction(method, length, tokens, tokens / seconds, tokens * plain / seconds))
         return sorted(rows, key=lambda row: -row.tokens_per_second)
 
     def best(self, method: str | None = None) -> Prediction:
@@ -140,14 +139,15 @@ class Plan:
             ) from error
 
     def _seconds(self, method: str, length: int) -> float:
-        reach = self.reach[method]
         verify = Curve(0.05)
         for size, seconds in self.verify.items():
             verify.add(size, seconds)
-        fed = verify(1 + reach.candidates[length - 1])
+        reach = self.reach.get(method)
+        fed = verify(1 + (reach.candidates[length - 1] if reach else 0.0))
         assert fed is not None
         draft = 0.0 if method == "lookup" else length * self.step
-        return draft + fed + (self.plain - self.verify[1]) + length * reach.rest
+        rest = self.plain - self.verify[1] + (length * reach.rest if reach else 0.0)
+        return draft + fed + rest
 
 
 def tokens_of(texts: Sequence[Sequence[Sequence[tuple[int, float]]]], lengths: int) -> list[float]:
