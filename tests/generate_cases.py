@@ -108,6 +108,14 @@ OPTIONS: dict[str, Options] = {
 """Served with one row, and with several that are padded."""
 
 
+SLIDING = [
+    name + rows
+    for rows in ("", ", rows")
+    for name in ("nothing", "dict", "everything", "own cache", "bare cache", "scores at a stop", "use_cache")
+] + ["filled cache", "half-filled cache", "one padded row, dict"]
+"""Where a sliding window could show."""
+
+
 def case(options: Options, rows: int) -> Case:
     """``options`` for so many rows."""
     return lambda w: Call(w.inputs(rows), {"max_new_tokens": w.length, **_fitting(options(w))})
@@ -287,3 +295,20 @@ SINGLE: dict[str, Case] = {
     "one padded row, dict": lambda w: _padded_alone(w, **_dict("scores", "logits", "hidden_states")),
 }
 """Configurations with inputs of their own."""
+
+ATTENTIONS: dict[str, Case] = {
+    f"attentions{', rows' * (rows > 1)}": case(
+        lambda w: _dict("attentions", "hidden_states", max_new_tokens=8), rows
+    )
+    for rows in (1, 3)
+} | {
+    "attentions of a padded row": lambda w: _padded_alone(w, **_dict("attentions", "hidden_states")),
+    "attentions after a cache": lambda w: _after(_half_known(w), **_dict("attentions", "hidden_states")),
+    "attentions without a cache": case(lambda w: _dict("attentions", "hidden_states", use_cache=False), 1),
+}
+"""For eager attention, which alone tells its weights."""
+
+
+def _after(call: Call, **options: Any) -> Call:
+    call.options.update(options)
+    return call

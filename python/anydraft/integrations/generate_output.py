@@ -121,7 +121,7 @@ def _read_again(model: Any, call: GenerateCall, sequences: Tensor, cache: Any) -
         output_attentions=bool(config.output_attentions),
         return_dict=True,
     )
-    parts = [(start, prompt), *((i, i + 1) for i in range(prompt, end))]
+    parts = [(start, prompt), *((i if config.use_cache else 0, i + 1) for i in range(prompt, end))]
     hidden = attentions = None
     if config.output_hidden_states:
         hidden = tuple(
