@@ -21,10 +21,10 @@ export PYO3_PYTHON := $(BIN)/python
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-rust test-python test-vllm sweep lint format picture clean
+.PHONY: help install demo test test-rust test-python test-vllm test-transformers4 sweep lint format picture clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
 
 install: $(BUILT)  ## make .venv and build anydraft into it
 
@@ -69,6 +69,14 @@ test-vllm: $(VLLM)/.installed  ## pass the tests with a real vLLM engine on the 
 	$(BIN)/maturin build --release --quiet --out target/wheels-vllm
 	PIP_CONSTRAINT= $(VLLM)/bin/python -m pip install --no-deps --force-reinstall target/wheels-vllm/*.whl
 	$(VLLM)/bin/python -m pytest tests_vllm -p no:cacheprovider $(ARGS)
+
+OLD := $(abspath $(VENV))/transformers4
+OLD_TESTS := tests/test_integrations_*.py tests/test_models_*.py tests/test_speculator.py tests/test_conversation.py \
+	tests/test_asynchronous.py tests/test_tensor_parallel.py tests/test_reports.py
+test-transformers4: install  ## the tests of what touches transformers, with its version 4.57
+	test -d $(OLD) || PIP_CONSTRAINT= $(BIN)/python -m pip install --no-deps --target $(OLD) \
+		transformers==4.57.6 'huggingface-hub>=0.34,<1' 'tokenizers>=0.22,<0.23'
+	PYTHONPATH=$(OLD) $(BIN)/python -m pytest -m "not real" $(OLD_TESTS) $(ARGS)
 
 sweep: install  ## the slow sweeps: minutes to hours
 	HYPOTHESIS_PROFILE=full $(BIN)/python -m pytest -m sweep $(ARGS)
