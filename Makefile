@@ -24,7 +24,7 @@ export HF_HUB_OFFLINE := 1
 .PHONY: help install demo test test-rust test-python test-vllm test-transformers4 sweep lint format picture clean
 
 help:  ## show this list
-	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 28
 
 install: $(BUILT)  ## make .venv and build anydraft into it
 

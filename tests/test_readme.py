@@ -78,7 +78,7 @@ def test_the_commands_shown_exist() -> None:
 def test_the_targets_of_make_exist(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"^make ([a-z-]+)|`make ([a-z-]+)", text, flags=re.MULTILINE):
+    for target in re.findall(r"^make ([a-z0-9-]+)|`make ([a-z0-9-]+)", text, flags=re.MULTILINE):
         name = "".join(target)
         assert re.search(rf"^{name}:", makefile, flags=re.MULTILINE), name
 
