@@ -48,8 +48,8 @@ class NoImageIsBonus(TokenLevel):
     """Draws from the target's law, not from the residual, where the drafted token has no image."""
 
     def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> TokenLevelBlock:
-        drawn = draw_tokens(context, gamma, randomness, torch.ones_like(self._allowed))
-        images = torch.where(self._allowed, self._table, NO_TOKEN)[drawn.ids].tolist()
+        drawn = draw_tokens(context, gamma, randomness, torch.ones_like(self.allowed))
+        images = torch.where(self.allowed, self._table, NO_TOKEN)[drawn.ids].tolist()
         known = [*images, NO_TOKEN].index(NO_TOKEN)
         candidates = torch.tensor(images[:known], dtype=torch.int64)
         return TokenLevelBlock(drawn.ids, candidates, drawn.laws[:known])
@@ -72,7 +72,7 @@ class RawLaw(TokenLevel):
         raw: list[Tensor] = []
 
         def law(logits: Tensor) -> Tensor:
-            raw.append(to_law(logits)[: len(self._allowed)] * self._allowed)
+            raw.append(to_law(logits)[: len(self.allowed)] * self.allowed)
             return keep_top_k(to_law(logits), 3)
 
         block = super().draft(dataclasses.replace(context, law=law), gamma, randomness)

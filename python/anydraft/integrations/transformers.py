@@ -137,7 +137,8 @@ class CustomGenerate:
             model = targets[0]
             assert isinstance(model, TransformersModel)
             model.adopt(call.cache, len(call.pads(0)))
-        drafts = sequences(self._draft, len(call.prompts))
+        alone = len(call.prompts) == 1
+        drafts = [pair.sequences()[1]] if alone else sequences(self._draft, len(call.prompts))
         choice: Literal["sample", "greedy"] = "sample" if call.samples else "greedy"
         base = int(torch.randint(2**63 - 1, (), dtype=torch.int64)) if seed is None and call.samples else seed
         rows, laws = [], []
