@@ -31,7 +31,7 @@ def engine_arguments(folders: dict[str, str], target: Name, **more: Any) -> dict
         "model": folders[target],
         "dtype": "float32",
         "enforce_eager": True,
-        "max_model_len": 512,
+        "max_model_len": 256,
         "max_num_seqs": 8,
         "disable_log_stats": False,
         # theirs cannot draft for or with a model of several kinds of layers otherwise
