@@ -136,6 +136,12 @@ def cell(pair: Pair, prompts: list[str], temperature: float, options: argparse.N
     return {"contenders": told, "plan": judged(plan, told), "failed": failed}
 
 
+def fitting(pair: Pair, prompts: list[str], tokens: int) -> list[str]:
+    """The prompts that leave room for so many tokens."""
+    window = getattr(pair.parts[0].config.get_text_config(), "max_position_embeddings", None) or 10**9
+    return [prompt for prompt in prompts if len(pair.parts[2](prompt)["input_ids"]) + tokens < window]
+
+
 def failure(contender: Any, ids: list[int], temperature: float) -> str:
     """A first call, for tables and memory; why transformers cannot take part, if it cannot."""
     try:
@@ -265,19 +271,16 @@ def summary(record: dict[str, Any]) -> dict[str, Any]:
     """The figures that the project's goals are about."""
     cells = record["cells"]
     rows = [(name, found["contenders"]) for name, found in cells.items()]
-    theirs = {
-        name: row["auto"]["tokens_per_second"]
-        / max(
-            r["tokens_per_second"] for n, r in row.items() if n in ("transformers SLEM", "transformers TLI")
-        )
+    theirs = [
+        (row["auto"]["tokens_per_second"] / other["tokens_per_second"], f"{who} on {name}")
         for name, row in rows
-    }
+        for who, other in row.items()
+        if who in ("transformers SLEM", "transformers TLI")
+    ]
     errors = [abs(error) for found in cells.values() for error in found["plan"]["errors"]]
     return {
         "auto beside the target alone, least": min((row["auto"]["ratio"], name) for name, row in rows),
-        "auto beside transformers' lossless assisted generation, least": min(
-            (x, name) for name, x in theirs.items()
-        ),
+        "auto beside transformers' lossless assisted generation, least": min(theirs, default=None),
         "auto beside the limit, least": min((row["auto"]["of_limit"], name) for name, row in rows),
         "outside the models, most, auto": max(
             (row["auto"]["share"]["bridge"] + row["auto"]["share"]["rest"], name) for name, row in rows
@@ -350,12 +353,16 @@ def main() -> None:
         for name in options.sets:
             for temperature in options.temperatures:
                 title = f"{pair.name}, {name}, T={temperature:g}"
-                found = cell(pair, SETS[name][: options.prompts], temperature, options)
+                prompts = fitting(pair, SETS[name], options.tokens)[: options.prompts]
+                if not prompts:
+                    print(f"\n{title}: no prompt fits into the target's window")
+                    continue
+                found = cell(pair, prompts, temperature, options)
                 record["cells"][title] = found
                 show(f"{title} ({pair.note})" if pair.note else title, found)
                 if options.json:  # after every table: an interrupted run keeps what it has
                     options.json.write_text(json.dumps(record, indent=1) + "\n")
-    record["summary"] = summary(record)
+    record["summary"] = summary(record) if record["cells"] else {}
     for what, value in record["summary"].items():
         print(f"{what}: {value}")
     if options.json:
