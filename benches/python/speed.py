@@ -51,7 +51,7 @@ SETS = {
     "long": LONG,
 }
 PAIRS = ("gemma3", "smollm2", "deep-gemma3", "deep-smollm2")
-DEEPER = {"gemma3": 24, "smollm2": 8}
+DEEPER = {"gemma3": 24, "smollm2": 10}
 """How many times its layers a target needs so that its pass takes at least 8 of its draft's."""
 LENGTH = 5
 """Draft tokens of the methods with a fixed length, which the planner's ranking is held against."""
