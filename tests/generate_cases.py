@@ -53,6 +53,7 @@ OPTIONS: dict[str, Options] = {
     "forced ends": lambda w: {"forced_eos_token_id": [3, w.target_tokenizer.eos_token_id]},
     "exponential decay": lambda w: {"eos_token_id": 9, "exponential_decay_length_penalty": (3, 1.7)},
     "finite numbers": lambda w: {"remove_invalid_values": True, "renormalize_logits": True},
+    "guidance": lambda w: {"guidance_scale": 1.5},
     "watermark": lambda w: {"watermarking_config": WatermarkingConfig(bias=3.0)},
     "prefix_allowed_tokens": lambda w: {"prefix_allowed_tokens_fn": lambda row, ids: _allowed(w, row, ids)},
     "several penalties": lambda w: {
@@ -275,7 +276,18 @@ def _padded_alone(w: World, **options: Any) -> Call:
     return Call(inputs, {"max_new_tokens": w.length, **options})
 
 
+def _guided(w: World, rows: int) -> Call:
+    """Away from the prompts of the other rows."""
+    inputs, other = w.inputs(rows), w.inputs(3)
+    negative = {
+        f"negative_prompt_{name.replace('input_', '')}": v.flip(0)[:rows] for name, v in other.items()
+    }
+    return Call(inputs, {"max_new_tokens": w.length, "guidance_scale": 1.3, "top_k": 5, **negative})
+
+
 SINGLE: dict[str, Case] = {
+    "negative prompt": lambda w: _guided(w, 1),
+    "negative prompts, rows": lambda w: _guided(w, 3),
     "streamer": lambda w: _listening(w, 1),
     "streamer, rows": lambda w: _listening(w, 3),
     "streamer and an end": lambda w: _listening(w, 1, eos_token_id=w.said[5]),

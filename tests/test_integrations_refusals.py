@@ -59,7 +59,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "a static cache": ({"past_key_values": static()}, "StaticCache", "plain DynamicCache"),
     "an offloaded cache": ({"cache_implementation": "offloaded"}, "offloaded", "Leave it out"),
-    "guidance": ({"guidance_scale": 2.0}, "guidance_scale", "Leave it or custom_generate out"),
     "SynthID": (
         {
             "watermarking_config": SynthIDTextWatermarkingConfig(keys=[1, 2, 3], ngram_len=3),
@@ -81,6 +80,12 @@ def test_a_refusal_says_what_to_do(name: str) -> None:
         pytest.skip(f"transformers cannot make it here: {str(error)[:60]}")
     assert got in str(refused.value)
     assert advice in str(refused.value)
+
+
+def test_guidance_of_a_target_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anydraft.integrations.transformers.team_of", lambda _: object())
+    with pytest.raises(anydraft.ArgumentError, match="tensor parallelism"):
+        trained.pair()[0].generate(ids(), max_new_tokens=5, guidance_scale=2.0, custom_generate=custom())
 
 
 def test_an_assistant_beside_the_draft() -> None:

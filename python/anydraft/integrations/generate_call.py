@@ -20,6 +20,7 @@ from transformers import (
 )
 
 from anydraft.errors import ArgumentError
+from anydraft.integrations.guidance import Guidance, is_guidance
 from anydraft.integrations.recording import RecordingLaw
 from anydraft.integrations.row_processors import for_row
 from anydraft.models.stop_rules import criteria_rules
@@ -40,7 +41,6 @@ _UNDERSTOOD = {
 """Arguments of a model's forward pass that decoding itself takes care of."""
 
 _STATEFUL = {
-    "UnbatchedClassifierFreeGuidanceLogitsProcessor": "guidance_scale",
     "SynthIDTextWatermarkLogitsProcessor": "a SynthID watermarking_config",
 }
 """Processors that keep a state from call to call, which rejected tokens would spoil; what asks for them."""
@@ -140,6 +140,14 @@ class GenerateCall:
                 "is the one it was made with"
             )
 
+    def refuse_guidance(self) -> None:
+        """Raise :class:`ArgumentError` if ``guidance_scale`` is asked of a target that is held in parts."""
+        if any(map(is_guidance, self.all_processors)):
+            raise ArgumentError(
+                "got guidance_scale and a target under tensor parallelism; expected one of them, because "
+                "one process decides what all of them read. Leave guidance_scale or custom_generate out"
+            )
+
     @property
     def samples(self) -> bool:
         """Whether the tokens are sampled."""
@@ -177,7 +185,13 @@ class GenerateCall:
 
     def processors(self, row: int) -> list[LogitsProcessor]:
         """The logits processors as a batch of this row alone would have them."""
-        return [for_row(processor, row, len(self.prompts)) for processor in self.all_processors]
+        rows, length = len(self.prompts), self.input_ids.shape[1]
+        return [
+            Guidance(processor, row, rows, length)
+            if is_guidance(processor)
+            else for_row(processor, row, rows)
+            for processor in self.all_processors
+        ]
 
     def rules(self, row: int, law: RecordingLaw) -> list[StopRule]:
         """The stopping criteria beside length and end tokens, for a row."""

@@ -110,10 +110,13 @@ class CustomGenerate:
             fills_cache=anydraft_fills_cache,
         )
         call.refuse_assistant(anydraft_assistant)
+        team = team_of(model)
+        if team is not None:
+            call.refuse_guidance()
         pair = self._pair(model)
         rows, laws = self._rows(pair, call, messages, seed)
         steps = Steps(call, anydraft_streamer)
-        for i, event in decode(rows, team_of(model)):
+        for i, event in decode(rows, team):
             steps.take(i, event, *laws[i].take(len(event.token_ids)))
             if event.draft_failure:
                 warnings.warn(f"anydraft: {event.draft_failure}; the target went on alone", stacklevel=2)
