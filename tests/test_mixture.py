@@ -168,3 +168,37 @@ def test_sampling_by_itself_stays_within_its_limits() -> None:
     for seed in range(3):
         out = pair.generate(REPEATED, max_new_tokens=30, temperature=0.8, seed=seed)
         assert out.stats.tokens == len(out.token_ids) <= 30
+
+
+def test_a_repeatable_director_does_not_look_at_the_clock() -> None:
+    """Two runs with wildly different times make the same choices."""
+
+    def run(seed: int) -> list[Choice | None]:
+        chance, accepts = random.Random(seed), random.Random(5)
+        director = Directors("auto", "auto", 0.1).repeatable()
+        made: list[Choice | None] = []
+        for _ in range(60):
+            choice = director.choose(50, 1, 12 if len(made) % 7 == 0 else 0)
+            made.append(choice)
+            drafted = choice.length if choice and choice.method != LOOKUP else 0
+            proposed = choice.length if choice else 0
+            accepted = sum(1 for _ in iter(lambda: accepts.random() < 0.8, False)) if proposed else 0
+            accepted = min(accepted, proposed)
+            times = [chance.uniform(0.001, 10) for _ in range(3)]
+            seen = Round(
+                asked=proposed,
+                drafted=drafted,
+                proposed=proposed,
+                accepted=accepted,
+                emitted=accepted + 1,
+                fed=proposed + 1,
+                backlog=1,
+                draft_seconds=times[0],
+                target_seconds=times[1],
+                seconds=sum(times),
+            )
+            director.observe(choice, seen)
+        return made
+
+    assert run(0) == run(1)
+    assert len({choice.length for choice in run(0) if choice}) > 1

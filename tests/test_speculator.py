@@ -414,3 +414,19 @@ def test_the_draft_may_have_a_law_of_its_own(method: Method) -> None:
     assert len([token for event in stream for token in event.token_ids]) == 5
     with pytest.raises(anydraft.ArgumentError, match="top_p"):
         pair.stream("The quick", temperature=1.0, draft_top_p=1.5)
+
+
+def test_a_seed_repeats_a_sample_whatever_the_clock_says() -> None:
+    """With lengths and methods left to itself, on a machine whose times jump about."""
+    target, draft = small.byte_fallback(), small.byte_level()
+    models = small.model(target), small.model(draft, seed=1)
+    said = set()
+    for delay in (0.0, 0.004):
+        pair = anydraft.Speculator(*models, target, draft)
+        stream = pair.stream("The quick brown fox " * 3, max_new_tokens=40, temperature=0.7, seed=3)
+        ids = []
+        for i, event in enumerate(stream):
+            ids += event.token_ids
+            time.sleep(delay * (i % 3))
+        said.add(tuple(ids))
+    assert len(said) == 1

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple, Protocol
 
 from anydraft.lookahead import REFRESH, Fixed, Lookahead, Policy, Stop
 from anydraft.plans import Plan
-from anydraft.rounds import Clock, Pace, Round
+from anydraft.rounds import USUAL, Clock, Pace, Round
 
 LOOKUP = "lookup"
 """The method that proposes what followed in the text before."""
@@ -27,8 +28,18 @@ TRIAL = 48
 TRIED = 3
 """Rounds of a trial."""
 
+READ = 0.1
+"""What an id of a long backlog costs a draft, in its passes for one token."""
+
+WIDER = 0.03
+"""What another candidate adds to a pass of the target, in passes for one token."""
+
 NEAR = 0.85
 """Only a method that promises this share of the best one's speed gets a trial."""
+
+
+_DEFAULT = {"greedy": ("slem",), "sampling": ("slrs", "tli")}
+"""Methods that ``"auto"`` takes without a plan."""
 
 
 class Choice(NamedTuple):
@@ -208,6 +219,34 @@ class Together:
         self._director.observe(choice, seen)
 
 
+class Repeatable:
+    """A director that no clock reaches: the same past makes the same choice on every run.
+
+    It is told what the rounds would have taken if every pass took what its weights say, so it still learns
+    what is accepted, and still stops where that does not pay.
+    """
+
+    def __init__(self, director: Director, cost: float) -> None:
+        """``director``: decides, and must know nothing yet. ``cost``: see :class:`Mixture`."""
+        self._director = director
+        self._cost = cost
+
+    def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
+        """See :class:`Director`."""
+        return self._director.choose(limit, backlog, match)
+
+    def stop(self, choice: Choice) -> Stop | None:
+        """See :class:`Director`."""
+        return self._director.stop(choice)
+
+    def observe(self, choice: Choice | None, seen: Round) -> None:
+        """See :class:`Director`; the times of ``seen`` are not looked at."""
+        read = READ * max(0, seen.backlog - USUAL) if seen.drafted else 0.0
+        draft, target = self._cost * (seen.drafted + read), 1 + WIDER * (seen.fed - 1)
+        nominal = replace(seen, draft_seconds=draft, target_seconds=target, seconds=draft + target)
+        self._director.observe(choice, nominal)
+
+
 class Directors:
     """What the decodes of one pair have learnt, kept from one to the next.
 
@@ -236,10 +275,15 @@ class Directors:
         """The director of decodes of so many rows at once, with a draft head of that kind."""
         key = greedy, rows, head
         if key not in self._made:
-            plan = self._plan("greedy" if greedy else "sampling") if rows == 1 else None
-            made = self._make(("slem",) if greedy else ("slrs", "tli"), plan)
+            kind: Literal["greedy", "sampling"] = "greedy" if greedy else "sampling"
+            made = self._make(_DEFAULT[kind], self._plan(kind) if rows == 1 else None)
             self._made[key] = made if rows == 1 else Together(made)
         return self._made[key]
+
+    def repeatable(self, *, rows: int = 1) -> Director:
+        """A fresh director for a sample that a seed is to repeat, at any time and in any process."""
+        made = Repeatable(self._make(_DEFAULT["sampling"], None), self.cost)
+        return made if rows == 1 else Together(made)
 
     def _make(self, default: tuple[str, ...], plan: Plan | None) -> Director:
         if self.length == "auto" and self.method == "auto":

@@ -97,8 +97,8 @@ class Speculator:
         cheaper); by default what pays for the method.
         ``num_draft_tokens`` is the number of draft tokens per block; ``"auto"`` learns from every round what
         pays, from none on, and keeps what it learnt for the next decode. ``method="auto"`` with it also looks
-        up in the text itself. Both follow measured times: the output's law is the target's in any case, but a
-        ``seed`` repeats a sample only with a number and a method. ``draft_head``: compute all of the draft's
+        up in the text itself. Both follow measured times, unless a decode is given a ``seed``: then no clock
+        has a say, and nothing is kept. ``draft_head``: compute all of the draft's
         logits (``"full"``), only those of tokens that the target has too (``"shared"``), or what suits the
         text; see :class:`~anydraft.draft_head.DraftHead`. ``plan``: what :func:`anydraft.plan` measured, from
         which ``"auto"`` starts; by default one that was made on this machine before. ``bridge``: one that
@@ -180,7 +180,8 @@ class Speculator:
         ``temperature`` 0 is greedy; the other sampling values are those of transformers, and hold for the
         target. The draft draws at the same temperature with the same cuts, unless ``draft_temperature``,
         ``draft_top_k`` and ``draft_top_p`` say otherwise: its law is free, the output's is not touched.
-        ``seed`` makes sampling reproducible; without one torch's global generator is asked.
+        ``seed`` repeats a sample, in any process on one machine and version. Without one the seed comes from
+        torch's global generator, and lengths and methods that are ``"auto"`` follow measured times.
 
         A decode ends at an end token (not before ``min_new_tokens``), with the token that completes one of
         the ``stop`` strings, after ``max_time`` seconds, or where one of transformers' ``stopping_criteria``
@@ -228,6 +229,7 @@ class Speculator:
             law=law,
             draft_law=draft_law.without_prefix,
             randomness=Greedy() if law.greedy else SeededRandomness(seed),
+            repeatable=seed is not None and not law.greedy,
             max_new_tokens=max_new_tokens,
             room=room,
             rules=[*rules, *criteria_rules(stopping_criteria)],
@@ -259,11 +261,14 @@ class Speculator:
         draft_law: Callable[[Tensor], Tensor],
         randomness: Randomness,
         max_new_tokens: int,
+        repeatable: bool = False,
         room: int | None = None,
         rules: Sequence[StopRule] = (),
         end_ids: frozenset[int] | None = None,
     ) -> Row:
         """One row of a decode, for a loop of your own: see :func:`anydraft.decoding.decode`.
+
+        ``repeatable``: no measured time has a say in what is drafted.
 
         Raises:
             PairError: the method cannot work with this pair.
@@ -271,15 +276,18 @@ class Speculator:
         session = self.bridge.session(prompt.view, prompt.shared)
         view = session.view()
         trims = self.suit(caches.draft, view)
+        together = _rows_together(caches.target)
+        if repeatable:
+            director = self._directors.repeatable(rows=together)
+        else:
+            head = "shared" if trims else "full"
+            greedy = isinstance(randomness, Greedy)
+            director = self._directors.get(greedy=greedy, rows=together, head=head)
         row = Row(
             target=caches.target,
             draft=caches.show(view, draft_law),
             strategies=self._strategies.get,
-            director=self._directors.get(
-                greedy=isinstance(randomness, Greedy),
-                rows=_rows_together(caches.target),
-                head="shared" if trims else "full",
-            ),
+            director=director,
             session=session,
             law=law,
             randomness=randomness,
@@ -359,7 +367,7 @@ class Speculator:
 def _rows_together(target: Model) -> int:
     """How many sequences share the target's passes."""
     batch = target.batch if isinstance(target, Joint) else None
-    return len(getattr(batch, "rows", ())) or 1
+    return 1 if batch is None else len(batch)
 
 
 def _check_bridge(bridge: Bridge, target_tokenizer: Any, draft_tokenizer: Any) -> None:

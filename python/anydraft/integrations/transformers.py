@@ -158,6 +158,7 @@ class CustomGenerate:
                 law=law,
                 draft_law=processed.without_prefix,
                 randomness=chance,
+                repeatable=call.samples,
                 max_new_tokens=call.max_new_tokens,
                 rules=call.rules(i, law),
                 end_ids=call.end_ids,

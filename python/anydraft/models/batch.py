@@ -53,6 +53,10 @@ class TransformersBatch:
         layers = len(self._layers) == len(self._cache.layers)
         return layers and self.model.takes_positions and config._attn_implementation in _MASKED
 
+    def __len__(self) -> int:
+        """Number of sequences that are open."""
+        return len(self._slots)
+
     def add(self) -> TransformersRow:
         """An empty sequence."""
         row = self._next

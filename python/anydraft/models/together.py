@@ -14,6 +14,9 @@ from anydraft.models.protocol import Model
 class Batch(Protocol):
     """One model with the caches of several sequences."""
 
+    def __len__(self) -> int:
+        """Number of sequences that are open."""
+
     def advance(self, rows: Sequence[int], ids: Sequence[Tensor], keep: Sequence[int]) -> list[Tensor]:
         """Append ``ids[i]`` int64 ``[n_i]`` to row ``rows[i]``; logits ``[keep_i, vocab_size]`` of each."""
 
