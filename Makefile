@@ -10,6 +10,7 @@ ARGS   ?=
 BIN     := $(abspath $(VENV))/bin
 STAMP   := $(VENV)/.installed
 BUILT   := $(VENV)/.built
+DOCS    := $(VENV)/.docs
 SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
 export PATH := $(HOME)/.cargo/bin:$(PATH)
@@ -21,7 +22,8 @@ export PYO3_PYTHON := $(BIN)/python
 export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-rust test-python test-vllm test-transformers4 sweep lint format picture clean
+.PHONY: help install demo test test-rust test-python test-vllm test-transformers4 sweep lint format
+.PHONY: picture figures notebook docs docs-serve clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 28
@@ -97,5 +99,24 @@ format: install  ## put the code into its form
 picture: install  ## draw docs/images/demo.svg from a run of the demo's models
 	$(BIN)/python docs/images/draw_demo.py docs/images/demo.svg
 
+figures: install  ## draw the other pictures of the documentation
+	for name in round bridge acceptance; do \
+	  $(BIN)/python docs/images/draw_$$name.py docs/images/$$name.svg || exit 1; \
+	done
+	$(BIN)/python docs/images/draw_class_coupling.py docs/images/class-coupling.svg
+
+notebook: install  ## run docs/examples/tutorial.py on the real pair and keep it as docs/tutorial.ipynb
+	$(BIN)/python docs/examples/make_notebook.py docs/tutorial.ipynb
+
+$(DOCS): $(BUILT)
+	$(BIN)/python -m pip install 'anydraft[docs]'
+	@touch $@
+
+docs: $(DOCS)  ## build the documentation into site/, strictly
+	$(BIN)/python -m mkdocs build --strict --quiet
+
+docs-serve: $(DOCS)  ## show the documentation while you write it
+	$(BIN)/python -m mkdocs serve
+
 clean:  ## remove .venv and everything built
-	rm -rf $(VENV) $(VLLM) target
+	rm -rf $(VENV) $(VLLM) target site

@@ -1,0 +1,80 @@
+"""What the site has beside its pages: records of benches as they are, the notebook as a page."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+
+ROOT = Path(__file__).parents[1]
+RECORDS = "<!-- records -->"
+"""Where a page wants all records of benches."""
+
+
+def on_config(config: MkDocsConfig) -> None:
+    """Leave out of the navigation what is not written yet."""
+    config.nav = _written(config.nav or [], Path(config.docs_dir))
+
+
+def on_files(files: Files, config: MkDocsConfig) -> None:
+    """Add the notebook as a page."""
+    notebook = json.loads((ROOT / "docs/tutorial.ipynb").read_text(encoding="utf-8"))
+    files.append(File.generated(config, "tutorial.md", content=notebook_page(notebook)))
+
+
+def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Put the records where they are wanted."""
+    return markdown.replace(RECORDS, records()) if RECORDS in markdown else markdown
+
+
+def records() -> str:
+    """All of ``benches/record/*.md``, newest first, one heading lower and otherwise as they are."""
+    found = sorted((ROOT / "benches/record").glob("*.md"), reverse=True)
+    return "\n\n".join(
+        _lower(path.read_text(encoding="utf-8")) + f"\n\nFrom `benches/record/{path.name}`." for path in found
+    )
+
+
+def notebook_page(notebook: dict[str, Any]) -> str:
+    """A notebook as Markdown: cells, and what they printed."""
+    parts = []
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(source)
+            continue
+        parts.append(_fenced("python", source))
+        for output in cell["outputs"]:
+            said = output["text"] if output["output_type"] == "stream" else output["data"]["text/plain"]
+            parts.append(_fenced("text", "".join(said).rstrip("\n")))
+    parts.append("[The notebook](tutorial.ipynb), to be run by yourself.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _fenced(language: str, text: str) -> str:
+    return f"```{language}\n{text}\n```"
+
+
+def _lower(markdown: str) -> str:
+    """Headings one level lower, those in fenced blocks left alone."""
+    blocks = re.split(r"(^```.*?^```$)", markdown.strip(), flags=re.DOTALL | re.MULTILINE)
+    return "".join(
+        block if block.startswith("```") else re.sub(r"^#", "##", block, flags=re.MULTILINE)
+        for block in blocks
+    )
+
+
+def _written(nav: list[Any], docs: Path) -> list[Any]:
+    """The entries whose page exists or is generated."""
+    kept: list[Any] = []
+    for entry in nav:
+        if isinstance(entry, dict):
+            kept.append({name: _written(pages, docs) for name, pages in entry.items()})
+        elif entry == "tutorial.md" or (docs / entry).exists():
+            kept.append(entry)
+    return kept
