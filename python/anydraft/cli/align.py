@@ -30,7 +30,7 @@ EPILOG = """
     anydraft align big.gguf tokenizer.json - < README.md
 
 A **┃** is where both have a boundary, a **·** where only one has. Spaces are shown as **␣**, line ends as
-**⏎**, bytes that are no character as **<F0>**.
+**⏎**, bytes that are no character as `<F0>`.
 """
 
 _COMMON, _OWN = "┃", "·"

@@ -9,25 +9,40 @@ import typer
 from anydraft import __version__
 from anydraft.cli.align import EPILOG as ALIGN_EPILOG
 from anydraft.cli.align import align
+from anydraft.cli.demo import EPILOG as DEMO_EPILOG
 from anydraft.cli.demo import demo
 from anydraft.cli.doctor import EPILOG as DOCTOR_EPILOG
 from anydraft.cli.doctor import doctor
 from anydraft.cli.fuzz import EPILOG as FUZZ_EPILOG
 from anydraft.cli.fuzz import fuzz
+from anydraft.cli.generate import EPILOG as GENERATE_EPILOG
 from anydraft.cli.generate import generate
 from anydraft.cli.serve_config import EPILOG as SERVE_EPILOG
 from anydraft.cli.serve_config import serve_config
 from anydraft.cli.train_draft import train_draft
 
+EPILOG = """
+**Examples**
+
+    anydraft doctor big-model/ small-model/
+
+    anydraft generate --target big-model --draft small-model "The capital of France is"
+
+    anydraft --install-completion
+
+Each command has a --help with examples of its own.
+"""
+
 app = typer.Typer(
     name="anydraft",
+    epilog=EPILOG,
     help="Lossless speculative decoding: any small model drafts for any large one.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(demo)
-app.command()(generate)
+app.command(epilog=DEMO_EPILOG)(demo)
+app.command(epilog=GENERATE_EPILOG)(generate)
 app.command(epilog=DOCTOR_EPILOG)(doctor)
 app.command(epilog=ALIGN_EPILOG)(align)
 app.command(epilog=FUZZ_EPILOG)(fuzz)

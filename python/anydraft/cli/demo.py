@@ -18,6 +18,18 @@ from anydraft.cli.plain import decode_plain
 from anydraft.cli.terminal import clean_endings, console, error_console, write
 from anydraft.streaming import Event, collect
 
+EPILOG = """
+**Examples**
+
+    anydraft demo
+
+    anydraft demo "def fib(n):" --max-new-tokens 48
+
+    anydraft demo --swap --temperature 0.8 --method slrs
+
+Accepted tokens, those drawn in place of a rejected one, and those of the target alone each have a colour.
+"""
+
 PROMPT = "The capital of France is Paris. The capital of Germany is"
 
 _WARM_UP_TOKENS = 8

@@ -17,6 +17,18 @@ from anydraft.cli.terminal import clean_endings, console, error_console, write
 from anydraft.errors import ArgumentError
 from anydraft.streaming import Event, Output, collect
 
+EPILOG = """
+**Examples**
+
+    anydraft generate --target big-model --draft small-model "The capital of France is"
+
+    git diff | anydraft generate --target big.gguf --draft small.gguf --chat --stats
+
+    anydraft generate --target big-model --draft small-model --temperature 0.8 --seed 1 --json "Once upon"
+
+The text goes to standard output, everything else to standard error.
+"""
+
 _MODEL = "A transformers folder or a GGUF file."
 
 
