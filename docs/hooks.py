@@ -17,8 +17,11 @@ RECORDS = "<!-- records -->"
 
 
 def on_config(config: MkDocsConfig) -> None:
-    """Leave out of the navigation what is not written yet."""
-    config.nav = _written(config.nav or [], Path(config.docs_dir))
+    """Add to the guides what the navigation does not name yet."""
+    named = set(_pages(config.nav))
+    new = sorted(path.name for path in Path(config.docs_dir).glob("*.md") if path.name not in named)
+    guides: list[Any] = next(entry["Guides"] for entry in config.nav or [] if "Guides" in entry)
+    guides += new
 
 
 def on_files(files: Files, config: MkDocsConfig) -> None:
@@ -69,12 +72,9 @@ def _lower(markdown: str) -> str:
     )
 
 
-def _written(nav: list[Any], docs: Path) -> list[Any]:
-    """The entries whose page exists or is generated."""
-    kept: list[Any] = []
-    for entry in nav:
-        if isinstance(entry, dict):
-            kept.append({name: _written(pages, docs) for name, pages in entry.items()})
-        elif entry == "tutorial.md" or (docs / entry).exists():
-            kept.append(entry)
-    return kept
+def _pages(nav: Any) -> list[str]:
+    """The pages that a navigation names."""
+    if isinstance(nav, str):
+        return [nav]
+    entries = nav.values() if isinstance(nav, dict) else nav
+    return [page for entry in entries for page in _pages(entry)]

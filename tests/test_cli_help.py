@@ -59,7 +59,8 @@ def test_help_has_examples_that_are_right(command: str) -> None:
 def test_help_says_all_that_was_written(command: str) -> None:
     """Markdown swallows what looks like HTML."""
     epilogs = {"": app.info.epilog} | {
-        info.callback.__name__: info.epilog for info in app.registered_commands
+        str(info.name or info.callback.__name__).replace("_", "-"): info.epilog
+        for info in app.registered_commands
     }  # type: ignore[union-attr]
     epilog = epilogs.get(command)
     if isinstance(epilog, str):

@@ -31,7 +31,11 @@ from anydraft.models import files
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-ON_THEIR_OWN = {"class-coupling.md": "test_docs_examples.py", "fuzzing.md": "test_docs_fuzzing.py"}
+ON_THEIR_OWN = {
+    "class-coupling.md": "test_docs_examples.py",
+    "fuzzing.md": "test_docs_fuzzing.py",
+    "transformers.md": "test_docs_transformers.py",
+}
 """Pages whose examples have a test of their own."""
 PAGES = {path.relative_to(DOCS).as_posix(): path for path in sorted(DOCS.rglob("*.md"))}
 needs_pair = pytest.mark.skipif(
@@ -162,7 +166,7 @@ def test_links_files_and_targets_exist(name: str) -> None:
     named = set(re.findall(r"`((?:docs|tests|python|benches|rust)/[\w./-]+)`", prose))
     assert [path for path in named if not (ROOT / path).exists()] == []
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"`make ([a-z-]+)", prose):
+    for target in re.findall(r"`make ([a-z0-9-]+)", prose):
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
 
 

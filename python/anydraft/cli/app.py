@@ -19,6 +19,7 @@ from anydraft.cli.generate import EPILOG as GENERATE_EPILOG
 from anydraft.cli.generate import generate
 from anydraft.cli.serve_config import EPILOG as SERVE_EPILOG
 from anydraft.cli.serve_config import serve_config
+from anydraft.cli.train_draft import EPILOG as TRAIN_EPILOG
 from anydraft.cli.train_draft import train_draft
 
 EPILOG = """
@@ -47,7 +48,7 @@ app.command(epilog=DOCTOR_EPILOG)(doctor)
 app.command(epilog=ALIGN_EPILOG)(align)
 app.command(epilog=FUZZ_EPILOG)(fuzz)
 app.command(epilog=SERVE_EPILOG)(serve_config)
-app.command("train-draft")(train_draft)
+app.command("train-draft", epilog=TRAIN_EPILOG)(train_draft)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001  the signature is typer's

@@ -22,6 +22,16 @@ if TYPE_CHECKING:
     from anydraft.training.measure import Measured
     from anydraft.training.record import Point
 
+EPILOG = """
+**Examples**
+
+    anydraft train-draft --target big-model/ --minutes 120 --out my-draft
+
+    anydraft train-draft --target big-model/ --corpus my-code/ --corpus notes.txt --size small --out my-draft
+
+    anydraft train-draft --target big-model/ --out my-draft --resume
+"""
+
 
 def train_draft(
     *,
