@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,10 @@ import torch
 import tiny
 from anydraft.models.transformers import TransformersModel
 
-sys.path.append(str(Path(__file__).parents[1] / "benches" / "python"))
-
 
 @pytest.mark.parametrize("make", [tiny.llama, tiny.gemma3])
 def test_a_deepened_model_is_bit_identical(make: Any) -> None:
-    from deepened import check_identical, deepen
+    from anydraft.bench.deepened import check_identical, deepen
 
     model = make()
     before = [parameter.clone() for parameter in model.parameters()]
@@ -34,7 +31,7 @@ def test_a_deepened_model_is_bit_identical(make: Any) -> None:
 
 
 def test_a_chart_is_drawn(tmp_path: Path) -> None:
-    from chart import write_chart
+    from anydraft.bench.chart import write_chart
 
     row = {"ratio": 1.5, "interval": [1.2, 1.9]}
     record = {

@@ -37,7 +37,7 @@ LAYERS = [
     {"drafting"},
     {"row", "caches", "decoding", "draft_head", "plan_store", "reference"},
     {"speculator", "conversation", "planner", "serving", "drafts"},
-    {"training"},
+    {"training", "bench"},
     {"integrations"},
     {"doctor"},
     {"testing"},
@@ -46,7 +46,7 @@ LAYERS = [
 """From the lowest: a module imports from its own layer and from those below."""
 ONLY = {
     "anydraft._core": {"anydraft", "anydraft.bridge", "anydraft.tokenizer_source", "anydraft.testing"},
-    "transformers": {"anydraft.models", "anydraft.integrations", "anydraft.training"},
+    "transformers": {"anydraft.models", "anydraft.integrations", "anydraft.training", "anydraft.bench"},
     "tokenizers": {"anydraft.models", "anydraft.testing", "anydraft.training"},
     "hypothesis": {"anydraft.testing"},
     "typer": {"anydraft.cli"},
@@ -69,6 +69,7 @@ ONLY = {
             "speculator",
             "reference",
             "training",
+            "bench",
             "cli",
         )
     },

@@ -24,9 +24,8 @@ from torch import Tensor
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
-from prompts import PROMPTS
-
 import real_pair
+from anydraft.bench.prompts import PROMPTS
 from anydraft.drafting.methods import Method, Strategies
 from anydraft.drafting.protocol import DraftContext
 from anydraft.drafting.view import DraftView

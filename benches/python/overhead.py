@@ -18,9 +18,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
-from prompts import PROMPTS
-
 import real_pair
+from anydraft.bench.prompts import PROMPTS
 from anydraft.drafting.methods import Method
 
 CASES: list[tuple[Method, float]] = [

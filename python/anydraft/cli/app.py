@@ -9,6 +9,8 @@ import typer
 from anydraft import __version__
 from anydraft.cli.align import EPILOG as ALIGN_EPILOG
 from anydraft.cli.align import align
+from anydraft.cli.bench import EPILOG as BENCH_EPILOG
+from anydraft.cli.bench import bench
 from anydraft.cli.demo import EPILOG as DEMO_EPILOG
 from anydraft.cli.demo import demo
 from anydraft.cli.doctor import EPILOG as DOCTOR_EPILOG
@@ -45,6 +47,7 @@ app = typer.Typer(
 app.command(epilog=DEMO_EPILOG)(demo)
 app.command(epilog=GENERATE_EPILOG)(generate)
 app.command(epilog=DOCTOR_EPILOG)(doctor)
+app.command(epilog=BENCH_EPILOG)(bench)
 app.command(epilog=ALIGN_EPILOG)(align)
 app.command(epilog=FUZZ_EPILOG)(fuzz)
 app.command(epilog=SERVE_EPILOG)(serve_config)

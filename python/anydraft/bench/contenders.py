@@ -12,7 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import anydraft
+from anydraft.speculator import Speculator
+from anydraft.stats import Stats
 
 
 @dataclass
@@ -25,7 +26,7 @@ class Run:
     """Tokens emitted in these seconds."""
     bytes: int = 0
     passes: int = 0
-    stats: anydraft.Stats | None = None
+    stats: Stats | None = None
     bridge: float = 0.0
     """Seconds in the text bridge."""
     method: str = ""
@@ -35,11 +36,13 @@ class Watch:
     """A streamer of transformers' ``generate`` that notes when tokens come."""
 
     def __init__(self) -> None:
+        """Nothing has come yet."""
         self.times: list[float] = []
         self.counts: list[int] = []
         self._prompt = True
 
     def put(self, value: Tensor) -> None:
+        """Take ids; the first are the prompt."""
         if self._prompt:
             self._prompt = False
             return
@@ -47,16 +50,18 @@ class Watch:
         self.counts.append(value.numel())
 
     def end(self) -> None:
-        pass
+        """Nothing to do."""
 
 
 class TimedSession:
     """A session of the bridge with a stopwatch."""
 
     def __init__(self, session: Any) -> None:
+        """Stand for ``session``."""
         self._session, self.seconds = session, 0.0
 
     def __getattr__(self, name: str) -> Any:
+        """What the session has; calls are timed."""
         found = getattr(self._session, name)
         if not callable(found):
             return found
@@ -74,19 +79,22 @@ class Ours:
     """anydraft with a method and a length."""
 
     def __init__(self, parts: tuple[Any, ...], method: Any, length: Any, **options: Any) -> None:
-        self.pair = anydraft.Speculator(*parts, method=method, num_draft_tokens=length, **options)
+        """As for :class:`Speculator`; ``parts`` are models and tokenizers."""
+        self.pair = Speculator(*parts, method=method, num_draft_tokens=length, **options)
         self.alone = False
 
     def __call__(self, ids: list[int], tokens: int, temperature: float, seed: int) -> Run:
-        stream = self.pair.stream(input_ids=ids, max_new_tokens=tokens, temperature=temperature, seed=seed)
+        """Continue ``ids``."""
+        torch.manual_seed(seed)  # not seed=: that would keep the clock out of what is drafted
+        stream = self.pair.stream(input_ids=ids, max_new_tokens=tokens, temperature=temperature)
         row = stream._row
         if self.alone:
             row.director = Nothing()
             row.recall = None
-        session = row.session = TimedSession(row.session)  # type: ignore[assignment]
+        session = row.session = TimedSession(row.session)
         out: list[int] = []
         began = bridge = 0.0
-        skipped, first = 0, anydraft.Stats()
+        skipped, first = 0, Stats()
         for event in stream:
             out += event.token_ids
             if not skipped:
@@ -101,7 +109,7 @@ class Ours:
             len(out) - skipped,
             bytes=size,
             passes=stream.stats.target_passes - first.target_passes,
-            stats=anydraft.Stats(**counts),
+            stats=Stats(**counts),
             bridge=session.seconds - bridge,
             method=stream.method,
         )
@@ -111,13 +119,13 @@ class Nothing:
     """Directs a decode to go without a draft: the plain target, by the same loop."""
 
     def choose(self, limit: int, backlog: int | None, match: int) -> None:
-        return None
+        """Nothing is drafted."""
 
     def stop(self, choice: Any) -> None:
-        return None
+        """Nothing to stop."""
 
     def observe(self, choice: Any, seen: Any) -> None:
-        return None
+        """Nothing to learn."""
 
 
 class Theirs:
@@ -129,6 +137,7 @@ class Theirs:
     """
 
     def __init__(self, parts: tuple[Any, ...], *, assisted: bool, prune: bool = False) -> None:
+        """``parts`` are models and tokenizers."""
         self.target, self.draft, self.tokenizer, self.draft_tokenizer = parts
         self.assisted, self.prune = assisted, prune
         self.passes = 0
@@ -138,6 +147,7 @@ class Theirs:
             self.draft = copy.deepcopy(self.draft, memo)
 
     def __call__(self, ids: list[int], tokens: int, temperature: float, seed: int) -> Run:
+        """Continue ``ids``."""
         torch.manual_seed(seed)
         watch, given = Watch(), torch.tensor([ids], device=self.target.device)
         options: dict[str, Any] = {"do_sample": temperature > 0}

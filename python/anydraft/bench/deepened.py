@@ -17,6 +17,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from anydraft.errors import ModelError
+
 
 def deepen(model: Any, times: int) -> Any:
     """A model of ``times`` as many layers as ``model`` with the same outputs; ``model`` is not touched."""
@@ -48,7 +50,10 @@ def deepen(model: Any, times: int) -> Any:
 
 @torch.no_grad()
 def check_identical(model: Any, deep: Any) -> None:
-    """Stop if the two do not compute the same logits, bit for bit."""
+    """Raise :class:`ModelError` if the two do not compute the same logits, bit for bit."""
     ids = torch.arange(3, 19)[None]
     if not torch.equal(model(input_ids=ids).logits, deep(input_ids=ids).logits):
-        raise SystemExit("the deepened model's logits are not those of the original")
+        raise ModelError(
+            "got a deepened model with other logits than the original; expected the same, bit for bit. "
+            "Is it a model of Llama's or Gemma's kind?"
+        )

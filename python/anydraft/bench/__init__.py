@@ -1,0 +1,1 @@
+"""The benchmark behind ``anydraft bench``: see :mod:`anydraft.bench.comparison`."""

@@ -1,0 +1,144 @@
+"""``anydraft bench``: the target alone, transformers' assisted generation and anydraft, side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from anydraft.cli import options
+from anydraft.cli.loading import Side, load_pair
+from anydraft.cli.terminal import clean_endings, console, error_console
+from anydraft.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from anydraft.bench.record import Cell
+
+EPILOG = """
+**Examples**
+
+    anydraft bench --target big-model/ --draft small.gguf
+
+    anydraft bench --target big/ --draft small/ --sets code --temperatures 0 --chart bench.html
+
+    anydraft bench --target big/ --draft small/ --prompts-file mine.txt
+
+**Exit code**: 0, or 1 if auto was slower than 0.97 of the target alone somewhere, 2 for an error.
+"""
+
+_SHARES = ("draft", "target", "bridge", "rest")
+_LEAST = 0.97
+
+
+def bench(
+    *,
+    target: Annotated[Path, typer.Option(help="A transformers folder or a GGUF file.")],
+    draft: Annotated[Path, typer.Option(help="A transformers folder or a GGUF file.")],
+    target_tokenizer: Annotated[
+        Path | None, typer.Option(help="The target's tokenizer, if it is not beside the model.")
+    ] = None,
+    draft_tokenizer: Annotated[
+        Path | None, typer.Option(help="The draft's tokenizer, if it is not beside the model.")
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(help="code, prose, multilingual, summarising, editing, long. May be repeated."),
+    ] = None,
+    prompts_file: Annotated[
+        Path | None, typer.Option(help="Prompts of your own, apart by lines that hold only ---.")
+    ] = None,
+    temperatures: Annotated[list[float] | None, typer.Option(help="May be repeated. [0 and 0.7]")] = None,
+    prompts: Annotated[int, typer.Option(min=1, help="Prompts of each set.")] = 2,
+    tokens: Annotated[int, typer.Option(min=8, help="New tokens for each prompt.")] = 48,
+    repeats: Annotated[int, typer.Option(min=1, help="Times that each prompt is run.")] = 1,
+    shipped: Annotated[
+        bool, typer.Option("--shipped", help="Also transformers' TLI as it is shipped: not lossless.")
+    ] = False,
+    dtype: options.Dtype = "float32",
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    json_path: Annotated[Path | None, typer.Option("--json", help="Write all figures here.")] = None,
+    chart_path: Annotated[Path | None, typer.Option("--chart", help="Write a chart here (HTML).")] = None,
+) -> None:
+    """Compare TARGET alone with what makes it faster, all on the same prompts, taking turns in one run."""
+    with clean_endings():
+        from anydraft.bench.sets import SETS, own_set
+
+        names = list(SETS) if sets is None and prompts_file is None else sets or []
+        strange = sorted(set(names) - set(SETS))
+        if strange:
+            raise ArgumentError(f"got --sets {strange[0]}; expected some of {', '.join(SETS)}")
+        chosen = {name: SETS[name] for name in names}
+        if prompts_file is not None:
+            chosen[prompts_file.stem] = own_set(prompts_file)
+        sides = (
+            Side(target.name, lambda _: target, target_tokenizer),
+            Side(draft.name, lambda _: draft, draft_tokenizer),
+        )
+        big, small = load_pair(*sides, dtype=dtype, device=device, threads=threads)
+
+        from anydraft.bench.comparison import Pair, Settings
+        from anydraft.bench.record import Comparison
+
+        pair = Pair(f"{big.name} <- {small.name}", (big.model, small.model, big.tokenizer, small.tokenizer))
+        comparison = Comparison(
+            chosen,
+            temperatures or [0.0, 0.7],
+            prompts,
+            Settings(tokens=tokens, repeats=repeats, shipped=shipped),
+            json_path=json_path,
+            chart_path=chart_path,
+        )
+        out, told = console(), error_console()
+        with told.status("measuring") as status:
+            for found in comparison.run([lambda: pair], status.update):
+                show(out, found)
+        summary = comparison.record.get("summary", {})
+        for what, value in summary.items():
+            out.print(f"{what}: {json.dumps(value)}", markup=False, soft_wrap=True)
+        if summary and summary["auto beside the target alone, least"][0] < _LEAST:
+            raise typer.Exit(1)
+
+
+def show(out: Console, cell: Cell) -> None:
+    """One table: a row for every contender."""
+    if cell.found is None:
+        out.print(f"{cell.title}: no prompt fits into the target's window", markup=False)
+        return
+    columns = ("", "x alone", "95 %", "tok/pass", "bytes", "accepted", *_SHARES, "of limit")
+    table = Table(title=cell.title, title_justify="left")
+    for name in columns:
+        table.add_column(name, justify="right" if name else "left", no_wrap=True)
+    for name, row in cell.found["contenders"].items():
+        table.add_row(*_row(name, row), style="bold" if name == "auto" else None)
+    out.print(table)
+    for name, why in cell.found["failed"].items():
+        out.print(f"{name} failed: {why}", markup=False, soft_wrap=True)
+    plan = cell.found["plan"]
+    errors = ", ".join(f"{100 * error:+.0f} %" for error in plan["errors"])
+    out.print(f"plan: {plan['recommends']}", markup=False, soft_wrap=True)
+    out.print(
+        f"its order agrees {100 * plan['agreement']:.0f} %; its speed-ups are off by {errors}", markup=False
+    )
+
+
+def _row(name: str, row: Mapping[str, Any]) -> list[str]:
+    low, high = row["interval"]
+    if "total_variation" in row:
+        name += f", total variation {row['total_variation']:.2f} (noise {row['noise_floor']:.2f})"
+    found = [name, f"{row['ratio']:.2f}", f"{low:.2f} to {high:.2f}", f"{row['tokens_per_pass']:.2f}"]
+    if "share" not in row:
+        return [*found, *[""] * 7]
+    shares = [f"{100 * row['share'][part]:.1f} %" for part in _SHARES]
+    return [
+        *found,
+        f"{row['bytes_per_pass']:.1f}",
+        f"{row['acceptance']:.2f}",
+        *shares,
+        f"{row['of_limit']:.2f}",
+    ]
