@@ -20,6 +20,8 @@ export PIP_QUIET := 1
 export PYO3_PYTHON := $(BIN)/python
 # Nothing is ever fetched at run time: the models come as packages.
 export HF_HUB_OFFLINE := 1
+# The theme's advertisement of its successor.
+export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-rust test-python test-vllm test-transformers4 sweep lint format
