@@ -135,7 +135,7 @@ def test_the_examples_run_on_tiny_models(name: str, tiny_models: Path) -> None:
 
 def with_output() -> list[str]:
     examples = with_examples("python")
-    return [name for name in examples if any(b.language == "python" and b.said for b in blocks(name))]
+    return [name for name in examples if any(b.language in ("python", "sh") and b.said for b in blocks(name))]
 
 
 @pytest.mark.real
@@ -148,8 +148,11 @@ def test_the_examples_print_what_the_page_says(
         models = {files.packaged(key): real_pair.model(key) for key in ("gemma3", "smollm2")}
         monkeypatch.setattr(files, "load_model", models.__getitem__)
     monkeypatch.setattr("anydraft.planner.keep", lambda plan: None)
-    monkeypatch.setattr(f"{__name__}.run_line", lambda line: "")
+    ours = run_line
+    monkeypatch.setattr(f"{__name__}.run_line", lambda line: ours(line) if " align " in line else "")
     monkeypatch.chdir(tmp_path)
+    for folder, key in (("big-model", "gemma3"), ("small-model", "smollm2")):
+        real_pair.tokenizer(key).save_pretrained(folder)
     for said, shown in run_page(name):
         if said:
             assert settled(said) == settled(shown)
