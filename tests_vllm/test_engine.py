@@ -30,7 +30,7 @@ QUESTIONS = [
     "Name three fruits.",
     "Explain in one sentence why the sky is blue.",
 ]
-SAMPLES = 3000
+SAMPLES = 1000
 FALSE_ALARM = 1e-3
 
 

@@ -19,6 +19,7 @@ import torch
 from anydraft import pairs, prompts
 from anydraft.bridge import Bridge
 from anydraft.errors import ArgumentError
+from anydraft.integrations.vllm_faults import mend
 from anydraft.integrations.vllm_metrics import Metrics
 from anydraft.models.batch import TransformersBatch
 from anydraft.models.files import generation_config, load_model, load_tokenizer
@@ -87,6 +88,7 @@ class Proposer:
         self._names = str(vllm_config.model_config.model), self.settings.draft
         self._failed = False
         self.drafter: Drafter | None = None
+        mend()
         if _drafts_here():
             self.drafter = self._made(vllm_config)
             self._metrics = Metrics(*self._names)
