@@ -27,6 +27,7 @@ RUNS = {
         *["generate", "--target", "target", "--draft", "draft", "--device", "cpu", "--threads", "1"],
         *["--max-new-tokens", "4", "--stats", "The quick"],
     ],
+    "serve-config": ["serve-config", "--target", "target", "--draft", "draft"],
     "error": ["doctor", "target", "nothing-there"],
 }
 """What is run of the commands that need no packaged models, and an error."""
@@ -80,10 +81,15 @@ def environment(**changes: str) -> dict[str, str]:
     return {**kept, "TERM": "xterm-256color", "COLUMNS": "100", **changes}
 
 
-@pytest.mark.parametrize("run", [*RUNS, *(f"{command} --help" for command in COMMANDS)])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_no_colour_where_the_output_is_no_terminal(command: str) -> None:
+    said = CliRunner().invoke(app, [command, "--help"], env={"TERM": "xterm-256color"}, color=True)
+    assert "\x1b" not in said.stdout
+
+
+@pytest.mark.parametrize("run", RUNS)
 def test_no_colour_where_the_output_is_no_terminal(run: str, here: Path) -> None:
-    arguments = RUNS.get(run) or run.split()
-    done = subprocess.run([*PROGRAM, *arguments], cwd=here, env=environment(), capture_output=True, text=True)
+    done = subprocess.run([*PROGRAM, *RUNS[run]], cwd=here, env=environment(), capture_output=True, text=True)
     assert done.stdout + done.stderr
     assert "\x1b" not in done.stdout + done.stderr
 
