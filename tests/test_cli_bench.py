@@ -22,8 +22,8 @@ def test_a_table_a_record_and_a_chart(tmp_path: Path) -> None:
     result = CliRunner().invoke(
         app,
         ["bench", "--target", str(target), "--draft", str(draft), "--prompts-file", str(mine),
-         "--temperatures", "0", "--temperatures", "0.7", "--tokens", "16", "--device", "cpu", "--threads", "1",
-         "--json", str(record), "--chart", str(chart)],
+         "--temperatures", "0", "--temperatures", "0.7", "--tokens", "16", "--device", "cpu",
+         "--threads", "1", "--json", str(record), "--chart", str(chart)],
     )  # fmt: skip
     assert result.exit_code in (0, 1), result.output  # random models may well be slower
     found = json.loads(record.read_text())
