@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from anydraft.cli import options
 from anydraft.cli.terminal import clean_endings, console, error_console
-from anydraft.errors import ModelFileError, TokenizerError
+from anydraft.errors import ArgumentError, ModelFileError, TokenizerError
 
 if TYPE_CHECKING:
     from anydraft.doctor import Finding, Subject
@@ -28,6 +30,8 @@ EPILOG = """
     anydraft doctor tokenizer.json qwen.tiktoken --text my-prompts.txt --html report.html
 
     anydraft doctor --all models/* --json > pairs.json
+
+    anydraft doctor big-model/ small-model/ --predict
 
 **Exit code**: 0 usable, 1 poor, 2 impossible, or a file that cannot be read. Of several drafts, and with
 --all, that of the best.
@@ -62,6 +66,15 @@ def doctor(
     html: Annotated[
         Path | None, typer.Option(help="Write a page with charts to this file; it needs no other file.")
     ] = None,
+    predict: Annotated[
+        bool,
+        typer.Option(
+            "--predict",
+            help="Load both models too and have the planner measure them: tokens per second by method. "
+            "For one draft.",
+        ),
+    ] = False,
+    threads: options.Threads = None,
     top: Annotated[int, typer.Option(min=0, help="How many lost tokens and false friends to list.")] = 12,
     pattern: Annotated[
         str | None,
@@ -86,6 +99,8 @@ def doctor(
             opened = _opened(paths, names, needed, pattern, tell)
             pairs = permutations(names, 2) if all_pairs else ((names[0], draft) for draft in names[1:])
             findings = _findings(list(pairs), opened, texts, top, tell)
+        if predict:
+            findings = [_predicted(findings, paths, threads)]
         if not all_pairs:
             findings = ranked(findings)
         if html is not None:
@@ -95,6 +110,19 @@ def doctor(
         else:
             _print(findings, names, all_pairs=all_pairs)
         raise typer.Exit(min(LEVELS.index(finding.verdict.level) for finding in findings))
+
+
+def _predicted(findings: Sequence[Finding], paths: Sequence[Path], threads: int | None) -> Finding:
+    """The only finding with the planner's measurements."""
+    from anydraft.cli.doctor_prediction import predict
+    from anydraft.doctor import Report
+
+    if len(findings) != 1:
+        raise ArgumentError(f"got --predict and {len(findings)} pairs; expected one target and one draft")
+    (finding,) = findings
+    if not isinstance(finding, Report) or finding.verdict.level == "impossible":
+        return finding
+    return replace(finding, predicted=predict(paths[0], paths[1], threads))
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

@@ -10,6 +10,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from anydraft.cli.doctor_prediction import section
 from anydraft.doctor.reach import METHODS
 from anydraft.doctor.report import (
     ALL,
@@ -56,6 +57,8 @@ def sections(report: Report) -> Iterator[tuple[str, RenderableType]]:
     yield "Control tokens and chats", _control(report)
     if report.hazards:
         yield "Hazards", _hazards(report)
+    if report.predicted:
+        yield "Predicted speed, measured on this machine", section(report.predicted)
     memory = report.memory
     yield (
         "Memory",

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from html import escape
 
 from anydraft.doctor.charts import Bar, Group, bars, columns
+from anydraft.doctor.prediction import PredictedPlan
 from anydraft.doctor.reach import METHODS
 from anydraft.doctor.report import ALL, Chat, ControlPair, LostToken, Picture, Report, Side
 
@@ -14,6 +15,9 @@ _METHOD_STYLES = ("target", "draft", "third")
 
 def sections(report: Report) -> Iterator[str]:
     """Every section as HTML, charts first."""
+    if report.predicted:
+        body = "".join(_predicted(plan) for plan in report.predicted)
+        yield _section("Predicted speed, as measured on this machine", body)
     yield _section("Cut by both", _picture(report.picture) + _sides_key("A bar is a boundary of both."))
     overlap = _section(
         "Overlap by count", _overlap(report) + key("Tokens of text that the other side has too.")
@@ -92,6 +96,21 @@ def _token(shown: str, side: str) -> str:
 
 def _tokens(shown: Sequence[str], side: str) -> str:
     return "".join(_token(piece, side) for piece in shown)
+
+
+def _predicted(plan: PredictedPlan) -> str:
+    rows = [
+        [
+            "target alone" if row.method == "none" else escape(row.method),
+            str(row.length or ""),
+            f"{row.tokens_per_pass:.2f}",
+            f"{row.tokens_per_second:.1f}",
+            f"{row.speedup:.2f}",
+        ]
+        for row in plan.rows
+    ]
+    titles = (plan.decoding, "draft tokens", "tokens / pass", "tokens / s", "× alone")
+    return table(titles, rows, numbers=(1, 2, 3, 4)) + key(plan.recommendation)
 
 
 def _picture(picture: Picture) -> str:

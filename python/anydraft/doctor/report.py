@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
+from anydraft.doctor.prediction import PredictedPlan
+
 Level: TypeAlias = Literal["usable", "poor", "impossible"]
 LEVELS: tuple[Level, ...] = ("usable", "poor", "impossible")
 """From best to worst; the place is the exit code of ``anydraft doctor``."""
@@ -235,6 +237,8 @@ class Report:
     memory: Memory
     picture: Picture
     verdict: Verdict
+    predicted: list[PredictedPlan] | None = None
+    """What the planner measured, where there were weights and it was asked."""
 
     @property
     def total(self) -> TextUse:
