@@ -21,8 +21,9 @@ def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "packaged", lambda name, _: folders[name])
 
 
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["demo", "--max-new-tokens", "24", "--device", "cpu", *arguments])
+def run(*arguments: str, draft: str = "smollm2") -> Result:
+    given = ["demo", "--draft", draft, "--max-new-tokens", "24", "--device", "cpu", *arguments]
+    return CliRunner().invoke(app, given)
 
 
 def row(output: str, title: str) -> list[str]:
@@ -45,6 +46,21 @@ def test_the_target_speaks_and_the_table_compares(swap: bool) -> None:
     assert row(result.stdout, "same output") == ["", "yes"]
     assert row(result.stdout, "tokens per target pass")[0] == "1.00"
     assert "In passes of the target alone" in result.stdout
+
+
+@pytest.mark.usefixtures("packages")
+def test_the_packaged_draft_is_the_default() -> None:
+    given = ["demo", "The quick", "--max-new-tokens", "24", "--device", "cpu"]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 0, result.stderr
+    assert "SmolLM2-135M-Instruct speaks, the tiny draft drafts." in result.stdout
+    assert row(result.stdout, "same output") == ["", "yes"]
+
+
+def test_one_model_cannot_be_swapped() -> None:
+    result = run("The quick", "--swap", draft="tiny")
+    assert result.exit_code == 2
+    assert "--draft smollm2" in result.stderr
 
 
 @pytest.mark.usefixtures("packages")

@@ -36,7 +36,7 @@ LAYERS = [
     {"models"},
     {"drafting"},
     {"row", "caches", "decoding", "draft_head", "plan_store", "reference"},
-    {"speculator", "conversation", "planner", "serving", "drafts"},
+    {"speculator", "conversation", "planner", "serving", "drafts", "shrink"},
     {"training", "bench"},
     {"integrations"},
     {"doctor"},

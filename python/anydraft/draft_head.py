@@ -12,7 +12,7 @@ from torch import Tensor
 from anydraft.bridge import Bridge
 from anydraft.models.protocol import Model
 from anydraft.models.transformers import TransformersModel
-from anydraft.models.trimmed import TrimmedHead, TrimmedModel, trimmed_head
+from anydraft.models.trimmed import TrimmedHead, TrimmedModel, kept_rows, trimmed_head
 from anydraft.models.weights import head_share
 
 Wish = Literal["auto", "full", "shared"]
@@ -33,7 +33,8 @@ class DraftHead:
 
     Kept are draft tokens whose bytes are a target token, partners of control tokens, and all tokens of white
     space, which in code carry nearly all that the others are used for. What the draft cannot say any more it
-    does not draft; its law is that of the rows kept, so that the output stays exact.
+    does not draft; its law is that of the rows kept, so that the output stays exact. Of a draft that
+    :mod:`anydraft.shrink` has made the rows kept are those that it names.
     """
 
     def __init__(self, model: Any, bridge: Bridge, wish: Wish = "auto") -> None:
@@ -58,6 +59,11 @@ class DraftHead:
     @cached_property
     def _kept(self) -> Tensor:
         """bool ``[D]``."""
+        own = kept_rows(self._model)
+        if own is not None and self._wish == "auto":
+            named = torch.zeros(len(self._bridge.draft), dtype=torch.bool)
+            named[[row for row in own if row < len(named)]] = True
+            return named
         tokenizer = self._bridge.draft
         kept = torch.from_numpy(self._bridge.tables.draft_to_target) >= 0
         for token in (~kept).nonzero().squeeze(-1).tolist():
@@ -72,6 +78,6 @@ class DraftHead:
         plain = TransformersModel(self._model)
         rows = (torch.from_numpy(self._bridge.tables.draft_to_target) >= 0).sum()
         small = rows <= MOST_KEPT * plain.vocab_size and head_share(plain.plain) >= LEAST_SHARE
-        if self._wish == "auto" and not small:
+        if self._wish == "auto" and not small and kept_rows(self._model) is None:
             return None
         return trimmed_head(self._model, self._kept.nonzero().squeeze(-1))

@@ -21,6 +21,8 @@ from anydraft.cli.generate import EPILOG as GENERATE_EPILOG
 from anydraft.cli.generate import generate
 from anydraft.cli.serve_config import EPILOG as SERVE_EPILOG
 from anydraft.cli.serve_config import serve_config
+from anydraft.cli.shrink import EPILOG as SHRINK_EPILOG
+from anydraft.cli.shrink import shrink
 from anydraft.cli.train_draft import EPILOG as TRAIN_EPILOG
 from anydraft.cli.train_draft import train_draft
 
@@ -52,6 +54,7 @@ app.command(epilog=ALIGN_EPILOG)(align)
 app.command(epilog=FUZZ_EPILOG)(fuzz)
 app.command(epilog=SERVE_EPILOG)(serve_config)
 app.command("train-draft", epilog=TRAIN_EPILOG)(train_draft)
+app.command(epilog=SHRINK_EPILOG)(shrink)
 
 
 def _version(asked: bool) -> None:  # noqa: FBT001  the signature is typer's

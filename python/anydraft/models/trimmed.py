@@ -11,6 +11,9 @@ from transformers import PreTrainedModel
 
 from anydraft.models.transformers import TransformersModel
 
+KEPT_ROWS = "anydraft_kept_rows"
+"""The entry of a model's configuration that lists the rows of its head to be computed, ascending."""
+
 _CLOSE = {torch.float32: 1e-3, torch.float64: 1e-6}
 """How far logits of the trimmed head may be from the model's own, as a share of the largest; else 0.02."""
 
@@ -63,6 +66,13 @@ class TrimmedHead:
 
     def _of(self, values: Tensor) -> Tensor:
         return values[: len(self.rows)] if self.first else values.index_select(0, self.rows)
+
+
+def kept_rows(model: Any) -> list[int] | None:
+    """The rows that a model's configuration names, if it does; see :mod:`anydraft.shrink`."""
+    plain = getattr(model, "_orig_mod", model)
+    rows: list[int] | None = getattr(plain.config.get_text_config(decoder=True), KEPT_ROWS, None)
+    return rows or None
 
 
 def trimmed_head(model: PreTrainedModel, rows: Tensor) -> TrimmedHead | None:
