@@ -18,7 +18,7 @@ from anydraft.training import corpus, loop, tasks, writing
 from anydraft.training.distil import Distiller, Lesson, text_lessons
 from anydraft.training.measure import Agreement, Measured, agreement, measure
 from anydraft.training.record import Point, Record, curve_svg
-from anydraft.training.samples import Store
+from anydraft.training.samples import Sample, Store
 from anydraft.training.sizes import SIZES, Size, SizeName, new_model
 from anydraft.training.tokenizer import train_tokenizer
 
@@ -113,12 +113,13 @@ class _Training:
         self.work.mkdir(parents=True, exist_ok=True)
 
     def run(self, writer: Any, name: str, sources: list[str]) -> Record:
-        began = time.monotonic()
         self._check()
+        began = time.monotonic()
         store, held = self._write(writer)
-        sampled = time.monotonic() - began
+        sampled = self._spent("sampling", time.monotonic() - began)
         tokenizer = self._tokenizer(store)
-        lessons, held_out = self._lessons(tokenizer, store), self._lessons(tokenizer, held)
+        lessons = self._lessons(tokenizer, self._asked(store))
+        held_out = self._lessons(tokenizer, list(held))
         general = text_lessons(tokenizer, self.texts[::7], LONGEST, GENERAL // LONGEST)
         model = new_model(self.shape, tokenizer, self.wanted.seed).to(next(self.model.parameters()).device)
         steps = self._steps(model, lessons)
@@ -138,12 +139,21 @@ class _Training:
         self._train(
             model, tokenizer, loop.Course(lessons, general, steps, self.wanted.seed), held_out, record
         )
-        record.training_seconds = time.monotonic() - began
+        record.training_seconds = self._spent("training", time.monotonic() - began)
         model.save_pretrained(self.folder)
         tokenizer.save_pretrained(self.folder)
+        self._keep(record)
         record.measured[name] = self._measure(model, tokenizer, steps, prompts=6)
         self._keep(record)
         return record
+
+    def _spent(self, name: str, seconds: float) -> float:
+        """Seconds of a stage, those of earlier runs included that ended it."""
+        file = self.work / "seconds.json"
+        known: dict[str, float] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        known[name] = known.get(name, 0.0) + seconds
+        file.write_text(json.dumps(known), encoding="utf-8")
+        return known[name]
 
     def _check(self) -> None:
         """The same wishes as when the folder was begun."""
@@ -197,10 +207,17 @@ class _Training:
         """Whether training has begun: then no more texts are drawn, because the order would be another."""
         return (self.work / "steps.json").exists()
 
+    def _asked(self, store: Store) -> list[Sample]:
+        """As many texts as are asked for; there may be more from before."""
+        most = self.wanted.texts
+        return [sample for sample in store if most is None or sample.number < most]
+
     def _tokenizer(self, store: Store) -> Any:
         folder = self.work / "tokenizer"
         if not (folder / "tokenizer.json").exists():
-            said = [self.tokenizer.decode(s.ids.tolist(), skip_special_tokens=True) for s in store]
+            said = [
+                self.tokenizer.decode(s.ids.tolist(), skip_special_tokens=True) for s in self._asked(store)
+            ]
             room, general = GENERAL, []
             for text in self.texts[::11]:
                 general.append(text[: min(room, 20_000)])
@@ -210,11 +227,10 @@ class _Training:
             train_tokenizer([*said * 3, *general], self.shape.vocabulary).save_pretrained(folder)
         return load_tokenizer(folder)
 
-    def _lessons(self, tokenizer: Any, store: Store) -> list[Lesson]:
+    def _lessons(self, tokenizer: Any, samples: Sequence[Sample]) -> list[Lesson]:
         roles = pairs.bridge_roles(self.tokenizer, tokenizer, getattr(self.model, "generation_config", None))
         bridge = Bridge(self.tokenizer, tokenizer, to_target=roles.to_target, to_draft=roles.to_draft)
         distiller = Distiller(bridge, tokenizer)
-        samples = list(store)
         found = []
         for i, sample in enumerate(samples):
             if i % 50 == 0:
