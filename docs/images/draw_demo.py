@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from anydraft import Speculator
+from anydraft import Speculator, drafts
 from anydraft.cli.comparison import summary
 from anydraft.cli.demo import PROMPT
 from anydraft.cli.loading import Loaded
@@ -34,9 +34,9 @@ def load(name: str, title: str) -> Loaded:
 
 def main(picture: Path) -> None:
     """Run, compare, draw."""
-    target, draft = load("gemma3", "Gemma-3-270M"), load("smollm2", "SmolLM2-135M-Instruct")
+    target, draft = load("smollm2", "SmolLM2-135M-Instruct"), Loaded("the tiny draft", *drafts.load("tiny"))
     pair = Speculator(target.model, draft.model, target.tokenizer, draft.tokenizer)
-    pair.generate(PROMPT, max_new_tokens=8)  # warm
+    pair.generate(PROMPT, max_new_tokens=24)  # warm
     stream = pair.stream(PROMPT, max_new_tokens=TOKENS)
     pieces = Pieces(pair.bridge.target, stream.prompt_ids)
     said = Text().append(PROMPT, PROMPT_STYLE)

@@ -24,6 +24,7 @@ from anydraft.stats import Stats
 from anydraft.streaming import Event, Output
 
 if TYPE_CHECKING:
+    from anydraft import drafts
     from anydraft.integrations.transformers import custom_generate
     from anydraft.planner import plan
     from anydraft.plans import Plan
@@ -52,6 +53,7 @@ __all__ = [
     "__version__",
     "common_boundaries",
     "custom_generate",
+    "drafts",
     "plan",
 ]
 
@@ -65,6 +67,8 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "drafts":
+        return import_module("anydraft.drafts")
     if name in _LAZY:
         return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module 'anydraft' has no attribute {name!r}")

@@ -14,6 +14,14 @@ from anydraft.cli.loading import Side, load_one
 from anydraft.cli.terminal import clean_endings, console, error_console
 from anydraft.errors import ArgumentError
 
+EPILOG = """
+**Examples**
+
+    anydraft shrink --draft small-model/ --keep 16k --usage my-code/ --out smaller
+
+    anydraft shrink --draft small-model/ --keep 8k --usage notes.txt --target big-model/ --out smaller
+"""
+
 _MODEL = "A transformers folder or a GGUF file."
 
 
