@@ -10,13 +10,15 @@ from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import anydraft
 import small
 from anydraft import pairs
+from anydraft.cli.app import app
 from anydraft.errors import ArgumentError, ModelFileError
 from anydraft.models.files import load_model, load_tokenizer
-from anydraft.training import corpus, loop, tasks, writing
+from anydraft.training import corpus, loop, sizes, tasks, writing
 from anydraft.training.batches import batches, together
 from anydraft.training.distil import Distiller, Lesson, text_lessons
 from anydraft.training.draft import Wanted, Watcher, train_draft
@@ -340,3 +342,25 @@ def test_a_curve_of_one_point_is_a_picture() -> None:
 
 def test_a_task_is_a_value() -> None:
     assert Task("code", True, "x") == Task("code", chat=True, text="x")
+
+
+# the command
+
+
+def test_the_command_trains_measures_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sizes.SIZES, "tiny", SHAPE)
+    monkeypatch.setattr(writing, "LONGEST", 8)
+    target()[0].save_pretrained(tmp_path / "target")
+    target()[1].save_pretrained(tmp_path / "target")
+    (tmp_path / "mine.txt").write_text(small.TEXT)
+    given = ["train-draft", "--target", str(tmp_path / "target"), "--corpus", str(tmp_path / "mine.txt")]
+    given += ["--texts", "3", "--steps", "4", "--device", "cpu", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 0, result.stderr
+    assert "predicted" in result.stdout
+    assert "step 4: loss" in result.stderr
+    assert (tmp_path / "out/config.json").exists()
+    refused = CliRunner().invoke(app, given)
+    assert refused.exit_code == 2
+    assert "--resume" in refused.stderr
+    assert CliRunner().invoke(app, [*given, "--resume"]).exit_code == 0

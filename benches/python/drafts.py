@@ -4,7 +4,8 @@
 
 Prompts are about subjects that are in no training prompt. The two take turns on every prompt and swap
 places; printed are the median and the quartiles of the ratios of neighbours, tokens per pass of the target,
-and what a draft pass takes beside a pass of the target over one token. Greedy outputs that differ end the run.
+and what a draft pass takes beside a pass of the target over one token. Greedy outputs that
+differ end the run.
 """
 
 from __future__ import annotations

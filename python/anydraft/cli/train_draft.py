@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -31,6 +32,10 @@ EPILOG = """
 
     anydraft train-draft --target big-model/ --out my-draft --resume
 """
+
+
+_EVERY = 60.0
+"""Seconds between two lines where there is no terminal for a bar."""
 
 
 def train_draft(
@@ -123,16 +128,19 @@ def _shown(bars: Progress, out: Console) -> Watcher:
     from anydraft.training.draft import Watcher
 
     tasks: dict[str, TaskID] = {}
-    last = ""
+    last, said = "", time.monotonic()
 
     class Shown(Watcher):
         def stage(self, name: str, done: float, told: str = "") -> None:
-            nonlocal last
+            nonlocal last, said
             if name not in tasks:
                 tasks[name] = bars.add_task(name, total=1.0)
             if name != last and last:
                 bars.update(tasks[last], completed=1.0)
             last = name
+            if not out.is_terminal and told and name != "training" and time.monotonic() - said > _EVERY:
+                said = time.monotonic()
+                out.print(f"{name}: {told}", soft_wrap=True)
             bars.update(tasks[name], completed=done, description=f"{name}: {told}" if told else name)
 
         def point(self, point: Point) -> None:

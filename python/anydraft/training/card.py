@@ -6,8 +6,8 @@ from anydraft.training.measure import Measured
 from anydraft.training.record import Record
 
 _TITLES = (
-    "| target | prompts | temperature | method | first token accepted | tokens a pass | predicted speed |",
-    "|---|---|---|---|---|---|---|",
+    "| target | prompts | temperature | method | first token accepted | tokens a pass | predicted speed | places |",
+    "|---|---|---|---|---|---|---|---|",
 )
 
 
@@ -67,7 +67,7 @@ def card(name: str, record: Record) -> str:
 def _row(target: str, m: Measured) -> str:
     return (
         f"| {target} | {m.kind} | {m.temperature:g} | `{m.method}`, {m.length} | {m.acceptance:.1%} | "
-        f"{m.tokens_per_pass:.2f} | {m.speedup:.2f}x |"
+        f"{m.tokens_per_pass:.2f} | {m.speedup:.2f}x | {m.positions} |"
     )
 
 
