@@ -31,7 +31,7 @@ EPILOG = """
 Accepted tokens, those drawn in place of a rejected one, and those of the target alone each have a colour.
 """
 
-PROMPT = "The capital of France is Paris. The capital of Germany is"
+PROMPT = "def longest_word(sentence):"
 
 _WARM_UP_TOKENS = 24
 """Enough to measure the pass times by which the length of a draft is chosen."""
