@@ -44,6 +44,13 @@ def test_the_command_is_one_for_a_shell(sides: list[str]) -> None:
     assert settings.draft == sides[3]
 
 
+def test_the_server_as_a_module(sides: list[str]) -> None:
+    _, out, _ = run(*sides, "--launcher", "python")
+    words = shlex.split(out.replace("\\\n", " "))
+    assert words[2:6] == ["python", "-m", "vllm.entrypoints.openai.api_server", "--model"]
+    assert words[6] == sides[1]
+
+
 def test_as_json(sides: list[str]) -> None:
     code, out, _ = run(*sides, "--json", "--threads", "2", "--device", "cpu")
     parts = json.loads(out)

