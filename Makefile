@@ -48,7 +48,7 @@ $(BUILT): $(STAMP) $(SOURCES)
 	VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras demo,test,lint
 	@touch $@
 
-demo: install  ## run the demo; options as in: make demo ARGS="--swap"
+demo: install  ## run the demo; options as in: make demo ARGS="--temperature 0.7"
 	@$(BIN)/anydraft demo $(ARGS)
 
 test: test-rust test-python  ## pass all tests but the sweeps

@@ -26,7 +26,7 @@ EPILOG = """
 
     anydraft demo "def fib(n):" --max-new-tokens 48
 
-    anydraft demo --swap --temperature 0.8 --method slrs
+    anydraft demo --draft smollm2 --swap --temperature 0.8 --method slrs
 
 Accepted tokens, those drawn in place of a rejected one, and those of the target alone each have a colour.
 """
