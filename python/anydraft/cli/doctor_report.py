@@ -108,8 +108,11 @@ def _overlap(report: Report) -> str:
 
 
 def _use(report: Report) -> Group:
-    table = _table("text", "bytes", "target tokens", "draft has", "draft tokens", "target has", *METHODS)
+    table = _table("text", "bytes", "target tokens", "draft has", "draft tokens", "target has")
+    reach = _table("text", *METHODS)
     for use in report.texts:
+        style = "bold" if use.name == ALL else ""
+        reach.add_row(Text(use.name), *(percent(use.reached(name)) for name in METHODS), style=style)
         table.add_row(
             Text(use.name),
             f"{use.bytes:,}",
@@ -117,11 +120,10 @@ def _use(report: Report) -> Group:
             percent(use.target_share),
             f"{use.draft_tokens:,}",
             percent(use.draft_share),
-            *(percent(use.reached(name)) for name in METHODS),
-            style="bold" if use.name == ALL else "",
+            style=style,
         )
-    said = "The last columns: how much of the target each method could propose if the draft knew the text."
-    return Group(table, Text(said, style="dim"))
+    said = "How much of the target's text each method could propose if the draft knew it:"
+    return Group(table, Text(said, style="dim"), reach)
 
 
 def _lost(tokens: list[LostToken], who: str, how: str) -> Table:
