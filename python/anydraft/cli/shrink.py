@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -92,8 +92,9 @@ def _accepted(big: Any, small: Any, made: Any, texts: list[str]) -> list[_Found]
 
     prompts = corpus.prefixes(texts, 4, 0) or [text[:200] for text in texts[:4]]
     found = []
-    for model in (small.model, made):
-        pair = Speculator(big.model, model, big.tokenizer, small.tokenizer)
+    heads: tuple[tuple[Any, Literal["full", "auto"]], ...] = (small.model, "full"), (made, "auto")
+    for model, head in heads:
+        pair = Speculator(big.model, model, big.tokenizer, small.tokenizer, draft_head=head)
         plans = [
             Planner(pair, temperature).measure(prompts, [method], 40)
             for temperature, method in ((0.0, "slem"), (0.7, "slrs"))
