@@ -123,3 +123,8 @@ def test_pieces_make_up_the_text_of_every_event(method: Method, swap: bool) -> N
             assert all(a.origin != b.origin for a, b in itertools.pairwise(found))
             last = event.source or "accepted"
             assert all(piece.origin in ("accepted", last) for piece in found)
+
+
+def test_starting_the_program_imports_nothing_heavy() -> None:
+    program = "import sys, anydraft.cli.app; print(sorted({'torch', 'transformers'} & set(sys.modules)))"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "[]"

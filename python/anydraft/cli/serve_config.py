@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 import typer
 
 from anydraft.cli.terminal import clean_endings, console, error_console
-from anydraft.doctor import Subject, examine
 from anydraft.serving.command import METRICS, ServeCommand
 
 EPILOG = """
@@ -58,6 +57,8 @@ def serve_config(
     with exit code 2, and no command.
     """
     with clean_endings():
+        from anydraft.doctor import Subject, examine
+
         sides = [
             Subject.open(target_tokenizer or target, role="target"),
             Subject.open(draft_tokenizer or draft, role="draft"),
