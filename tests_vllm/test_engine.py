@@ -171,6 +171,8 @@ def test_the_end_of_a_turn_is_proposed(folders: dict[str, str]) -> None:
     engine = LLMEngine.from_engine_args(EngineArgs(**arguments))
     runner = engine.engine_core.engine_core.model_executor.driver_worker.worker.model_runner
     drafter = runner.drafter.drafter
-    session = drafter._bridge.session([], engine.get_tokenizer().encode("Hello"))
-    end = drafter._bridge.draft.find(b"<|im_end|>") or 2
-    assert session.propose([end])[-1] in {1, 106}
+    bridge = drafter._bridge
+    session = bridge.session([], engine.get_tokenizer().encode("Hello"))
+    control = {content: token for token, content in bridge.draft.special_tokens.items()}
+    names = bridge.target.special_tokens
+    assert [names[token] for token in session.propose([control["<|im_end|>"]])] == ["<eos>"]

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 from anydraft import _core
 from anydraft.bridge_file import BridgeFile
-from anydraft.errors import BridgeFileError
+from anydraft.errors import BridgeFileError, PairError
 from anydraft.tables import ClassArrays, Tables
 from anydraft.tokenizer_source import TokenizerSource
 
@@ -139,6 +139,16 @@ class Bridge:
         """The target's and the draft's tokenizer, identified by what they are."""
         target, draft = self._sources
         return target.fingerprint, draft.fingerprint
+
+    def check(self, target_tokenizer: Any, draft_tokenizer: Any) -> None:
+        """Raise :class:`PairError` if the bridge was made of other tokenizers than these."""
+        given = TokenizerSource.of(target_tokenizer, "target"), TokenizerSource.of(draft_tokenizer, "draft")
+        for role, made_of, source in zip(("target", "draft"), self.fingerprints, given, strict=True):
+            if source.fingerprint != made_of:
+                raise PairError(
+                    f"got a bridge made of another {role} tokenizer; expected one made of the tokenizers "
+                    "given. Leave bridge= out, or build it again"
+                )
 
     def save(self, path: str | Path) -> None:
         """Write the tables with both tokenizers' fingerprints (safetensors).

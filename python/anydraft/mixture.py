@@ -10,6 +10,9 @@ from anydraft.lookahead import REFRESH, Fixed, Lookahead, Policy, Stop
 from anydraft.plans import Plan
 from anydraft.rounds import USUAL, Clock, Pace, Round
 
+Times = Literal["measured", "nominal"]
+"""What decides how blocks are drafted: clocks, or what passes should take by their weights."""
+
 LOOKUP = "lookup"
 """The method that proposes what followed in the text before."""
 

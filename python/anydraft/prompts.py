@@ -25,6 +25,28 @@ class Prompt(NamedTuple):
     """Target ids that the draft is shown after that, as its own tokenizer writes them."""
 
 
+def check_one(**given: object) -> None:
+    """Raise :class:`ArgumentError` unless just one of the named values is not ``None``."""
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) != 1:
+        raise ArgumentError(f"got {' and '.join(names) or 'no prompt'}; expected one of {', '.join(given)}")
+
+
+def plain_ids(input_ids: Any, size: int) -> list[int]:
+    """A list, an array or a tensor of target ids, ``[n]`` or ``[1, n]``, as a list."""
+    ids = input_ids.tolist() if hasattr(input_ids, "tolist") else list(input_ids)
+    if len(ids) == 1 and isinstance(ids[0], (list, tuple)):
+        ids = list(ids[0])
+    if not ids:
+        raise ArgumentError("got no input_ids; expected at least one target id")
+    wrong = [token for token in ids if not isinstance(token, int) or not 0 <= token < size]
+    if wrong:
+        raise ArgumentError(
+            f"got {wrong[0]!r} in input_ids; expected one sequence of target ids from 0 to {size - 1}"
+        )
+    return ids
+
+
 def encode_prompt(tokenizer: Any, text: str) -> list[int]:
     """The ids of a plain prompt, with the control tokens that the tokenizer itself puts around a text (BOS).
 

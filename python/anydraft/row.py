@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from anydraft.committed import Committed
 from anydraft.drafting.ending import Ending
 from anydraft.drafting.protocol import Block, DraftContext, Speller, Strategy
 from anydraft.drafting.recall import Recall
@@ -59,41 +60,6 @@ class _Pace(NamedTuple):
     backlog: int
     draft_seconds: float
     target_seconds: float
-
-
-class Committed:
-    """The committed ids: a tensor on one device that grows in place, so that appending costs what is new."""
-
-    def __init__(self, ids: Sequence[int], device: torch.device) -> None:
-        """Start with ``ids``, the prompt."""
-        self._length = len(ids)
-        self._store = torch.zeros(2 * len(ids) + 256, dtype=torch.int64, device=device)
-        self._store[: len(ids)] = torch.tensor(ids, dtype=torch.int64, device=device)
-
-    def __len__(self) -> int:
-        """Number of ids."""
-        return self._length
-
-    def first(self, length: int) -> Tensor:
-        """int64 ``[length]``: a view, valid until more is appended."""
-        return self._store[:length]
-
-    @property
-    def ids(self) -> Tensor:
-        """int64 ``[n]``: all of them."""
-        return self.first(self._length)
-
-    def append(self, ids: list[int]) -> None:
-        """Append host ids with one transfer."""
-        end = self._length + len(ids)
-        if end > len(self._store):
-            self._store = torch.cat((self._store, torch.zeros_like(self._store)))
-        self._store[self._length : end] = torch.tensor(ids, dtype=torch.int64, device=self._store.device)
-        self._length = end
-
-    def crop(self, length: int) -> None:
-        """Keep the first ``length`` ids."""
-        self._length = min(self._length, length)
 
 
 @dataclass
@@ -296,7 +262,7 @@ class Row:
         new, reason = self.stopping.cut(new, self.emitted)
         self.committed.append(new)
         for i in range(1, len(new) + 1 if self.stopping.rules else 0):
-            asked = self.stopping.ask(self.committed.first(before + i))
+            asked = self.stopping.ask(self.committed.prefix(before + i))
             if asked and (i < len(new) or reason is None):
                 self.committed.crop(before + i)
                 return new[:i], asked

@@ -20,7 +20,8 @@ from anydraft.drafting.methods import Method, Strategies, check_method
 from anydraft.drafting.protocol import Strategy
 from anydraft.drafting.recall import Recall
 from anydraft.errors import ArgumentError, PairError
-from anydraft.mixture import LOOKUP, Directors
+from anydraft.mixture import LOOKUP, Directors, Times
+from anydraft.models.few_rows import Weights
 from anydraft.models.processing import ProcessedLaw, least_length, processed_law
 from anydraft.models.protocol import Model
 from anydraft.models.stop_rules import criteria_rules, stop_rules, time_rules
@@ -36,7 +37,6 @@ from anydraft.sampling import Greedy, Randomness, SeededRandomness
 from anydraft.stats import Stats
 from anydraft.stopping import Stopping, StopRule
 from anydraft.streaming import Event, Output, collect
-from anydraft.tokenizer_source import TokenizerSource
 from anydraft.verification import Rule
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class Speculator:
         num_draft_tokens: int | Literal["auto"] = "auto",
         draft_head: Wish = "auto",
         plan: Plan | None = None,
+        weights: Weights = "auto",
         bridge: Bridge | None = None,
     ) -> None:
         """Join two models.
@@ -101,9 +102,11 @@ class Speculator:
         has a say, and nothing is kept. ``draft_head``: compute all of the draft's
         logits (``"full"``), only those of tokens that the target has too (``"shared"``), or what suits the
         text; see :class:`~anydraft.draft_head.DraftHead`. ``plan``: what :func:`anydraft.plan` measured, from
-        which ``"auto"`` starts; by default one that was made on this machine before. ``bridge``: one that
-        was built or loaded before for these tokenizers, best the :attr:`bridge` of another speculator: one
-        made without roles does not know which control tokens mean the same.
+        which ``"auto"`` starts; by default one that was made on this machine before. ``weights``: on a CPU,
+        whether linear layers may have a second, packed copy of their weights, by which a block costs what one
+        token costs (``"packed"``), or not (``"shared"``); by default where there is room. ``bridge``: one
+        that was built or loaded before for these tokenizers, best the :attr:`bridge` of another speculator:
+        one made without roles does not know which control tokens mean the same.
         """
         check_method(method, rule)
         if num_draft_tokens != "auto" and (not isinstance(num_draft_tokens, int) or num_draft_tokens < 1):
@@ -122,12 +125,12 @@ class Speculator:
                 target_tokenizer, draft_tokenizer, to_target=roles.to_target, to_draft=roles.to_draft
             )
         else:
-            _check_bridge(bridge, target_tokenizer, draft_tokenizer)
+            bridge.check(target_tokenizer, draft_tokenizer)
         self.bridge = bridge
         sizes = len(bridge.target), len(bridge.draft)
         self._opening = prompts.opening(draft_tokenizer)
-        self._draft_head = DraftHead(draft_model, bridge, draft_head)
-        sequences = TransformersModel(target_model), TransformersModel(draft_model)
+        self._draft_head = DraftHead(draft_model, bridge, draft_head, weights)
+        sequences = TransformersModel(target_model, weights), TransformersModel(draft_model, weights)
         for role, model, size in zip(("target", "draft"), sequences, sizes, strict=True):
             if model.vocab_size < size:
                 raise PairError(
@@ -140,7 +143,9 @@ class Speculator:
         cost = sizes[1] / sizes[0]
         self._plan = plan
         self._directors = Directors(method, num_draft_tokens, cost, self._planned)
-        self._weights = [
+        self._weights = weights
+        self._device = str(sequences[0].device)
+        self._described = [
             f"{type(model).__name__}, {size} bytes, {sequence.dtype}"
             for model, size, sequence in zip(self._models, sizes, sequences, strict=True)
         ]
@@ -205,7 +210,7 @@ class Speculator:
             top_p=top_p if draft_top_p is None else draft_top_p,
             min_p=min_p,
         )
-        given = self._prompt(prompt, messages, input_ids)
+        given = self.prompt(prompt, messages=messages, input_ids=input_ids)
         law = processed_law(
             temperature=temperature,
             top_k=top_k,
@@ -229,7 +234,7 @@ class Speculator:
             law=law,
             draft_law=draft_law.without_prefix,
             randomness=Greedy() if law.greedy else SeededRandomness(seed),
-            repeatable=seed is not None and not law.greedy,
+            times="measured" if seed is None or law.greedy else "nominal",
             max_new_tokens=max_new_tokens,
             room=room,
             rules=[*rules, *criteria_rules(stopping_criteria)],
@@ -261,14 +266,14 @@ class Speculator:
         draft_law: Callable[[Tensor], Tensor],
         randomness: Randomness,
         max_new_tokens: int,
-        repeatable: bool = False,
+        times: Times = "measured",
         room: int | None = None,
         rules: Sequence[StopRule] = (),
         end_ids: frozenset[int] | None = None,
     ) -> Row:
         """One row of a decode, for a loop of your own: see :func:`anydraft.decoding.decode`.
 
-        ``repeatable``: no measured time has a say in what is drafted.
+        ``times``: by which ``"auto"`` decides what is drafted; with ``"nominal"`` ones a seed repeats.
 
         Raises:
             PairError: the method cannot work with this pair.
@@ -277,7 +282,7 @@ class Speculator:
         view = session.view()
         trims = self.suit(caches.draft, view)
         together = _rows_together(caches.target)
-        if repeatable:
+        if times == "nominal":
             director = self._directors.repeatable(rows=together)
         else:
             head = "shared" if trims else "full"
@@ -301,29 +306,6 @@ class Speculator:
         caches.used_by(row)
         return row
 
-    def _prompt(
-        self,
-        prompt: str | None,
-        messages: prompts.Messages | None,
-        input_ids: Sequence[int] | None,
-    ) -> Prompt:
-        given = [
-            name
-            for name, value in (("prompt", prompt), ("messages", messages), ("input_ids", input_ids))
-            if value is not None
-        ]
-        if len(given) != 1:
-            got = " and ".join(given) or "no prompt"
-            raise ArgumentError(f"got {got}; expected one of prompt, messages, input_ids")
-        target, draft = self._tokenizers
-        if messages is not None:
-            return Prompt(prompts.render(target, messages), prompts.render_for_draft(draft, messages), [])
-        if prompt is not None:
-            ids = prompts.encode_prompt(target, prompt)
-        else:
-            ids = _plain_ids(input_ids, len(self.bridge.target))
-        return self.plain_prompt(ids)
-
     def _recall(self, ids: list[int]) -> Recall | None:
         """The prompt as text to be looked up in, where the method does so."""
         mixed = self.method == "auto" and self.num_draft_tokens == "auto"
@@ -336,10 +318,9 @@ class Speculator:
     @property
     def identity(self) -> dict[str, str]:
         """What tells this pair, on this machine, from others."""
-        marks, (target, draft) = self.bridge.fingerprints, self._weights
-        device = str(TransformersModel(self._models[0]).device)
+        marks, (target, draft) = self.bridge.fingerprints, self._described
         told = {"target tokenizer": marks[0], "draft tokenizer": marks[1], "target": target, "draft": draft}
-        return {**told, "device": device, "threads": str(torch.get_num_threads())}
+        return {**told, "device": self._device, "threads": str(torch.get_num_threads())}
 
     def _planned(self, kind: str) -> Plan | None:
         """What was measured for greedy or for sampling decodes."""
@@ -347,9 +328,21 @@ class Speculator:
             return self._plan if self._plan.kind == kind else None
         return find(self.identity, kind)
 
-    def prompt(self, text: str) -> Prompt:
-        """A text as both sides read it."""
-        return self._prompt(text, None, None)
+    def prompt(
+        self,
+        text: str | None = None,
+        *,
+        messages: prompts.Messages | None = None,
+        input_ids: Sequence[int] | None = None,
+    ) -> Prompt:
+        """One of a text, a chat and target ids, as both sides read it; see :meth:`stream`."""
+        target, draft = self._tokenizers
+        prompts.check_one(prompt=text, messages=messages, input_ids=input_ids)
+        if messages is not None:
+            return Prompt(prompts.render(target, messages), prompts.render_for_draft(draft, messages), [])
+        if text is not None:
+            return self.plain_prompt(prompts.encode_prompt(target, text))
+        return self.plain_prompt(prompts.plain_ids(input_ids, len(self.bridge.target)))
 
     def strategy(self, method: str) -> Strategy:
         """The strategy of a method; raises :class:`PairError` if it cannot work with this pair."""
@@ -361,35 +354,10 @@ class Speculator:
 
     def sequences(self) -> tuple[Model, Model]:
         """Both models with empty caches."""
-        return TransformersModel(self._models[0]), self._draft_head.sequence()
+        return TransformersModel(self._models[0], self._weights), self._draft_head.sequence()
 
 
 def _rows_together(target: Model) -> int:
     """How many sequences share the target's passes."""
     batch = target.batch if isinstance(target, Joint) else None
     return 1 if batch is None else len(batch)
-
-
-def _check_bridge(bridge: Bridge, target_tokenizer: Any, draft_tokenizer: Any) -> None:
-    given = TokenizerSource.of(target_tokenizer, "target"), TokenizerSource.of(draft_tokenizer, "draft")
-    for role, made_of, source in zip(("target", "draft"), bridge.fingerprints, given, strict=True):
-        if source.fingerprint != made_of:
-            raise PairError(
-                f"got a bridge made of another {role} tokenizer; expected one made of the tokenizers given. "
-                "Leave bridge= out, or build it again"
-            )
-
-
-def _plain_ids(input_ids: Any, size: int) -> list[int]:
-    """A list, an array or a tensor of target ids, ``[n]`` or ``[1, n]``, as a list."""
-    ids = input_ids.tolist() if hasattr(input_ids, "tolist") else list(input_ids)
-    if len(ids) == 1 and isinstance(ids[0], (list, tuple)):
-        ids = list(ids[0])
-    if not ids:
-        raise ArgumentError("got no input_ids; expected at least one target id")
-    wrong = [token for token in ids if not isinstance(token, int) or not 0 <= token < size]
-    if wrong:
-        raise ArgumentError(
-            f"got {wrong[0]!r} in input_ids; expected one sequence of target ids from 0 to {size - 1}"
-        )
-    return ids

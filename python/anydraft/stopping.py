@@ -4,13 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from torch import Tensor
 
 from anydraft.streaming import FinishReason
 
-StopRule = Callable[[Tensor], "FinishReason | None"]
-"""From all committed ids so far, int64 ``[n]``, to why the decode ends after the last; ``None``: it goes on.
+
+class Prefix(NamedTuple):
+    """All committed ids so far."""
+
+    ids: Tensor
+    """int64 ``[n]`` on the target's device."""
+    tail: Callable[[int], list[int]]
+    """The last so many of them (fewer, if there are no more), from the host: the device is not asked."""
+
+
+StopRule = Callable[[Prefix], "FinishReason | None"]
+"""From all committed ids so far to why the decode ends after the last; ``None``: it goes on.
 
 Called once for every emitted token, in order, as plain decoding would."""
 
@@ -40,7 +51,7 @@ class Stopping:
             return new, None
         return new, "length" if emitted + len(new) >= self.max_new_tokens else "window"
 
-    def ask(self, ids: Tensor) -> FinishReason | None:
-        """What the rules say after the last of ``ids``; all are asked, and the first reason counts."""
-        reasons = [rule(ids) for rule in self.rules]
+    def ask(self, prefix: Prefix) -> FinishReason | None:
+        """What the rules say after the last id of ``prefix``; all are asked, and the first reason counts."""
+        reasons = [rule(prefix) for rule in self.rules]
         return next((reason for reason in reasons if reason), None)

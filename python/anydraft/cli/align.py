@@ -15,6 +15,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from anydraft.cli import options
 from anydraft.cli.terminal import clean_endings, console, error_console
 from anydraft.errors import ArgumentError
 
@@ -61,12 +62,7 @@ def align(
     draft: Annotated[Path, typer.Argument(help="Another.")],
     text: Annotated[str, typer.Argument(help="The text, or - for standard input.")],
     *,
-    pattern: Annotated[
-        str | None,
-        typer.Option(
-            help="The regular expression of a .tiktoken file that is not one of the well-known ones."
-        ),
-    ] = None,
+    pattern: options.Pattern = None,
 ) -> None:
     """Show a text as TARGET and DRAFT cut it, with the boundaries that they share."""
     with clean_endings():

@@ -39,12 +39,8 @@ def bench(
     *,
     target: Annotated[Path, typer.Option(help="A transformers folder or a GGUF file.")],
     draft: Annotated[Path, typer.Option(help="A transformers folder or a GGUF file.")],
-    target_tokenizer: Annotated[
-        Path | None, typer.Option(help="The target's tokenizer, if it is not beside the model.")
-    ] = None,
-    draft_tokenizer: Annotated[
-        Path | None, typer.Option(help="The draft's tokenizer, if it is not beside the model.")
-    ] = None,
+    target_tokenizer: options.TargetTokenizer = None,
+    draft_tokenizer: options.DraftTokenizer = None,
     sets: Annotated[
         list[str] | None,
         typer.Option(help="code, prose, multilingual, summarising, editing, long. May be repeated."),

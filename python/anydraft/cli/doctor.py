@@ -76,12 +76,7 @@ def doctor(
     ] = False,
     threads: options.Threads = None,
     top: Annotated[int, typer.Option(min=0, help="How many lost tokens and false friends to list.")] = 12,
-    pattern: Annotated[
-        str | None,
-        typer.Option(
-            help="The regular expression of a .tiktoken file that is not one of the well-known ones."
-        ),
-    ] = None,
+    pattern: options.Pattern = None,
 ) -> None:
     """Tell from their tokenizers whether DRAFT can draft for TARGET, and by which method.
 

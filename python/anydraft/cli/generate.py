@@ -42,12 +42,8 @@ def generate(
     *,
     target: Annotated[Path, typer.Option(help=f"The model that is to speak. {_MODEL}")],
     draft: Annotated[Path, typer.Option(help=f"The small model that drafts for it. {_MODEL}")],
-    target_tokenizer: Annotated[
-        Path | None, typer.Option(help="The target's tokenizer, if it is not beside the model.")
-    ] = None,
-    draft_tokenizer: Annotated[
-        Path | None, typer.Option(help="The draft's tokenizer, if it is not beside the model.")
-    ] = None,
+    target_tokenizer: options.TargetTokenizer = None,
+    draft_tokenizer: options.DraftTokenizer = None,
     chat: Annotated[bool, typer.Option("--chat", help="Send the prompt as a user's chat message.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object at the end.")] = False,
     stats: Annotated[bool, typer.Option("--stats", help="Print a summary to standard error.")] = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 import typer
@@ -41,6 +42,16 @@ DraftTokens: TypeAlias = Annotated[
         help="Draft tokens per block; without it, as many as pay (then a seed may not repeat a sample).",
         rich_help_panel=_SPEED,
     ),
+]
+TargetTokenizer: TypeAlias = Annotated[
+    Path | None, typer.Option(help="The target's tokenizer, if it is not beside the model.")
+]
+DraftTokenizer: TypeAlias = Annotated[
+    Path | None, typer.Option(help="The draft's tokenizer, if it is not beside the model.")
+]
+Pattern: TypeAlias = Annotated[
+    str | None,
+    typer.Option(help="The regular expression of a .tiktoken file that is not one of the well-known ones."),
 ]
 Device: TypeAlias = Annotated[
     str,

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from anydraft.cli import options
 from anydraft.cli.terminal import clean_endings, console, error_console
 from anydraft.serving.command import METRICS, ServeCommand
 
@@ -24,12 +25,8 @@ def serve_config(
     *,
     target: Annotated[Path, typer.Option(help="The model to serve: a transformers folder.")],
     draft: Annotated[Path, typer.Option(help="The small model: a transformers folder or a GGUF file.")],
-    target_tokenizer: Annotated[
-        Path | None, typer.Option(help="The target's tokenizer, if it is not beside the model.")
-    ] = None,
-    draft_tokenizer: Annotated[
-        Path | None, typer.Option(help="The draft's tokenizer, if it is not beside the model.")
-    ] = None,
+    target_tokenizer: options.TargetTokenizer = None,
+    draft_tokenizer: options.DraftTokenizer = None,
     num_speculative_tokens: Annotated[
         int, typer.Option(min=1, max=32, help="Target tokens proposed a round, at most.")
     ] = 5,
@@ -78,7 +75,7 @@ def serve_config(
             "max_requests": max_requests,
             "templates": templates,
         }
-        options = {
+        passed = {
             "tensor-parallel-size": tensor_parallel_size,
             "pipeline-parallel-size": pipeline_parallel_size,
             "port": port,
@@ -87,7 +84,7 @@ def serve_config(
             str(target),
             {name: value for name, value in settings.items() if value is not None},
             num_speculative_tokens,
-            {name: value for name, value in options.items() if value is not None},
+            {name: value for name, value in passed.items() if value is not None},
             launcher,
         )
         if as_json:

@@ -198,7 +198,9 @@ class GenerateCall:
         pads, prompt = self.pads(row), len(self.prompts[row])
 
         def padded(rule: StopRule) -> StopRule:
-            return lambda ids: rule(torch.cat((pads, ids)) if len(pads) else ids)
+            if not len(pads):
+                return rule
+            return lambda prefix: rule(prefix._replace(ids=torch.cat((pads, prefix.ids))))
 
         scores = (
             (lambda ids: law.scores_of(len(ids) - len(pads) - prompt)) if "scores" in self.wanted else None

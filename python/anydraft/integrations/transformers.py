@@ -18,6 +18,7 @@ from anydraft.integrations.generate_call import GenerateCall, ask_for_more
 from anydraft.integrations.generate_output import Steps, generate_output
 from anydraft.integrations.recording import RecordingLaw
 from anydraft.models.batch import sequences
+from anydraft.models.few_rows import Weights
 from anydraft.models.processing import ProcessedLaw
 from anydraft.models.protocol import Model
 from anydraft.models.team import team_of
@@ -39,6 +40,7 @@ def custom_generate(
     method: Method = "auto",
     rule: Rule | None = None,
     num_draft_tokens: int | Literal["auto"] = "auto",
+    weights: Weights = "auto",
     bridge: Bridge | None = None,
 ) -> CustomGenerate:
     """What to give to a target's ``generate(custom_generate=...)``; its other arguments keep their meaning.
@@ -55,7 +57,7 @@ def custom_generate(
             the message says what to do instead.
         TokenizerError, ModelError, PairError: as for :class:`anydraft.Speculator`.
     """
-    options = {"method": method, "rule": rule, "num_draft_tokens": num_draft_tokens}
+    options = {"method": method, "rule": rule, "num_draft_tokens": num_draft_tokens, "weights": weights}
     return CustomGenerate(draft_model, target_tokenizer, draft_tokenizer, bridge, options)
 
 
@@ -135,13 +137,17 @@ class CustomGenerate:
     def _rows(
         self, pair: Speculator, call: GenerateCall, messages: Messages | None, seed: int | None
     ) -> tuple[list[Row], list[RecordingLaw]]:
-        targets: Sequence[Model] = sequences(call.model, len(call.prompts))
+        targets: Sequence[Model] = sequences(call.model, len(call.prompts), self._options["weights"])
         if call.cache is not None and len(targets) == 1:
             model = targets[0]
             assert isinstance(model, TransformersModel)
             model.adopt(call.cache, len(call.pads(0)))
         alone = len(call.prompts) == 1
-        drafts = [pair.sequences()[1]] if alone else sequences(self._draft, len(call.prompts))
+        drafts = (
+            [pair.sequences()[1]]
+            if alone
+            else sequences(self._draft, len(call.prompts), self._options["weights"])
+        )
         choice: Literal["sample", "greedy"] = "sample" if call.samples else "greedy"
         base = int(torch.randint(2**63 - 1, (), dtype=torch.int64)) if seed is None and call.samples else seed
         rows, laws = [], []
@@ -158,7 +164,7 @@ class CustomGenerate:
                 law=law,
                 draft_law=processed.without_prefix,
                 randomness=chance,
-                repeatable=call.samples,
+                times="nominal" if call.samples else "measured",
                 max_new_tokens=call.max_new_tokens,
                 rules=call.rules(i, law),
                 end_ids=call.end_ids,

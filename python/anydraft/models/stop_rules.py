@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import MaxTimeCriteria
 
 from anydraft.errors import ArgumentError
-from anydraft.stopping import StopRule
+from anydraft.stopping import Prefix, StopRule
 from anydraft.streaming import FinishReason
 
 Scores = Callable[[Tensor], tuple[Tensor, ...]]
@@ -25,9 +25,9 @@ def criteria_rules(criteria: Iterable[Any], scores: Scores | None = None) -> Ite
         reason: FinishReason = "time" if isinstance(criterion, MaxTimeCriteria) else "stop"
 
         def rule(
-            ids: Tensor, criterion: Any = criterion, reason: FinishReason = reason
+            prefix: Prefix, criterion: Any = criterion, reason: FinishReason = reason
         ) -> FinishReason | None:
-            said = criterion(ids[None], scores(ids) if scores else None)
+            said = criterion(prefix.ids[None], scores(prefix.ids) if scores else None)
             return reason if bool(said.all() if isinstance(said, Tensor) else said) else None
 
         yield rule
@@ -47,8 +47,8 @@ def stop_rules(stop: str | Sequence[str], decode: Callable[[list[int]], bytes]) 
     wanted = [string.encode() for string in strings]
     longest = max(map(len, wanted))
 
-    def rule(ids: Tensor) -> FinishReason | None:
-        tail: list[int] = ids[-longest - 1 :].tolist()
+    def rule(prefix: Prefix) -> FinishReason | None:
+        tail = prefix.tail(longest + 1)
         last = len(decode(tail[-1:]))
         text = decode(tail)
         return (

@@ -31,7 +31,6 @@ class Counts:
     drafted_rounds: int = 0
     proposed: int = 0
     accepted: int = 0
-    failures: int = 0
     draft_seconds: float = 0.0
     """In the draft model."""
     own_seconds: float = 0.0

@@ -37,17 +37,18 @@ class Payoff:
 
     def __init__(self) -> None:
         """Nothing is known."""
-        self._sizes: dict[int, _Decision] = {}
+        self._sizes: dict[int, Decision] = {}
 
-    def of(self, requests: int) -> _Decision:
+    def of(self, requests: int) -> Decision:
         """The decision for batches of about ``requests``: sizes are told apart by powers of two."""
-        return self._sizes.setdefault(max(requests, 1).bit_length(), _Decision())
+        return self._sizes.setdefault(max(requests, 1).bit_length(), Decision())
 
 
-class _Decision:
+class Decision:
     """One batch size."""
 
     def __init__(self) -> None:
+        """Start without knowledge."""
         self._with, self._without = _Side(), _Side()
         self._since = 0
         self._wait = RETRY[0]
