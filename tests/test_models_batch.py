@@ -60,6 +60,19 @@ def test_one_pass_serves_all_rows() -> None:
     assert len(passes) == 1
 
 
+def before_passes(row: TransformersRow, told: Callable[[torch.Tensor], Any]) -> Any:
+    """Tell of the ids of every pass before it; what ran passes until now is returned."""
+    model: Any = row.batch.model
+    run = model.run
+
+    def watched(ids: torch.Tensor, *given: Any, **named: Any) -> Any:
+        told(ids)
+        return run(ids, *given, **named)
+
+    model.run = watched
+    return run
+
+
 @pytest.mark.parametrize("make", MODELS)
 def test_a_closed_row_leaves_the_batch(make: Any) -> None:
     model = make()
@@ -69,9 +82,7 @@ def test_a_closed_row_leaves_the_batch(make: Any) -> None:
     assert isinstance(rows[1], TransformersRow)
     rows[1].close()
     widths = []
-    rows[1].batch.model.runner.register_forward_pre_hook(
-        lambda _, __, kwargs: widths.append(len(kwargs["input_ids"])), with_kwargs=True
-    )
+    before_passes(rows[1], lambda ids: widths.append(len(ids)))
     logits = advance_together([rows[0], rows[2]], [texts[0][30:34], texts[2][30:33]], [1, 1])
     assert widths == [2]
     assert torch.allclose(logits[0], alone(model, texts[0][:34], 1), **CLOSE)
@@ -95,12 +106,10 @@ def test_a_model_that_raises_leaves_an_empty_batch() -> None:
     rows = sequences(model, 2)
     advance_together(rows, [tiny.ids(5), tiny.ids(3)], [1, 1])
     assert isinstance(rows[0], TransformersRow)
-    handle = rows[0].batch.model.runner.register_forward_pre_hook(
-        lambda *_: (_ for _ in ()).throw(RuntimeError("no memory"))
-    )
+    whole = before_passes(rows[0], lambda _: (_ for _ in ()).throw(RuntimeError("no memory")))
     with pytest.raises(RuntimeError, match="no memory"):
         advance_together(rows, [tiny.ids(1), tiny.ids(1)], [1, 1])
-    handle.remove()
+    rows[0].batch.model.run = whole
     assert [row.length for row in rows] == [0, 0]
     logits = advance_together(rows, [tiny.ids(6), tiny.ids(2)], [1, 1])
     assert torch.allclose(logits[0], alone(model, tiny.ids(6), 1), **CLOSE)
@@ -161,8 +170,6 @@ def test_a_long_prompt_does_not_make_the_others_wait() -> None:
     rows = sequences(model, 4)
     assert isinstance(rows[0], TransformersRow)
     shapes = []
-    rows[0].batch.model.runner.register_forward_pre_hook(
-        lambda _, __, kwargs: shapes.append(list(kwargs["input_ids"].shape)), with_kwargs=True
-    )
+    before_passes(rows[0], lambda ids: shapes.append(list(ids.shape)))
     advance_together(rows, [tiny.ids(n) for n in (3, 100, 2, 4)], [1] * 4)
     assert shapes == [[1, 100], [4, 4]]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import weakref
-from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+import anydraft
+import small
 import tiny
 from anydraft.models import few_rows, memory, twin
 from anydraft.models.few_rows import FewRows, FewRowsLinear, Quicker, Weights, packed, product, quicker
@@ -51,11 +52,10 @@ def test_where_it_is_quicker_is_measured_once(dtype: torch.dtype) -> None:
     assert quicker(dtype, torch.get_num_threads()) is found
 
 
-@pytest.mark.parametrize("make", [tiny.llama, tiny.gemma3])
 @pytest.mark.parametrize("weights", KINDS)
 @pytest.mark.usefixtures("always")
-def test_a_twin_shares_every_weight_and_computes_the_same(make: Any, weights: Weights) -> None:
-    model = make()
+def test_a_twin_shares_every_weight_and_computes_the_same(weights: Weights) -> None:
+    model = tiny.olmo2()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     kinds = [type(module) for module in model.modules()]
     ours = twin_of(model, weights)
@@ -75,7 +75,7 @@ def test_a_twin_shares_every_weight_and_computes_the_same(make: Any, weights: We
 @pytest.mark.parametrize("weights", KINDS)
 @pytest.mark.usefixtures("always")
 def test_a_twin_follows_the_models_weights(weights: Weights) -> None:
-    model = tiny.llama()
+    model = tiny.olmo2()
     ids = tiny.ids(5)[None]
 
     def agrees() -> bool:
@@ -88,6 +88,22 @@ def test_a_twin_follows_the_models_weights(weights: Weights) -> None:
     assert agrees()
     model.model.norm.weight = nn.Parameter(torch.full_like(model.model.norm.weight, 3.0))
     assert agrees()
+
+
+@pytest.mark.parametrize("weights", KINDS)
+@pytest.mark.usefixtures("always")
+def test_a_user_can_say_how_weights_are_kept(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Weights] = []
+    real = twin._made
+    monkeypatch.setattr(twin, "_made", lambda *given: made.append(given[2]) or real(*given))
+    pair = small.speculator(weights=weights)
+    assert pair.generate("The quick", max_new_tokens=4).token_ids
+    tokenizers = small.byte_fallback(), small.byte_level()
+    target, draft = (small.model(tokenizer, seed=i) for i, tokenizer in enumerate(tokenizers))
+    drafted = anydraft.custom_generate(draft, *tokenizers, weights=weights)
+    for rows in (1, 2):
+        target.generate(torch.full((rows, 3), 70), max_new_tokens=3, custom_generate=drafted)
+    assert set(made) == {weights}
 
 
 @pytest.mark.usefixtures("always")
@@ -128,7 +144,7 @@ def test_a_twin_dies_with_its_model() -> None:
 
 @pytest.mark.usefixtures("always")
 def test_only_plain_models_have_one() -> None:
-    double = tiny.llama().to(torch.float64)
+    double = tiny.olmo2().to(torch.float64)
     assert twin_of(double) is double
     hooked = tiny.llama()
     hooked.model.layers[0].register_forward_hook(lambda *_: None)
@@ -141,7 +157,7 @@ def test_only_plain_models_have_one() -> None:
 @pytest.mark.parametrize("weights", KINDS)
 @pytest.mark.usefixtures("always")
 def test_a_block_gets_the_logits_of_its_tokens_one_by_one(weights: Weights) -> None:
-    model = TransformersModel(tiny.llama(), weights)
+    model = TransformersModel(tiny.olmo2(), weights)
     assert any(isinstance(module, FewRowsLinear) for module in model.runner.modules())
     ids = tiny.ids(12)
     model.advance(ids[:6])

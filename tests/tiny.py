@@ -8,10 +8,30 @@ from transformers import (
     Gemma3TextConfig,
     LlamaConfig,
     LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Olmo2Config,
+    Olmo2ForCausalLM,
     PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
 )
 
 SLIDING_WINDOW = 16
+
+
+_SHAPE = {
+    "vocab_size": 97,
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 512,
+    "initializer_range": 0.3,
+}
 
 
 def llama(vocab_size: int = 97, *, seed: int = 0, **changes: object) -> PreTrainedModel:
@@ -31,6 +51,35 @@ def llama(vocab_size: int = 97, *, seed: int = 0, **changes: object) -> PreTrain
         **changes,
     )
     return _made(LlamaForCausalLM, config, seed)
+
+
+def mistral(*, seed: int = 0) -> PreTrainedModel:
+    """A mistral-like model: every layer has a sliding window (16 tokens)."""
+    return _made(MistralForCausalLM, MistralConfig(**_SHAPE, sliding_window=SLIDING_WINDOW), seed)
+
+
+def qwen2(*, seed: int = 0) -> PreTrainedModel:
+    """A qwen2-like model: biases in attention, a sliding window in its second layer."""
+    sliding = {"use_sliding_window": True, "sliding_window": SLIDING_WINDOW, "max_window_layers": 1}
+    model = _made(Qwen2ForCausalLM, Qwen2Config(**_SHAPE, **sliding), seed)
+    for layer in model.model.layers:
+        for name in "qkv":
+            torch.nn.init.normal_(getattr(layer.self_attn, f"{name}_proj").bias)
+    return model
+
+
+def qwen3(*, seed: int = 0) -> PreTrainedModel:
+    """A qwen3-like model: queries and keys have a norm."""
+    model = _made(Qwen3ForCausalLM, Qwen3Config(**_SHAPE, head_dim=16), seed)
+    for layer in model.model.layers:
+        torch.nn.init.normal_(layer.self_attn.q_norm.weight)
+        torch.nn.init.normal_(layer.self_attn.k_norm.weight)
+    return model
+
+
+def olmo2(*, seed: int = 0) -> PreTrainedModel:
+    """A model of an architecture that has no lean form."""
+    return _made(Olmo2ForCausalLM, Olmo2Config(**_SHAPE), seed)
 
 
 def gemma3(vocab_size: int = 97, *, seed: int = 0, **changes: object) -> PreTrainedModel:

@@ -44,7 +44,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore
     def __init__(self, window: int | None = None) -> None:
         """Start empty; ``window`` is in tokens and counts the token that looks."""
         super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
-        self._window = window
+        self.window = window
         self.is_sliding = window is not None
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
@@ -83,7 +83,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore
         return 0 if self.keys is None else self.keys.shape[-2]
 
     def _out_of_reach(self, position: int) -> int:
-        return 0 if self._window is None else max(0, position - self._window + 1)
+        return 0 if self.window is None else max(0, position - self.window + 1)
 
 
 class SharedLayer(GrowingLayer):  # type: ignore[no-untyped-call, unused-ignore]
@@ -94,7 +94,7 @@ class SharedLayer(GrowingLayer):  # type: ignore[no-untyped-call, unused-ignore]
 
     def __init__(self, layer: GrowingLayer) -> None:
         """Look at what ``layer`` holds; it must hold something."""
-        super().__init__(layer._window)
+        super().__init__(layer.window)
         self.keys, self.values = layer.keys, layer.values
         self.dtype, self.device, self.is_initialized = layer.dtype, layer.device, True
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Literal, NamedTuple
 
@@ -42,6 +42,9 @@ class Quicker(NamedTuple):
     """With a packed copy of them."""
 
 
+NOWHERE = Quicker(frozenset(), frozenset())
+
+
 class FewRows:
     """``rows @ weight.T + bias`` in whatever way is quickest for that number of rows."""
 
@@ -58,6 +61,39 @@ class FewRows:
         if count in self._quicker.shared:
             return product(rows, self._weight, self._bias)
         return linear(rows, self._weight, self._bias)
+
+
+class Joined:
+    """Linear layers that take the same rows: with packed weights, one product for a few rows."""
+
+    def __init__(self, layers: Sequence[nn.Linear], quicker: Quicker, weights: Weights) -> None:
+        """``weights``: as for :class:`FewRows`."""
+        self._quicker = quicker.packed if weights == "packed" else frozenset[int]()
+        self._sizes = [layer.out_features for layer in layers]
+        own: Weights = "packed" if len(layers) == 1 and self._quicker else "shared"
+        self._each = [FewRows(layer.weight, layer.bias, quicker, own) for layer in layers]
+        self._packed: Tensor | None = None
+        alike = len({layer.bias is None for layer in layers}) == 1
+        if len(layers) > 1 and alike and self._quicker:
+            self._packed = packed(torch.cat([layer.weight.detach() for layer in layers]))
+        biases: list[Tensor] = [layer.bias for layer in layers if layer.bias is not None]
+        self._bias = torch.cat(biases).detach() if len(biases) == len(layers) else None
+
+    def __call__(self, rows: Tensor) -> tuple[Tensor, ...]:
+        """``[..., in]`` to ``[..., out]`` of each layer."""
+        if self._together(rows):
+            return torch.split_with_sizes(self.whole(rows), self._sizes, -1)
+        return tuple(layer(rows) for layer in self._each)
+
+    def whole(self, rows: Tensor) -> Tensor:
+        """The same, one after the other in one tensor."""
+        if self._together(rows):
+            assert self._packed is not None
+            return product(rows, self._packed, self._bias)
+        return torch.cat([layer(rows) for layer in self._each], -1)
+
+    def _together(self, rows: Tensor) -> bool:
+        return self._packed is not None and rows.numel() // rows.shape[-1] in self._quicker
 
 
 class FewRowsLinear(nn.Linear):
@@ -88,9 +124,8 @@ def quicker(dtype: torch.dtype, threads: int) -> Quicker:
 
     ``threads``: the number that torch uses; the answer is kept for it.
     """
-    none = Quicker(frozenset(), frozenset())
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return none
+        return NOWHERE
     generator = torch.Generator().manual_seed(0)
     plain = [torch.randn(_SIZE, generator=generator).to(dtype) for _ in range(_COUNT)]
     shared: set[int] = set()
@@ -109,7 +144,7 @@ def quicker(dtype: torch.dtype, threads: int) -> Quicker:
                     found.update(range(least, rows + 1))
             least = rows + 1
     except (RuntimeError, TypeError, AttributeError):  # an operator that is not there, or is another
-        return none
+        return NOWHERE
     return Quicker(frozenset(shared), frozenset(apart))
 
 

@@ -10,10 +10,12 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from anydraft.models.few_rows import FewRows, FewRowsLinear, Quicker, Weights, quicker
+from anydraft.models.few_rows import NOWHERE, FewRows, FewRowsLinear, Quicker, Weights, quicker
+from anydraft.models.lean import lean_of
 from anydraft.models.memory import available_bytes
 
-_DTYPES = {torch.float32, torch.bfloat16}
+_PACKED = {torch.float32, torch.bfloat16}
+"""What oneDNN's products with packed weights are made for."""
 _ROOM = 4
 """Packed copies may take one part in so many of the memory that is free."""
 
@@ -21,7 +23,8 @@ _ROOM = 4
 class _Twin(NamedTuple):
     state: object
     """What it was made from: tensors, their versions, how."""
-    model: nn.Module
+    model: Any
+    """``None``: there is nothing better than the model."""
 
 
 _twins: WeakKeyDictionary[nn.Module, _Twin] = WeakKeyDictionary()
@@ -29,18 +32,19 @@ _lock = threading.Lock()
 
 
 def twin_of(model: Any, weights: Weights = "auto") -> Any:
-    """A model that computes what ``model`` does, sooner where that is possible; else ``model`` itself.
+    """What computes as ``model`` does, sooner where that is possible; else ``model`` itself.
 
-    The twin shares all weights and buffers with the model, which is not touched. Only a plain model on a CPU,
-    in float32 or bfloat16, has one: its linear layers take few rows at a time more quickly with oneDNN, which
-    verifying a block needs, and much more quickly with a packed copy of their weights (see :data:`Weights`).
+    The twin shares all weights and buffers with the model, which is not touched. Only a plain model has one.
+    If its architecture is known its passes are lean (:mod:`anydraft.models.lean`). On a CPU, in float32 or
+    bfloat16, linear layers take few rows at a time more quickly with oneDNN, which verifying a block needs,
+    and much more quickly with a packed copy of their weights (see :data:`Weights`).
     One twin serves a model for as long as it lives, and is made anew if the model's weights change.
     """
     if not _simple(model):
         return model
-    ways = quicker(next(model.parameters()).dtype, torch.get_num_threads())
-    if not (ways.shared or ways.packed):
-        return model
+    first = next(model.parameters())
+    on_cpu = first.device.type == "cpu" and first.dtype in _PACKED
+    ways = quicker(first.dtype, torch.get_num_threads()) if on_cpu else NOWHERE
     with _lock:
         known = _twins.get(model)
         if weights == "auto":
@@ -50,7 +54,7 @@ def twin_of(model: Any, weights: Weights = "auto") -> Any:
         if known is None or known.state != state:
             _twins.pop(model, None)
             known = _twins[model] = _Twin(state, _made(model, ways, weights))
-        return known.model
+        return model if known.model is None else known.model
 
 
 def _simple(model: Any) -> bool:
@@ -60,7 +64,7 @@ def _simple(model: Any) -> bool:
     if getattr(model, "_tp_size", None) or getattr(model, "hf_quantizer", None):
         return False
     kinds = {(tensor.device.type, tensor.dtype) for tensor in model.parameters()}
-    if len(kinds) != 1 or not all(device == "cpu" and dtype in _DTYPES for device, dtype in kinds):
+    if len(kinds) != 1 or not all(dtype.is_floating_point for _, dtype in kinds):
         return False
     return not any(
         "forward" in vars(module) or module._forward_hooks or module._forward_pre_hooks
@@ -88,7 +92,12 @@ def _fits(model: nn.Module) -> bool:
     return room is not None and _ROOM * size <= room
 
 
-def _made(model: nn.Module, ways: Quicker, weights: Weights) -> nn.Module:
+def _made(model: nn.Module, ways: Quicker, weights: Weights) -> Any:
+    lean = lean_of(model, ways, weights)
+    if lean is not None:
+        return lean
+    if not (ways.shared or ways.packed):
+        return None
     twin = copy.deepcopy(model, {id(tensor): tensor for tensor in _tensors(model)})
     for layer in _linear(twin):
         layer.__class__ = FewRowsLinear

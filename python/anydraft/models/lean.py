@@ -1,0 +1,330 @@
+"""The forward pass of common decoders, with no Python work per layer that can be avoided.
+
+For a small model that work takes as long as the products: masks, wrappers and outputs are made in every layer
+and pass. Here a model is read once into plain blocks, and a pass is a short list of tensor operations on the
+model's own weights, cache and positions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention, silu
+
+from anydraft.models.cache import new_cache
+from anydraft.models.few_rows import Joined, Quicker, Weights
+
+_KNOWN = {
+    "transformers.models.llama.modeling_llama": "LlamaForCausalLM",
+    "transformers.models.mistral.modeling_mistral": "MistralForCausalLM",
+    "transformers.models.qwen2.modeling_qwen2": "Qwen2ForCausalLM",
+    "transformers.models.qwen3.modeling_qwen3": "Qwen3ForCausalLM",
+    "transformers.models.gemma3.modeling_gemma3": "Gemma3ForCausalLM",
+}
+_GROWING_ROPE = {"dynamic", "longrope"}
+"""Rotary embeddings that embed a token differently when the text gets longer."""
+
+_CLOSE = {torch.float32: 1e-3, torch.float64: 1e-4}
+"""How far logits may be from the model's own, as a share of the largest; else 0.05. In float64 too a model
+computes its norms in float32."""
+
+_ATTENTION = {"sdpa", "eager"}
+"""What a user may have chosen where it is SDPA that is used."""
+
+_LEAST_TABLE = 1024
+
+Rotation = tuple[Tensor, Tensor]
+"""Cosine, and sine with the sign that goes with a rolled half: ``[n, 1, size]`` or ``[B, n, 1, size]``."""
+
+
+class Surroundings(NamedTuple):
+    """What all layers of a kind share in a pass."""
+
+    rotation: Rotation
+    mask: Tensor | None
+    """Numbers to be added to the scores, ``[n, T]`` or ``[B, 1, n, T]``."""
+    causal: bool
+    """The new tokens are all there is, and each sees those before it; there is no mask then."""
+
+
+class Norm(NamedTuple):
+    """A root mean square norm over the last dimension."""
+
+    weight: Tensor
+    eps: float
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """``[..., size]``, in the dtype of ``x``."""
+        return torch.rms_norm(x, self.weight.shape, self.weight, self.eps)
+
+
+@dataclass(frozen=True)
+class Block:
+    """One decoder layer."""
+
+    kind: str
+    """Which rotary embedding it has."""
+    window: int | None
+    heads: int
+    groups: int
+    """Number of key and value heads."""
+    scale: float
+    before: Norm
+    query_key_value: Joined
+    of_heads: tuple[Tensor, float] | None
+    """Weights ``[heads + groups, head size]`` and epsilon of a norm of queries and keys."""
+    out: Joined
+    after: Norm | None
+    before_inner: Norm
+    gate_up: Joined
+    activation: Callable[[Tensor], Tensor]
+    down: Joined
+    after_inner: Norm | None
+
+
+class Hidden(NamedTuple):
+    """What a decoder returns."""
+
+    last_hidden_state: Tensor
+
+
+class Logits(NamedTuple):
+    """What a model returns."""
+
+    logits: Tensor
+
+
+class Lean:
+    """A model of :data:`_KNOWN` with its weights, called as the model is; made by :func:`lean_of`."""
+
+    def __init__(self, model: Any, ways: Quicker, weights: Weights) -> None:
+        """Read the blocks of ``model``, whose weights are shared and, if ``"packed"``, copied too."""
+        decoder = model.model
+        self._embed = decoder.embed_tokens
+        self._rotary = Rotary(decoder)
+        self._blocks = [
+            _block(layer, decoder.config, i, getattr(cached, "window", None), ways, weights)
+            for i, (layer, cached) in enumerate(zip(decoder.layers, new_cache(model).layers, strict=True))
+        ]
+        self._norm = _norm(decoder.norm)
+        self._head = Joined([model.lm_head], ways, weights)
+        self._cap = getattr(model.config, "final_logit_softcapping", None)
+
+    def __call__(self, *, input_ids: Tensor, logits_to_keep: int = 0, **given: Any) -> Logits:
+        """As the model: the logits of the last tokens, ``[B, logits_to_keep, V]``; of all if it is 0."""
+        hidden = self.base_model(input_ids=input_ids, **given).last_hidden_state
+        (logits,) = self._head(hidden[:, -logits_to_keep:])
+        return Logits(logits if self._cap is None else torch.tanh(logits / self._cap) * self._cap)
+
+    def base_model(
+        self,
+        *,
+        input_ids: Tensor,
+        past_key_values: Any,
+        position_ids: Tensor | None = None,
+        attention_mask: Tensor | Mapping[str, Tensor] | None = None,
+        **_: Any,
+    ) -> Hidden:
+        """As the model's decoder: hidden states ``[B, n, h]``; the cache takes the new keys and values.
+
+        Without a mask, every row follows on what the cache holds; with one, positions say where tokens are.
+        """
+        hidden = self._embed(input_ids)
+        kinds: dict[str, Surroundings] = {}
+        for block, layer in zip(self._blocks, past_key_values.layers, strict=True):
+            if block.kind not in kinds:
+                kinds[block.kind] = self._surroundings(block, layer, hidden, position_ids, attention_mask)
+            hidden = _through(block, hidden, layer, kinds[block.kind])
+        return Hidden(self._norm(hidden))
+
+    def _surroundings(
+        self, block: Block, layer: Any, like: Tensor, positions: Tensor | None, masks: Any
+    ) -> Surroundings:
+        n, window = like.shape[1], block.window
+        count, first = layer.get_mask_sizes(n)
+        end = first + count
+        if masks is not None:
+            mask = masks[block.kind] if isinstance(masks, Mapping) else masks
+            rotation = self._rotary.at(like, block.kind, positions, end)
+            return Surroundings(rotation, _added(mask, like.dtype), causal=False)
+        rotation = self._rotary.between(like, block.kind, end - n, end)
+        if n == 1:
+            return Surroundings(rotation, None, causal=False)
+        if count == n and (window is None or n <= window):
+            return Surroundings(rotation, None, causal=True)
+        key = torch.arange(first, end, device=like.device)
+        query = torch.arange(end - n, end, device=like.device)[:, None]
+        seen = key <= query if window is None else (key <= query) & (key > query - window)
+        return Surroundings(rotation, _added(seen, like.dtype), causal=False)
+
+
+class Rotary:
+    """Rotations by position, taken from the model's own embedding once and kept in a table."""
+
+    def __init__(self, decoder: Any) -> None:
+        """``decoder``: the model without its head."""
+        self._decoder = decoder
+        self._tables: dict[tuple[str, torch.dtype], Rotation] = {}
+
+    def between(self, like: Tensor, kind: str, start: int, end: int) -> Rotation:
+        """Of the positions from ``start`` to before ``end``."""
+        cos, sin = self._table(like, kind, end)
+        return cos.narrow(0, start, end - start), sin.narrow(0, start, end - start)
+
+    def at(self, like: Tensor, kind: str, positions: Tensor | None, end: int) -> Rotation:
+        """Of positions ``[B, n]``, all before ``end``."""
+        cos, sin = self._table(like, kind, end)
+        return cos[positions], sin[positions]
+
+    def _table(self, like: Tensor, kind: str, length: int) -> Rotation:
+        table = self._tables.get((kind, like.dtype))
+        if table is None or len(table[0]) < length:
+            size = max(_LEAST_TABLE, 1 << (length - 1).bit_length())
+            positions = torch.arange(size, device=like.device)[None]
+            cos, sin = (values[0, :, None] for values in _embedded(self._decoder, like, positions, kind))
+            half = sin.shape[-1] // 2
+            table = cos, torch.cat((-sin[..., :half], sin[..., half:]), -1)
+            self._tables[kind, like.dtype] = table
+        return table
+
+
+def _through(block: Block, hidden: Tensor, layer: Any, given: Surroundings) -> Tensor:
+    """Hidden states ``[B, n, h]`` through one layer; ``hidden`` itself is written to."""
+    rows, n, _ = hidden.shape
+    heads, groups = block.heads, block.groups
+    joined = block.query_key_value.whole(block.before(hidden)).view(rows, n, heads + 2 * groups, -1)
+    turned = joined.narrow(2, 0, heads + groups)
+    if block.of_heads is not None:
+        weight, eps = block.of_heads
+        turned = torch.rms_norm(turned, turned.shape[-1:], None, eps) * weight
+    cos, sin = given.rotation
+    turned = (turned * cos).addcmul_(turned.roll(turned.shape[-1] // 2, -1), sin)
+    query = turned.narrow(2, 0, heads)
+    new = turned.narrow(2, heads, groups), joined.narrow(2, heads + groups, groups)
+    keys, values = layer.update(*(states.transpose(1, 2) for states in new))
+    (attended,) = block.out(_attended(query, keys, values, given, block.scale))
+    hidden = hidden.add_(attended if block.after is None else block.after(attended))
+    gate, up = block.gate_up(block.before_inner(hidden))
+    (inner,) = block.down(block.activation(gate).mul_(up))
+    return hidden.add_(inner if block.after_inner is None else block.after_inner(inner))
+
+
+def _attended(query: Tensor, keys: Tensor, values: Tensor, given: Surroundings, scale: float) -> Tensor:
+    """Queries ``[B, n, heads, size]`` and keys ``[B, groups, T, size]`` to ``[B, n, heads * size]``.
+
+    Heads that share keys are rows of one product, so that keys are read once and never repeated.
+    """
+    rows, n, heads, size = query.shape
+    groups = keys.shape[1]
+    if given.causal:
+        found = scaled_dot_product_attention(
+            query.transpose(1, 2), keys, values, is_causal=True, scale=scale, enable_gqa=heads > groups
+        )
+        return found.transpose(1, 2).reshape(rows, n, heads * size)
+    share, mask = heads // groups, given.mask
+    if mask is not None and n > 1:
+        mask = mask.repeat(*[1] * (mask.dim() - 2), share, 1)
+    stacked = query.view(rows, n, groups, share, size).permute(0, 2, 3, 1, 4)
+    found = scaled_dot_product_attention(
+        stacked.reshape(rows, groups, share * n, size), keys, values, attn_mask=mask, scale=scale
+    )
+    found = found.view(rows, groups, share, n, size).permute(0, 3, 1, 2, 4)
+    return found.reshape(rows, n, heads * size)
+
+
+def _added(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """A mask of bool, or of numbers already, as numbers to be added."""
+    if mask.dtype != torch.bool:
+        return mask
+    return torch.zeros((), dtype=dtype, device=mask.device).masked_fill(~mask, -torch.inf)
+
+
+def lean_of(model: Any, ways: Quicker, weights: Weights) -> Lean | None:
+    """The lean form of a model that is nothing but its modules; ``None`` if it has none.
+
+    Only of architectures that are known, and tried on a few tokens: it must give the model's own logits.
+    """
+    if _KNOWN.get(type(model).__module__) != type(model).__name__:
+        return None
+    if model.config._attn_implementation not in _ATTENTION or _rope_types(model.model) & _GROWING_ROPE:
+        return None
+    try:
+        lean = Lean(model, ways, weights)
+        return lean if _agrees(model, lean) else None
+    except (RuntimeError, TypeError, AttributeError, IndexError, KeyError):
+        return None
+
+
+@torch.no_grad()
+def _agrees(model: Any, lean: Lean) -> bool:
+    """Whether a text, and then a block after it, get the logits that the model gives."""
+    vocabulary = model.get_input_embeddings().weight
+    ids = torch.linspace(0, len(vocabulary) - 1, 9, device=vocabulary.device).long()[None]
+    expected: Tensor = model(input_ids=ids, use_cache=False, return_dict=True).logits
+    cache = new_cache(model)
+    parts = (ids[:, :4], ids[:, 4:8], ids[:, 8:])
+    found = torch.cat([lean(input_ids=part, past_key_values=cache).logits for part in parts], 1)
+    far = (found - expected).abs().amax()
+    return found.shape == expected.shape and bool(
+        far <= _CLOSE.get(expected.dtype, 0.05) * expected.abs().amax()
+    )
+
+
+def _block(layer: Any, config: Any, i: int, window: int | None, ways: Quicker, weights: Weights) -> Block:
+    attention, inner = layer.self_attn, layer.mlp
+    size = attention.head_dim
+    heads, groups = (part.out_features // size for part in (attention.q_proj, attention.k_proj))
+    kinds = getattr(config, "layer_types", None)
+    has_four = hasattr(layer, "pre_feedforward_layernorm")
+    return Block(
+        kind=kinds[i] if kinds else f"window {window}",
+        window=window,
+        heads=heads,
+        groups=groups,
+        scale=attention.scaling,
+        before=_norm(layer.input_layernorm),
+        query_key_value=Joined([attention.q_proj, attention.k_proj, attention.v_proj], ways, weights),
+        of_heads=_norm_of_heads(attention, heads, groups) if hasattr(attention, "q_norm") else None,
+        out=Joined([attention.o_proj], ways, weights),
+        after=_norm(layer.post_attention_layernorm) if has_four else None,
+        before_inner=_norm(layer.pre_feedforward_layernorm if has_four else layer.post_attention_layernorm),
+        gate_up=Joined([inner.gate_proj, inner.up_proj], ways, weights),
+        activation=silu if isinstance(inner.act_fn, nn.SiLU) else inner.act_fn,
+        down=Joined([inner.down_proj], ways, weights),
+        after_inner=_norm(layer.post_feedforward_layernorm) if has_four else None,
+    )
+
+
+def _norm(module: Any) -> Norm:
+    weight = module.weight.detach()
+    if type(module).__name__.startswith("Gemma"):
+        weight = 1 + weight
+    return Norm(weight, getattr(module, "variance_epsilon", None) or module.eps)
+
+
+def _norm_of_heads(attention: Any, heads: int, groups: int) -> tuple[Tensor, float]:
+    query, key = _norm(attention.q_norm), _norm(attention.k_norm)
+    return torch.cat((query.weight.expand(heads, -1), key.weight.expand(groups, -1))), query.eps
+
+
+def _rope_types(decoder: Any) -> set[str]:
+    found: set[str] = set()
+    for rotary in (decoder.rotary_emb, getattr(decoder, "rotary_emb_local", None)):
+        types = getattr(rotary, "rope_type", ())
+        found |= set(types.values()) if isinstance(types, dict) else {types} if types else set()
+    return found
+
+
+def _embedded(decoder: Any, like: Tensor, positions: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+    """Cosine and sine ``[1, n, head size]`` by the model's own rotary embedding, as either version has it."""
+    rotary, local = decoder.rotary_emb, getattr(decoder, "rotary_emb_local", None)
+    if local is not None and kind == "sliding_attention":
+        rotary = local
+    found: tuple[Tensor, Tensor] = (
+        rotary(like, positions, kind) if isinstance(rotary.rope_type, dict) else rotary(like, positions)
+    )
+    return found
