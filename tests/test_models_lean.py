@@ -17,6 +17,7 @@ from anydraft.models import lean, twin
 from anydraft.models.batch import sequences
 from anydraft.models.few_rows import NOWHERE, Joined, Quicker, Weights
 from anydraft.models.lean import Lean, lean_of
+from anydraft.models.runner import Passes
 from anydraft.models.together import advance_together
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.twin import twin_of
@@ -63,7 +64,7 @@ def test_a_text_in_pieces_gets_the_models_logits(make: Maker, dtype: torch.dtype
 def test_with_products_of_one_dnn(make: Maker, weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(twin, "quicker", lambda *_: Quicker(ALL, ALL))
     model = make()
-    ours = TransformersModel(model, weights)
+    ours = TransformersModel(model, Passes(weights))
     ids = tiny.ids(40)
     found = torch.cat([ours.advance(part, len(part)) for part in ids.split([18, 7, 1, 14])])
     assert close(found, own(model, ids), 1e-4)

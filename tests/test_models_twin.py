@@ -14,6 +14,7 @@ import small
 import tiny
 from anydraft.models import few_rows, memory, twin
 from anydraft.models.few_rows import FewRows, FewRowsLinear, Quicker, Weights, packed, product, quicker
+from anydraft.models.runner import Passes
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.twin import twin_of
 
@@ -157,7 +158,7 @@ def test_only_plain_models_have_one() -> None:
 @pytest.mark.parametrize("weights", KINDS)
 @pytest.mark.usefixtures("always")
 def test_a_block_gets_the_logits_of_its_tokens_one_by_one(weights: Weights) -> None:
-    model = TransformersModel(tiny.olmo2(), weights)
+    model = TransformersModel(tiny.olmo2(), Passes(weights))
     assert any(isinstance(module, FewRowsLinear) for module in model.runner.modules())
     ids = tiny.ids(12)
     model.advance(ids[:6])

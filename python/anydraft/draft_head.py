@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from anydraft.bridge import Bridge
-from anydraft.models.few_rows import Weights
 from anydraft.models.protocol import Model
+from anydraft.models.runner import Passes
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.trimmed import TrimmedHead, TrimmedModel, kept_rows, trimmed_head
 from anydraft.models.weights import head_share
@@ -38,18 +38,18 @@ class DraftHead:
     :mod:`anydraft.shrink` has made the rows kept are those that it names.
     """
 
-    def __init__(self, model: Any, bridge: Bridge, wish: Wish = "auto", weights: Weights = "auto") -> None:
+    def __init__(self, model: Any, bridge: Bridge, wish: Wish, passes: Passes) -> None:
         """Nothing is computed until a sequence is asked for."""
         self._model = model
         self._bridge = bridge
         self._wish = wish
-        self._weights = weights
+        self._passes = passes
 
-    def sequence(self) -> Model:
+    def sequence(self) -> TransformersModel:
         """The draft with an empty cache."""
         if self._head is None:
-            return TransformersModel(self._model, self._weights)
-        return TrimmedModel(self._model, self._head, self._weights)
+            return TransformersModel(self._model, self._passes)
+        return TrimmedModel(self._model, self._head, self._passes)
 
     def set_for(self, model: Model, view: Sequence[int]) -> bool:
         """Use what suits the text of draft ids ``view``; whether that is the trimmed head."""
@@ -79,7 +79,7 @@ class DraftHead:
     def _head(self) -> TrimmedHead | None:
         if self._wish == "full":
             return None
-        plain = TransformersModel(self._model, self._weights)
+        plain = TransformersModel(self._model, self._passes)
         rows = (torch.from_numpy(self._bridge.tables.draft_to_target) >= 0).sum()
         small = rows <= MOST_KEPT * plain.vocab_size and head_share(plain.plain) >= LEAST_SHARE
         if self._wish == "auto" and not small and kept_rows(self._model) is None:

@@ -24,6 +24,7 @@ from anydraft.mixture import LOOKUP, Directors, Times
 from anydraft.models.few_rows import Weights
 from anydraft.models.processing import ProcessedLaw, least_length, processed_law
 from anydraft.models.protocol import Model
+from anydraft.models.runner import Passes
 from anydraft.models.stop_rules import criteria_rules, stop_rules, time_rules
 from anydraft.models.team import team_of
 from anydraft.models.together import Joint
@@ -90,6 +91,7 @@ class Speculator:
         draft_head: Wish = "auto",
         plan: Plan | None = None,
         weights: Weights = "auto",
+        compile: bool = False,  # noqa: A002  # the word that users know
         bridge: Bridge | None = None,
     ) -> None:
         """Join two models.
@@ -104,9 +106,11 @@ class Speculator:
         text; see :class:`~anydraft.draft_head.DraftHead`. ``plan``: what :func:`anydraft.plan` measured, from
         which ``"auto"`` starts; by default one that was made on this machine before. ``weights``: on a CPU,
         whether linear layers may have a second, packed copy of their weights, by which a block costs what one
-        token costs (``"packed"``), or not (``"shared"``); by default where there is room. ``bridge``: one
-        that was built or loaded before for these tokenizers, best the :attr:`bridge` of another speculator:
-        one made without roles does not know which control tokens mean the same.
+        token costs (``"packed"``), or not (``"shared"``); by default where there is room. ``compile``: have
+        PyTorch compile both models' passes over a few tokens, with static shapes; it needs a C++ compiler,
+        and takes some seconds to a minute at first. ``bridge``: one that was built or loaded before for these
+        tokenizers, best the :attr:`bridge` of another speculator: one made without roles does not know which
+        control tokens mean the same.
         """
         check_method(method, rule)
         if num_draft_tokens != "auto" and (not isinstance(num_draft_tokens, int) or num_draft_tokens < 1):
@@ -129,8 +133,9 @@ class Speculator:
         self.bridge = bridge
         sizes = len(bridge.target), len(bridge.draft)
         self._opening = prompts.opening(draft_tokenizer)
-        self._draft_head = DraftHead(draft_model, bridge, draft_head, weights)
-        sequences = TransformersModel(target_model, weights), TransformersModel(draft_model, weights)
+        self._passes = Passes(weights, compile)
+        self._draft_head = DraftHead(draft_model, bridge, draft_head, self._passes)
+        sequences = [TransformersModel(model, self._passes) for model in self._models]
         for role, model, size in zip(("target", "draft"), sequences, sizes, strict=True):
             if model.vocab_size < size:
                 raise PairError(
@@ -138,17 +143,19 @@ class Speculator:
                     "expected at least as many logits. Is it the model's own tokenizer, or were tokens added "
                     "to it without model.resize_token_embeddings?"
                 )
-        self._strategies = Strategies(bridge, *sequences, rule)
+        self._strategies = Strategies(bridge, sequences[0], sequences[1], rule)
         sizes = pass_bytes(target_model), pass_bytes(draft_model)
         cost = sizes[1] / sizes[0]
         self._plan = plan
         self._directors = Directors(method, num_draft_tokens, cost, self._planned)
-        self._weights = weights
         self._device = str(sequences[0].device)
         self._described = [
             f"{type(model).__name__}, {size} bytes, {sequence.dtype}"
             for model, size, sequence in zip(self._models, sizes, sequences, strict=True)
         ]
+        if compile:
+            for sequence in (sequences[0], self._draft_head.sequence()):
+                sequence.warm()
 
     def generate(self, prompt: str | None = None, **options: Any) -> Output:
         """Decode to the end; arguments and errors as for :meth:`stream`."""
@@ -354,7 +361,7 @@ class Speculator:
 
     def sequences(self) -> tuple[Model, Model]:
         """Both models with empty caches."""
-        return TransformersModel(self._models[0], self._weights), self._draft_head.sequence()
+        return TransformersModel(self._models[0], self._passes), self._draft_head.sequence()
 
 
 def _rows_together(target: Model) -> int:

@@ -21,6 +21,7 @@ from anydraft.models.batch import sequences
 from anydraft.models.few_rows import Weights
 from anydraft.models.processing import ProcessedLaw
 from anydraft.models.protocol import Model
+from anydraft.models.runner import Passes
 from anydraft.models.team import team_of
 from anydraft.models.transformers import TransformersModel
 from anydraft.prompts import Messages, render_for_draft
@@ -41,6 +42,7 @@ def custom_generate(
     rule: Rule | None = None,
     num_draft_tokens: int | Literal["auto"] = "auto",
     weights: Weights = "auto",
+    compile: bool = False,  # noqa: A002  # the word that users know
     bridge: Bridge | None = None,
 ) -> CustomGenerate:
     """What to give to a target's ``generate(custom_generate=...)``; its other arguments keep their meaning.
@@ -57,7 +59,8 @@ def custom_generate(
             the message says what to do instead.
         TokenizerError, ModelError, PairError: as for :class:`anydraft.Speculator`.
     """
-    options = {"method": method, "rule": rule, "num_draft_tokens": num_draft_tokens, "weights": weights}
+    options: dict[str, Any] = {"method": method, "rule": rule, "num_draft_tokens": num_draft_tokens}
+    options |= {"weights": weights, "compile": compile}
     return CustomGenerate(draft_model, target_tokenizer, draft_tokenizer, bridge, options)
 
 
@@ -137,17 +140,14 @@ class CustomGenerate:
     def _rows(
         self, pair: Speculator, call: GenerateCall, messages: Messages | None, seed: int | None
     ) -> tuple[list[Row], list[RecordingLaw]]:
-        targets: Sequence[Model] = sequences(call.model, len(call.prompts), self._options["weights"])
+        passes = Passes(self._options["weights"], self._options["compile"])
+        targets: Sequence[Model] = sequences(call.model, len(call.prompts), passes)
         if call.cache is not None and len(targets) == 1:
             model = targets[0]
             assert isinstance(model, TransformersModel)
             model.adopt(call.cache, len(call.pads(0)))
         alone = len(call.prompts) == 1
-        drafts = (
-            [pair.sequences()[1]]
-            if alone
-            else sequences(self._draft, len(call.prompts), self._options["weights"])
-        )
+        drafts = [pair.sequences()[1]] if alone else sequences(self._draft, len(call.prompts), passes)
         choice: Literal["sample", "greedy"] = "sample" if call.samples else "greedy"
         base = int(torch.randint(2**63 - 1, (), dtype=torch.int64)) if seed is None and call.samples else seed
         rows, laws = [], []

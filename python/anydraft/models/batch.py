@@ -12,9 +12,9 @@ from transformers import PreTrainedModel
 
 from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.cache import new_cache
-from anydraft.models.few_rows import Weights
 from anydraft.models.protocol import Model
 from anydraft.models.ragged import Layout, RaggedLayer
+from anydraft.models.runner import Passes
 from anydraft.models.transformers import TransformersModel
 
 _MASKED = {"sdpa", "eager"}
@@ -24,14 +24,14 @@ _PASS = 8
 """What a pass costs by itself, in tokens: a sequence with many new ones may better run alone."""
 
 
-def sequences(model: PreTrainedModel, count: int, weights: Weights = "auto") -> list[Model]:
+def sequences(model: PreTrainedModel, count: int, passes: Passes = Passes()) -> list[Model]:  # noqa: B008
     """``count`` empty sequences of ``model``; in one batch where its attention can be masked per sequence."""
-    alone = TransformersModel(model, weights)
+    alone = TransformersModel(model, passes)
     if count == 1:
         return [alone]
     batch = TransformersBatch(alone)
     if not batch.possible:
-        return [alone, *(TransformersModel(model, weights) for _ in range(count - 1))]
+        return [alone, *(TransformersModel(model, passes) for _ in range(count - 1))]
     return [batch.add() for _ in range(count)]
 
 

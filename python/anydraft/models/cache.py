@@ -38,8 +38,10 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore
     :meth:`update`, so no view handed out earlier may be used after that.
     """
 
-    _key_store: Tensor
-    _value_store: Tensor
+    keys: Any
+    values: Any
+    key_store: Tensor
+    value_store: Tensor
 
     def __init__(self, window: int | None = None) -> None:
         """Start empty; ``window`` is in tokens and counts the token that looks."""
@@ -49,25 +51,41 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Append ``[1, heads, n, head size]`` keys and values; return all that the new tokens may look at."""
-        start = self._held()
-        end = start + key_states.shape[-2]
+        start, n = self.length, key_states.shape[-2]
         if not self.is_initialized:
             self.dtype, self.device = key_states.dtype, key_states.device
-            self._key_store = _room(key_states, end)
-            self._value_store = _room(value_states, end)
+            self.key_store, self.value_store = self.room(key_states, n), self.room(value_states, n)
             self.is_initialized = True
-        elif end > self._key_store.shape[-2]:
-            self._key_store = _moved(self.keys, _room(key_states, end))
-            self._value_store = _moved(self.values, _room(value_states, end))
-        self._key_store.narrow(2, start, end - start).copy_(key_states)
-        self._value_store.narrow(2, start, end - start).copy_(value_states)
-        self.keys = self._key_store.narrow(2, 0, end)
-        self.values = self._value_store.narrow(2, 0, end)
+        self.reserve(start + n)
+        self.key_store.narrow(2, start, n).copy_(key_states)
+        self.value_store.narrow(2, start, n).copy_(value_states)
+        self.take(start + n)
         out_of_reach = self._out_of_reach(start)
         if out_of_reach == 0:
             return self.keys, self.values
-        reach = end - out_of_reach
+        reach = start + n - out_of_reach
         return self.keys.narrow(2, out_of_reach, reach), self.values.narrow(2, out_of_reach, reach)
+
+    @property
+    def length(self) -> int:
+        """Number of tokens held."""
+        return 0 if self.keys is None else int(self.keys.shape[-2])
+
+    def reserve(self, length: int) -> None:
+        """Have places for so many tokens; the layer must hold some."""
+        if length > self.key_store.shape[-2]:
+            self.key_store = _moved(self.keys, self.room(self.keys, length))
+            self.value_store = _moved(self.values, self.room(self.values, length))
+
+    def take(self, length: int) -> None:
+        """Hold the first ``length`` places, whatever is in them."""
+        self.keys = self.key_store.narrow(2, 0, length)
+        self.values = self.value_store.narrow(2, 0, length)
+
+    def room(self, like: Tensor, length: int) -> Tensor:
+        """A new store shaped like ``[1, heads, n, head size]``, for ``length`` tokens and more."""
+        *lead, _, size = like.shape
+        return like.new_empty((*lead, length + max(_SPARE, length // 4), size))
 
     def get_mask_sizes(self, query: int | Tensor) -> tuple[int, int]:
         """Number of keys that the next :meth:`update` returns, and how many it leaves out before them.
@@ -75,12 +93,9 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore
         ``query`` is the number of new tokens, or (in version 4) a tensor of their positions.
         """
         n = query if isinstance(query, int) else query.shape[0]
-        held = self._held()
+        held = self.length
         out_of_reach = self._out_of_reach(held)
         return held + n - out_of_reach, out_of_reach
-
-    def _held(self) -> int:
-        return 0 if self.keys is None else self.keys.shape[-2]
 
     def _out_of_reach(self, position: int) -> int:
         return 0 if self.window is None else max(0, position - self.window + 1)
@@ -100,7 +115,7 @@ class SharedLayer(GrowingLayer):  # type: ignore[no-untyped-call, unused-ignore]
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """``[m, heads, 1, head size]`` keys and values, each after the shared ones."""
-        first = self._out_of_reach(self._held())
+        first = self._out_of_reach(self.length)
         return _after(self.keys, first, key_states), _after(self.values, first, value_states)
 
 
@@ -176,12 +191,6 @@ def copy_out(ours: DynamicCache, theirs: DynamicCache) -> None:
 def _after(shared: Any, first: int, new: Tensor) -> Tensor:
     """Each row of ``new`` after the shared tokens from ``first`` on."""
     return torch.cat((shared[:, :, first:].expand(len(new), -1, -1, -1), new), 2)
-
-
-def _room(like: Tensor, length: int) -> Tensor:
-    """An empty store shaped like ``[1, heads, n, head size]``, with room for more than ``length`` tokens."""
-    *lead, _, size = like.shape
-    return like.new_empty((*lead, length + max(_SPARE, length // 4), size))
 
 
 def _moved(old: Any, store: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -108,8 +108,26 @@ class FewRowsLinear(nn.Linear):
 
 def product(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """``rows @ weight.T + bias`` by oneDNN; ``weight`` may be packed. Shapes as for :func:`linear`."""
+    if torch.compiler.is_compiling():
+        opaque: Tensor = torch.ops.anydraft.few_rows(rows, weight, bias, weight.shape[0])
+        return opaque
+    return _product(rows, weight, bias)
+
+
+def _product(rows: Tensor, weight: Tensor, bias: Tensor | None, out: int = 0) -> Tensor:
     result: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
     return result
+
+
+# PyTorch's compiler takes oneDNN's product only with constants; to it, this one has no inside.
+_library: Any = torch.library.Library("anydraft", "DEF")  # type: ignore[no-untyped-call]
+_library.define("few_rows(Tensor rows, Tensor weight, Tensor? bias, int out) -> Tensor")
+_library.impl("few_rows", _product, "CompositeExplicitAutograd")
+torch.library.register_fake(
+    "anydraft::few_rows",
+    lambda rows, weight, bias, out: rows.new_empty((*rows.shape[:-1], out)),
+    lib=_library,
+)
 
 
 def packed(weight: Tensor) -> Tensor:

@@ -25,6 +25,9 @@ _KNOWN = {
     "transformers.models.qwen3.modeling_qwen3": "Qwen3ForCausalLM",
     "transformers.models.gemma3.modeling_gemma3": "Gemma3ForCausalLM",
 }
+ARCHITECTURES = sorted(_KNOWN.values())
+"""The classes of transformers that have a lean form."""
+
 _GROWING_ROPE = {"dynamic", "longrope"}
 """Rotary embeddings that embed a token differently when the text gets longer."""
 
@@ -104,21 +107,28 @@ class Lean:
     def __init__(self, model: Any, ways: Quicker, weights: Weights) -> None:
         """Read the blocks of ``model``, whose weights are shared and, if ``"packed"``, copied too."""
         decoder = model.model
-        self._embed = decoder.embed_tokens
-        self._rotary = Rotary(decoder)
-        self._blocks = [
+        self.embed = decoder.embed_tokens
+        self.dtype: torch.dtype = self.embed.weight.dtype
+        self.device: torch.device = self.embed.weight.device
+        self.rotary = Rotary(decoder)
+        self.blocks = [
             _block(layer, decoder.config, i, getattr(cached, "window", None), ways, weights)
             for i, (layer, cached) in enumerate(zip(decoder.layers, new_cache(model).layers, strict=True))
         ]
-        self._norm = _norm(decoder.norm)
+        self.kinds = list(dict.fromkeys(block.kind for block in self.blocks))
+        self.norm = _norm(decoder.norm)
         self._head = Joined([model.lm_head], ways, weights)
         self._cap = getattr(model.config, "final_logit_softcapping", None)
 
     def __call__(self, *, input_ids: Tensor, logits_to_keep: int = 0, **given: Any) -> Logits:
         """As the model: the logits of the last tokens, ``[B, logits_to_keep, V]``; of all if it is 0."""
         hidden = self.base_model(input_ids=input_ids, **given).last_hidden_state
-        (logits,) = self._head(hidden[:, -logits_to_keep:])
-        return Logits(logits if self._cap is None else torch.tanh(logits / self._cap) * self._cap)
+        return Logits(self.logits(hidden[:, -logits_to_keep:]))
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Of hidden states ``[B, n, h]`` after the last norm: ``[B, n, V]``."""
+        (logits,) = self._head(hidden)
+        return logits if self._cap is None else torch.tanh(logits / self._cap) * self._cap
 
     def base_model(
         self,
@@ -133,13 +143,13 @@ class Lean:
 
         Without a mask, every row follows on what the cache holds; with one, positions say where tokens are.
         """
-        hidden = self._embed(input_ids)
+        hidden = self.embed(input_ids)
         kinds: dict[str, Surroundings] = {}
-        for block, layer in zip(self._blocks, past_key_values.layers, strict=True):
+        for block, layer in zip(self.blocks, past_key_values.layers, strict=True):
             if block.kind not in kinds:
                 kinds[block.kind] = self._surroundings(block, layer, hidden, position_ids, attention_mask)
-            hidden = _through(block, hidden, layer, kinds[block.kind])
-        return Hidden(self._norm(hidden))
+            hidden = through(block, hidden, layer, kinds[block.kind])
+        return Hidden(self.norm(hidden))
 
     def _surroundings(
         self, block: Block, layer: Any, like: Tensor, positions: Tensor | None, masks: Any
@@ -149,9 +159,9 @@ class Lean:
         end = first + count
         if masks is not None:
             mask = masks[block.kind] if isinstance(masks, Mapping) else masks
-            rotation = self._rotary.at(like, block.kind, positions, end)
+            rotation = self.rotary.at(like, block.kind, positions, end)
             return Surroundings(rotation, _added(mask, like.dtype), causal=False)
-        rotation = self._rotary.between(like, block.kind, end - n, end)
+        rotation = self.rotary.between(like, block.kind, end - n, end)
         if n == 1:
             return Surroundings(rotation, None, causal=False)
         if count == n and (window is None or n <= window):
@@ -172,27 +182,32 @@ class Rotary:
 
     def between(self, like: Tensor, kind: str, start: int, end: int) -> Rotation:
         """Of the positions from ``start`` to before ``end``."""
-        cos, sin = self._table(like, kind, end)
+        cos, sin = self.all(like.dtype, kind, end)
         return cos.narrow(0, start, end - start), sin.narrow(0, start, end - start)
 
     def at(self, like: Tensor, kind: str, positions: Tensor | None, end: int) -> Rotation:
         """Of positions ``[B, n]``, all before ``end``."""
-        cos, sin = self._table(like, kind, end)
+        cos, sin = self.all(like.dtype, kind, end)
         return cos[positions], sin[positions]
 
-    def _table(self, like: Tensor, kind: str, length: int) -> Rotation:
-        table = self._tables.get((kind, like.dtype))
-        if table is None or len(table[0]) < length:
-            size = max(_LEAST_TABLE, 1 << (length - 1).bit_length())
-            positions = torch.arange(size, device=like.device)[None]
+    def all(self, dtype: torch.dtype, kind: str, end: int) -> Rotation:
+        """Of all positions before ``end``, and of more."""
+        table = self._tables.get((kind, dtype))
+        if table is None or len(table[0]) < end:
+            size = max(_LEAST_TABLE, 1 << (end - 1).bit_length())
+            device = self._decoder.embed_tokens.weight.device
+            like, positions = (
+                torch.empty(0, dtype=dtype, device=device),
+                torch.arange(size, device=device)[None],
+            )
             cos, sin = (values[0, :, None] for values in _embedded(self._decoder, like, positions, kind))
             half = sin.shape[-1] // 2
             table = cos, torch.cat((-sin[..., :half], sin[..., half:]), -1)
-            self._tables[kind, like.dtype] = table
+            self._tables[kind, dtype] = table
         return table
 
 
-def _through(block: Block, hidden: Tensor, layer: Any, given: Surroundings) -> Tensor:
+def through(block: Block, hidden: Tensor, layer: Any, given: Surroundings) -> Tensor:
     """Hidden states ``[B, n, h]`` through one layer; ``hidden`` itself is written to."""
     rows, n, _ = hidden.shape
     heads, groups = block.heads, block.groups

@@ -10,9 +10,9 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from anydraft.errors import ArgumentError, ModelError
-from anydraft.models.cache import copy_into, copy_out, new_cache, shared_cache
-from anydraft.models.few_rows import Weights
-from anydraft.models.twin import twin_of
+from anydraft.models.cache import GrowingLayer, copy_into, copy_out, new_cache, shared_cache
+from anydraft.models.compiled import SIZES, CompiledLean
+from anydraft.models.runner import Passes, runner_of
 
 
 class TransformersModel:
@@ -32,14 +32,14 @@ class TransformersModel:
             rolled back, or one in training mode.
     """
 
-    def __init__(self, model: PreTrainedModel, weights: Weights = "auto") -> None:
-        """Wrap ``model``; a compiled or PEFT-wrapped model is called as it is. ``weights``: see there."""
+    def __init__(self, model: PreTrainedModel, passes: Passes = Passes()) -> None:  # noqa: B008  # frozen
+        """Wrap ``model``; a compiled or PEFT-wrapped model is called as it is."""
         plain: Any = _plain(model)
         _check(plain)
         config = plain.config.get_text_config(decoder=True)
         parameters = inspect.signature(type(plain).forward).parameters
-        self.runner = twin_of(model, weights)
-        """What is called for a pass: the model, or a twin with its weights."""
+        self.runner = runner_of(model, passes)
+        """What is called for a pass: the model, or something with its weights."""
         self.plain = plain
         self._keeps_logits = "logits_to_keep" in parameters
         self.takes_positions = "position_ids" in parameters
@@ -47,7 +47,7 @@ class TransformersModel:
         self._readable = int(plain.get_input_embeddings().weight.shape[0])
         self._window = getattr(config, "max_position_embeddings", None)
         self._device = _input_device(plain)
-        self._cache = new_cache(plain)
+        self._cache = self._new_cache()
         self._length = 0
 
     @property
@@ -96,7 +96,7 @@ class TransformersModel:
         try:
             logits = self.run(ids[None], self._cache, keep, position_ids=positions)[0]
         except BaseException:
-            self._cache = new_cache(self.plain)
+            self._cache = self._new_cache()
             self._length = 0
             raise
         self._length = start + n
@@ -133,6 +133,14 @@ class TransformersModel:
         logits: Tensor = output.logits[:, -keep:]
         return logits if logits.device == self._device else logits.to(self._device)
 
+    def warm(self) -> None:
+        """Have passes compiled now that are to be compiled, so that none that is timed waits for it."""
+        if not isinstance(self.runner, CompiledLean) or self._length:
+            return
+        for n in (SIZES[-1] + 1, *SIZES):
+            self.advance(torch.zeros(n, dtype=torch.int64, device=self._device))
+        self.crop(0)
+
     @torch.no_grad()
     def branch(self, ids: Tensor) -> Tensor:
         """Look at several next tokens in one pass; the context and its cache stay as they were.
@@ -160,13 +168,16 @@ class TransformersModel:
 
     def adopt(self, cache: Any, padding: int = 0) -> None:
         """Start from a copy of what a cache of transformers' own holds after its padding, if anything."""
-        self._cache = new_cache(self.plain)
+        self._cache = self._new_cache()
         self._length = copy_into(self._cache, cache, padding)
 
     def give_back(self, cache: Any) -> Any:
         """Fill a cache of transformers' own with all that was advanced, and return it."""
         copy_out(self._cache, cache)
         return cache
+
+    def _new_cache(self) -> Any:
+        return new_cache(self.plain, getattr(self.runner, "layer_of", GrowingLayer))
 
     def _peek(self, token: Tensor) -> Tensor:
         length = self._length

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from transformers import PreTrainedModel
 
-from anydraft.models.few_rows import Weights
+from anydraft.models.runner import Passes
 from anydraft.models.transformers import TransformersModel
 
 KEPT_ROWS = "anydraft_kept_rows"
@@ -108,9 +108,9 @@ def _agrees(model: Any, head: TrimmedHead) -> bool:
 class TrimmedModel(TransformersModel):
     """A transformers model with one sequence, whose logits are minus infinity but for the rows kept."""
 
-    def __init__(self, model: PreTrainedModel, head: TrimmedHead, weights: Weights = "auto") -> None:
+    def __init__(self, model: PreTrainedModel, head: TrimmedHead, passes: Passes = Passes()) -> None:  # noqa: B008
         """``head``: what :func:`trimmed_head` made of ``model``."""
-        super().__init__(model, weights)
+        super().__init__(model, passes)
         self.head = head
         self.trims = True
         """Whether the trimmed head is used; the whole one may be for texts that it would not suit."""

@@ -1,0 +1,38 @@
+"""What runs a model's passes: the model itself, or something that computes the same sooner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from anydraft.errors import ModelError
+from anydraft.models.compiled import compiled
+from anydraft.models.few_rows import Weights
+from anydraft.models.lean import ARCHITECTURES, Lean
+from anydraft.models.twin import twin_of
+
+
+@dataclass(frozen=True)
+class Passes:
+    """How passes are to be run."""
+
+    weights: Weights = "auto"
+    compile: bool = False
+    """Compile those over a few tokens, with static shapes; on CUDA they are recorded as CUDA graphs."""
+
+
+def runner_of(model: Any, passes: Passes) -> Any:
+    """What to call instead of ``model``, with the arguments that it takes.
+
+    Raises:
+        ModelError: the passes of such a model cannot be compiled here.
+    """
+    runner = twin_of(model, passes.weights)
+    if not passes.compile:
+        return runner
+    if not isinstance(runner, Lean):
+        raise ModelError(
+            f"got compile=True and {type(model).__name__}; expected a plain model, without hooks or "
+            f"adapters, of {', '.join(ARCHITECTURES)}. Leave compile out, or pass torch.compile(model)"
+        )
+    return compiled(runner)
