@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from anydraft.sampling import Greedy, Randomness, SeededRandomness
-from anydraft.verification import NO_TOKEN, residual_law, verify_block, verify_tokens
+from anydraft.sampling import NAN, Greedy, Randomness, SeededRandomness, best_of, to_law
+from anydraft.verification import NO_TOKEN, residual_law, verify_block, verify_greedy, verify_tokens
 from enumeration import branches
 
 RULES = pytest.mark.parametrize("verdict", [verify_tokens, verify_block])
@@ -122,3 +122,22 @@ def test_the_block_rule_keeps_more() -> None:
                     k * p for (k, _), p in outcome(verify_block, laws, q[:2], [a, b]).items()
                 )
     assert block > token * 1.005
+
+
+@RULES
+def test_the_greedy_verdict_is_that_of_any_rule_at_temperature_0(verdict) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(200):
+        logits = torch.randn(4, 5, generator=generator)
+        laws = to_law(logits, 0.0)
+        likely = torch.rand(3, generator=generator) < 0.6
+        candidates = torch.where(likely, logits[:3].argmax(-1), torch.randint(5, (3,), generator=generator))
+        proposals = to_law(torch.nn.functional.one_hot(candidates, 5).float(), 0.0)
+        found = verify_greedy(best_of(logits), candidates)
+        assert found.tolist() == verdict(laws, None, candidates, Greedy()).tolist()
+        assert found.tolist() == verdict(laws, proposals, candidates, Greedy()).tolist()
+
+
+def test_the_likeliest_token_of_nan_is_none() -> None:
+    scores = torch.tensor([[1.0, 3.0, 3.0], [0.0, torch.nan, 9.0]])
+    assert best_of(scores).tolist() == [1, NAN]

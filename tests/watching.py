@@ -47,7 +47,7 @@ def row(pair: anydraft.Speculator, prompt: str, *, temperature: float = 0.0, len
     """One row of a decode, to be looked at between its rounds."""
     law = processed_law(temperature=temperature)
     return pair.row(
-        pair._prompt(prompt, None, None),
+        pair.prompt(prompt),
         PairCaches(*pair.sequences()),
         law=law,
         draft_law=law.without_prefix,

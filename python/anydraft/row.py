@@ -18,10 +18,11 @@ from anydraft.errors import DraftError, ModelError
 from anydraft.mixture import LOOKUP, Choice, Director
 from anydraft.models.protocol import Model
 from anydraft.rounds import Round
-from anydraft.sampling import Randomness
+from anydraft.sampling import NAN, Greedy, Randomness
 from anydraft.stats import Stats
 from anydraft.stopping import Stopping
 from anydraft.streaming import Event, FinishReason
+from anydraft.verification import verify_greedy
 
 
 class Session(Speller, Protocol):
@@ -42,6 +43,9 @@ class TargetLaw(Protocol):
 
     def __call__(self, logits: Tensor, committed: Tensor, candidates: Tensor, /) -> Tensor:
         """Logits ``[k + 1, V]`` after ``committed`` and each candidate ``[k]``, to laws ``[k + 1, V]``."""
+
+    def best(self, logits: Tensor, committed: Tensor, candidates: Tensor, /) -> Tensor:
+        """The same, but only the likeliest tokens: int64 ``[k + 1]``, :data:`NAN` where a logit is NaN."""
 
 
 @runtime_checkable
@@ -187,23 +191,35 @@ class Row:
         """
         none = torch.empty(0, dtype=torch.int64, device=logits.device)
         candidates = block.candidates if block else none
-        laws = self.law(logits, self.committed.ids, candidates)
-        following, drafted, proposed = none, none, none
-        broken = laws[:, 0].isnan().any().view(1)
-        strategy = self.strategy
-        if block is not None and strategy is not None:
-            try:
-                following = strategy.verify(block, laws, self.randomness)
-                drafted, proposed = block.draft_ids.to(laws.device), block.candidates
-                nan = self.draft.broken.to(laws.device) if len(drafted) and self.draft else broken[0] & False
-                broken = torch.cat((broken, nan.view(1)))
-            except DraftError as error:
-                self.failure = f"the draft failed: {error}"
-        if len(following) == 0:  # the target alone, at the first place: no candidate was looked at
-            following = torch.cat((following.new_zeros(1), self.randomness.draw(laws[:1])))
-            broken = torch.cat((broken, torch.zeros_like(broken)))
+        drafted, proposed, spoilt = none, none, torch.zeros(1, dtype=torch.bool, device=logits.device)
+        if block is not None:
+            drafted, proposed = block.draft_ids.to(logits.device), block.candidates
+            if len(drafted) and self.draft:
+                spoilt = self.draft.broken.to(logits.device).view(1)
+        if isinstance(self.randomness, Greedy):
+            best = self.law.best(logits, self.committed.ids, candidates)
+            following, broken = verify_greedy(best, candidates), (best == NAN).any().view(1)
+        else:
+            laws = self.law(logits, self.committed.ids, candidates)
+            broken = laws[:, 0].isnan().any().view(1)
+            found = self._verified(block, laws)
+            if found is None:  # the target alone, at the first place: no candidate is looked at
+                drafted, proposed, spoilt = none, none, torch.zeros_like(broken)
+                found = torch.cat((none.new_zeros(1), self.randomness.draw(laws[:1])))
+            following = found
         self._drafted = len(drafted)
-        return torch.cat((following, broken, drafted, proposed))
+        return torch.cat((following, broken, spoilt, drafted, proposed))
+
+    def _verified(self, block: Block | None, laws: Tensor) -> Tensor | None:
+        """What the strategy says of a block; ``None`` without one, or if the draft fails meanwhile."""
+        strategy = self.strategy
+        if block is None or strategy is None:
+            return None
+        try:
+            return strategy.verify(block, laws, self.randomness)
+        except DraftError as error:
+            self.failure = f"the draft failed: {error}"
+            return None
 
     def settle(self, answer: list[int]) -> Event:
         """Commit what a round brought, and report it.

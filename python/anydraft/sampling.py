@@ -16,6 +16,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+NAN = -1
+"""In place of a token: its logits are not numbers."""
+
 _CHUNK = 512
 """Entries per chunk of the two-level draw: about the square root of a large vocabulary."""
 
@@ -95,6 +98,12 @@ class Greedy:
     def coins(self, probabilities: Tensor) -> Tensor:
         """Heads where the probability is at least 1/2."""
         return probabilities >= 0.5
+
+
+def best_of(scores: Tensor) -> Tensor:
+    """The first maximum of each row: ``[..., V]`` to int64 ``[...]``; :data:`NAN` where one is NaN."""
+    best = scores.argmax(-1, keepdim=True)  # of a row with a NaN: where that is
+    return best.masked_fill_(scores.gather(-1, best).isnan(), NAN).squeeze(-1)
 
 
 def to_law(logits: Tensor, temperature: float = 1.0) -> Tensor:

@@ -64,6 +64,16 @@ def verify(chain: Chain, rule: Rule, randomness: Randomness) -> Tensor:
     return torch.stack((pick(chain.finished, kept), following))
 
 
+def verify_greedy(best: Tensor, candidates: Tensor) -> Tensor:
+    """Keep candidates as long as each is the target's likeliest token: what any rule does at temperature 0.
+
+    Shapes: ``best`` int64 ``[k + 1]``, at every candidate and after the last; ``candidates`` int64 ``[k]``.
+    Result: see :func:`verify`.
+    """
+    kept = (candidates == best[:-1]).long().cumprod(0).sum()
+    return torch.stack((kept, pick(best, kept)))
+
+
 def verify_tokens(
     laws: Tensor, proposals: Tensor | None, candidates: Tensor, randomness: Randomness
 ) -> Tensor:
@@ -139,8 +149,11 @@ class TokenChain:
             return law
         step = kept.clamp(max=steps - 1)
         labels = self.labels if self.labels.dim() == 1 else pick(self.labels, step)
-        proposed = push(pick(self.weights, step), labels, len(law))
-        return residual_law(scale * law - proposed * (kept < steps), law)
+        weights = pick(self.weights, step) * (kept < steps)
+        if len(labels) > 1:
+            return residual_law(scale * law - push(weights, labels, len(law)), law)
+        left = (scale * law).scatter_add_(0, labels.clamp(max=len(law) - 1), -weights * (labels < len(law)))
+        return residual_law(left, law)
 
     def _target(self) -> Tensor:
         return self.laws[: len(self.symbols)]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from anydraft.models.processing import ProcessedLaw
+from anydraft.sampling import best_of
 
 
 class RecordingLaw:
@@ -21,13 +22,20 @@ class RecordingLaw:
 
     def __call__(self, logits: Tensor, committed: Tensor, candidates: Tensor) -> Tensor:
         """See :class:`ProcessedLaw`."""
+        return self._law.law_of(self._scores(logits, committed, candidates))
+
+    def best(self, logits: Tensor, committed: Tensor, candidates: Tensor) -> Tensor:
+        """See :class:`ProcessedLaw`."""
+        return best_of(self._scores(logits, committed, candidates))
+
+    def _scores(self, logits: Tensor, committed: Tensor, candidates: Tensor) -> Tensor:
         prefix = torch.cat((self._pads, committed)) if len(self._pads) else committed
         scores = self._law.scores(logits, prefix, candidates)
         if "logits" in self._wanted:
             self._latest["logits"] = logits.to(torch.float32, copy=True)
         if "scores" in self._wanted:
             self._latest["scores"] = scores
-        return self._law.law_of(scores)
+        return scores
 
     def take(self, count: int) -> tuple[Tensor | None, Tensor | None]:
         """Scores and logits ``[count, V]`` of the first ``count`` tokens of the round just verified."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from anydraft.models.cache import GrowingLayer
-from anydraft.models.lean import Hidden, Lean, Logits, Rotation, Surroundings, through
+from anydraft.models.lean import Hidden, Lean, Logits, Rotation, Surroundings, stacked, through
 
 SIZES = (1, 8)
 """Numbers of tokens that a pass is compiled for; one in between is filled up to the next."""
@@ -134,10 +134,10 @@ class CompiledLean:
         for block, (keys, values) in zip(lean.blocks, stores, strict=True):
             if block.kind not in kinds:
                 key, query = torch.arange(keys.shape[2], device=ids.device), positions[:, None]
-                unseen = (
-                    key > query if block.window is None else (key > query) | (key <= query - block.window)
-                )
-                mask = torch.zeros((), dtype=hidden.dtype, device=ids.device).masked_fill(unseen, -torch.inf)
+                seen = key <= query
+                if block.window is not None:
+                    seen &= key > query - block.window
+                mask = stacked(block, seen, hidden.dtype)
                 cos, sin = rotations[block.kind]
                 kinds[block.kind] = Surroundings((cos[positions], sin[positions]), mask, causal=False)
             hidden = through(block, hidden, _Store(keys, values, positions), kinds[block.kind])

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention, silu
+from torch.nn.functional import gelu, scaled_dot_product_attention, silu
 
 from anydraft.models.cache import new_cache
 from anydraft.models.few_rows import Joined, Quicker, Weights
@@ -49,7 +50,7 @@ class Surroundings(NamedTuple):
 
     rotation: Rotation
     mask: Tensor | None
-    """Numbers to be added to the scores, ``[n, T]`` or ``[B, 1, n, T]``."""
+    """Numbers to be added to the scores of all heads that share keys: :func:`stacked`."""
     causal: bool
     """The new tokens are all there is, and each sees those before it; there is no mask then."""
 
@@ -160,7 +161,7 @@ class Lean:
         if masks is not None:
             mask = masks[block.kind] if isinstance(masks, Mapping) else masks
             rotation = self.rotary.at(like, block.kind, positions, end)
-            return Surroundings(rotation, _added(mask, like.dtype), causal=False)
+            return Surroundings(rotation, stacked(block, mask, like.dtype), causal=False)
         rotation = self.rotary.between(like, block.kind, end - n, end)
         if n == 1:
             return Surroundings(rotation, None, causal=False)
@@ -169,7 +170,7 @@ class Lean:
         key = torch.arange(first, end, device=like.device)
         query = torch.arange(end - n, end, device=like.device)[:, None]
         seen = key <= query if window is None else (key <= query) & (key > query - window)
-        return Surroundings(rotation, _added(seen, like.dtype), causal=False)
+        return Surroundings(rotation, stacked(block, seen, like.dtype), causal=False)
 
 
 class Rotary:
@@ -240,22 +241,25 @@ def _attended(query: Tensor, keys: Tensor, values: Tensor, given: Surroundings, 
             query.transpose(1, 2), keys, values, is_causal=True, scale=scale, enable_gqa=heads > groups
         )
         return found.transpose(1, 2).reshape(rows, n, heads * size)
-    share, mask = heads // groups, given.mask
-    if mask is not None and n > 1:
-        mask = mask.repeat(*[1] * (mask.dim() - 2), share, 1)
-    stacked = query.view(rows, n, groups, share, size).permute(0, 2, 3, 1, 4)
+    share = heads // groups
+    alike = query.view(rows, n, groups, share, size).permute(0, 2, 3, 1, 4)
     found = scaled_dot_product_attention(
-        stacked.reshape(rows, groups, share * n, size), keys, values, attn_mask=mask, scale=scale
+        alike.reshape(rows, groups, share * n, size), keys, values, attn_mask=given.mask, scale=scale
     )
     found = found.view(rows, groups, share, n, size).permute(0, 3, 1, 2, 4)
     return found.reshape(rows, n, heads * size)
 
 
-def _added(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """A mask of bool, or of numbers already, as numbers to be added."""
-    if mask.dtype != torch.bool:
-        return mask
-    return torch.zeros((), dtype=dtype, device=mask.device).masked_fill(~mask, -torch.inf)
+def stacked(block: Block, mask: Tensor, dtype: torch.dtype) -> Tensor:
+    """A mask ``[n, T]`` or ``[B, 1, n, T]``, bool or numbers to be added, for all heads that share keys.
+
+    Result: numbers to be added, ``[share * n, T]`` or ``[B, 1, share * n, T]``.
+    """
+    if mask.dtype == torch.bool:
+        mask = torch.zeros((), dtype=dtype, device=mask.device).masked_fill(~mask, -torch.inf)
+    return (
+        mask.repeat(*[1] * (mask.dim() - 2), block.heads // block.groups, 1) if mask.shape[-2] > 1 else mask
+    )
 
 
 def lean_of(model: Any, ways: Quicker, weights: Weights) -> Lean | None:
@@ -308,10 +312,17 @@ def _block(layer: Any, config: Any, i: int, window: int | None, ways: Quicker, w
         after=_norm(layer.post_attention_layernorm) if has_four else None,
         before_inner=_norm(layer.pre_feedforward_layernorm if has_four else layer.post_attention_layernorm),
         gate_up=Joined([inner.gate_proj, inner.up_proj], ways, weights),
-        activation=silu if isinstance(inner.act_fn, nn.SiLU) else inner.act_fn,
+        activation=_activation(inner.act_fn),
         down=Joined([inner.down_proj], ways, weights),
         after_inner=_norm(layer.post_feedforward_layernorm) if has_four else None,
     )
+
+
+def _activation(module: nn.Module) -> Callable[[Tensor], Tensor]:
+    """The function in a module that has nothing else, without the way to it."""
+    if isinstance(module, nn.SiLU) or type(module).__name__ == "SiLUActivation":
+        return silu
+    return partial(gelu, approximate="tanh") if type(module).__name__ == "GELUTanh" else module
 
 
 def _norm(module: Any) -> Norm:

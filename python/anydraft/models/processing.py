@@ -32,7 +32,7 @@ from transformers import (
 )
 
 from anydraft.errors import ArgumentError
-from anydraft.sampling import to_law
+from anydraft.sampling import best_of, to_law
 
 _BLIND = {
     TemperatureLogitsWarper,
@@ -92,8 +92,11 @@ class ProcessedLaw:
         return to_law(scores, self._temperature)
 
     def best(self, logits: Tensor, prefix: Tensor | Sequence[int], candidates: Tensor) -> Tensor:
-        """The first maximum of each law, without making the laws: int64 ``[k]``. Shapes as for a call."""
-        return self.scores(logits, prefix, candidates).argmax(-1)
+        """The likeliest token at every candidate and after the last, without making the laws.
+
+        Shapes as for a call; result int64 ``[k]``, :data:`~anydraft.sampling.NAN` where a logit is NaN.
+        """
+        return best_of(self.scores(logits, prefix, candidates))
 
     def scores(self, logits: Tensor, prefix: Tensor | Sequence[int], candidates: Tensor) -> Tensor:
         """The processed logits, float32 ``[k, V]``. Shapes as for a call; ``logits`` is not changed."""
