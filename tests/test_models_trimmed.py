@@ -9,8 +9,12 @@ import pytest
 import torch
 from transformers import CohereConfig, CohereForCausalLM, GraniteConfig, GraniteForCausalLM
 
+import anydraft
 import small
 import tiny
+from anydraft.errors import ArgumentError
+from anydraft.models.batch import TransformersRow, sequences_of
+from anydraft.models.together import advance_together
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.trimmed import TrimmedHead, TrimmedModel, trimmed_head
 from anydraft.sampling import to_law
@@ -143,3 +147,41 @@ def test_a_pair_drafts_with_the_trimmed_head() -> None:
     assert 0 < len(draft.head.rows) < draft.vocab_size
     assert pair.generate("The quick brown", max_new_tokens=40).token_ids == wanted.token_ids
     assert not isinstance(small.speculator(method="slem", draft_head="full").sequences()[1], TrimmedModel)
+
+
+def test_a_user_may_say_which_rows_are_kept() -> None:
+    pair = small.speculator(draft_head=[70, 5, 200, 5])
+    draft = pair.sequences()[1]
+    assert isinstance(draft, TrimmedModel)
+    assert draft.head.rows.tolist() == [5, 70, 200]
+    expected = small.speculator(draft_head="full").generate("The quick", max_new_tokens=8).token_ids
+    assert pair.generate("The quick", max_new_tokens=8).token_ids == expected
+    for rows in ([], [-1, 3], [3, 10_000]):
+        with pytest.raises(ArgumentError, match="expected ids from 0 to"):
+            small.speculator(draft_head=rows)
+
+
+def test_a_batch_has_one_head() -> None:
+    """It is trimmed for all rows or for none; each row's logits are those it has alone."""
+    model: Any = tiny.llama()
+    head = trimmed_head(model, ROWS)
+    assert head is not None
+    rows = sequences_of(lambda: TrimmedModel(model, head), 2)
+    texts = [tiny.ids(9), tiny.ids(4, seed=1)]
+    found = advance_together(rows, texts, [2, 1])
+    for logits, text in zip(found, texts, strict=True):
+        alone = TrimmedModel(model, head).advance(text, len(logits))
+        assert torch.allclose(logits, alone, atol=1e-4)
+        assert logits.isfinite().sum(-1).eq(len(ROWS)).all()
+
+
+def test_rows_of_generate_have_the_trimmed_head() -> None:
+    tokenizers = small.byte_fallback(), small.byte_level()
+    target, draft = (small.model(tokenizer, seed=i) for i, tokenizer in enumerate(tokenizers))
+    pair = anydraft.Speculator(target, draft, *tokenizers, draft_head="shared")
+    rows = pair.draft_sequences(3)
+    assert all(isinstance(row, TransformersRow) and isinstance(row.batch.model, TrimmedModel) for row in rows)
+    drafted = anydraft.custom_generate(draft, *tokenizers, draft_head="shared")
+    ids = torch.full((3, 4), 70)
+    given = {"max_new_tokens": 6, "do_sample": False}
+    assert torch.equal(target.generate(ids, **given, custom_generate=drafted), target.generate(ids, **given))

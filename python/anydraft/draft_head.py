@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from anydraft.bridge import Bridge
+from anydraft.errors import ArgumentError
+from anydraft.models.batch import TransformersRow, sequences_of
 from anydraft.models.protocol import Model
 from anydraft.models.runner import Passes
 from anydraft.models.transformers import TransformersModel
@@ -18,6 +20,9 @@ from anydraft.models.weights import head_share
 
 Wish = Literal["auto", "full", "shared"]
 """``"shared"``: only tokens that the target has too; ``"auto"``: that, where it saves much and suits."""
+
+Rows = Sequence[int]
+"""Ids of draft tokens, such as ``anydraft.shrink.kept_rows(tokenizer, texts, 16_000).rows``."""
 
 MOST_KEPT = 0.6
 """With more of its rows kept, a head is not worth a second copy of them."""
@@ -35,15 +40,19 @@ class DraftHead:
     Kept are draft tokens whose bytes are a target token, partners of control tokens, and all tokens of white
     space, which in code carry nearly all that the others are used for. What the draft cannot say any more it
     does not draft; its law is that of the rows kept, so that the output stays exact. Of a draft that
-    :mod:`anydraft.shrink` has made the rows kept are those that it names.
+    :mod:`anydraft.shrink` has made the rows kept are those that it names; and a user may say which.
+
+    Raises:
+        ArgumentError: rows that the draft's vocabulary does not have.
     """
 
-    def __init__(self, model: Any, bridge: Bridge, wish: Wish, passes: Passes) -> None:
+    def __init__(self, model: Any, bridge: Bridge, wish: Wish | Rows, passes: Passes) -> None:
         """Nothing is computed until a sequence is asked for."""
         self._model = model
         self._bridge = bridge
-        self._wish = wish
         self._passes = passes
+        self._wish: Wish = wish if isinstance(wish, str) else "shared"
+        self._rows = None if isinstance(wish, str) else _checked(wish, len(bridge.draft))
 
     def sequence(self) -> TransformersModel:
         """The draft with an empty cache."""
@@ -51,20 +60,30 @@ class DraftHead:
             return TransformersModel(self._model, self._passes)
         return TrimmedModel(self._model, self._head, self._passes)
 
+    def sequences(self, count: int) -> list[Model]:
+        """Several of them, in one batch where that is possible."""
+        return sequences_of(self.sequence, count)
+
     def set_for(self, model: Model, view: Sequence[int]) -> bool:
-        """Use what suits the text of draft ids ``view``; whether that is the trimmed head."""
-        if not isinstance(model, TrimmedModel):
+        """Use what suits the text of draft ids ``view``; whether that is the trimmed head.
+
+        A batch has one head: it is trimmed as long as that suits all texts that were begun in it.
+        """
+        shared = isinstance(model, TransformersRow)
+        whole = model.batch.model if isinstance(model, TransformersRow) else model
+        if not isinstance(whole, TrimmedModel):
             return False
         if self._wish == "auto":
             read = self._kept[torch.tensor(view[-4096:], dtype=torch.int64)]
-            model.trims = len(view) == 0 or bool(read.float().mean() >= SUITED)
-        return model.trims
+            suits = len(view) == 0 or bool(read.float().mean() >= SUITED)
+            whole.trims = suits and (whole.trims or not shared)
+        return whole.trims
 
     @cached_property
     def _kept(self) -> Tensor:
         """bool ``[D]``."""
-        own = kept_rows(self._model)
-        if own is not None and self._wish == "auto":
+        own = self._rows or (kept_rows(self._model) if self._wish == "auto" else None)
+        if own is not None:
             named = torch.zeros(len(self._bridge.draft), dtype=torch.bool)
             named[[row for row in own if row < len(named)]] = True
             return named
@@ -85,3 +104,11 @@ class DraftHead:
         if self._wish == "auto" and not small and kept_rows(self._model) is None:
             return None
         return trimmed_head(self._model, self._kept.nonzero().squeeze(-1))
+
+
+def _checked(rows: Rows, size: int) -> list[int]:
+    found = sorted({int(row) for row in rows})
+    if not found or found[0] < 0 or found[-1] >= size:
+        got = f"{found[0]} to {found[-1]}" if found else "none"
+        raise ArgumentError(f"got draft_head with rows {got}; expected ids from 0 to {size - 1}")
+    return found

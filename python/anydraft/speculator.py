@@ -15,7 +15,7 @@ from anydraft.asynchronous import events
 from anydraft.bridge import Bridge
 from anydraft.caches import PairCaches
 from anydraft.decoding import Team, decode
-from anydraft.draft_head import DraftHead, Wish
+from anydraft.draft_head import DraftHead, Rows, Wish
 from anydraft.drafting.methods import Method, Strategies, check_method
 from anydraft.drafting.protocol import Strategy
 from anydraft.drafting.recall import Recall
@@ -88,7 +88,7 @@ class Speculator:
         method: Method = "auto",
         rule: Rule | None = None,
         num_draft_tokens: int | Literal["auto"] = "auto",
-        draft_head: Wish = "auto",
+        draft_head: Wish | Rows = "auto",
         plan: Plan | None = None,
         weights: Weights = "auto",
         compile: bool = False,  # noqa: A002  # the word that users know
@@ -102,9 +102,10 @@ class Speculator:
         pays, from none on, and keeps what it learnt for the next decode. ``method="auto"`` with it also looks
         up in the text itself. Both follow measured times, unless a decode is given a ``seed``: then no clock
         has a say, and nothing is kept. ``draft_head``: compute all of the draft's
-        logits (``"full"``), only those of tokens that the target has too (``"shared"``), or what suits the
-        text; see :class:`~anydraft.draft_head.DraftHead`. ``plan``: what :func:`anydraft.plan` measured, from
-        which ``"auto"`` starts; by default one that was made on this machine before. ``weights``: on a CPU,
+        logits (``"full"``), only those of tokens that the target has too (``"shared"``), those of the ids
+        given, or what suits the text; see :class:`~anydraft.draft_head.DraftHead`. ``plan``: what
+        :func:`anydraft.plan` measured, from which ``"auto"`` starts; by default one that was made on this
+        machine before. ``weights``: on a CPU,
         whether linear layers may have a second, packed copy of their weights, by which a block costs what one
         token costs (``"packed"``), or not (``"shared"``); by default where there is room. ``compile``: have
         PyTorch compile both models' passes over a few tokens, with static shapes; it needs a C++ compiler,
@@ -362,6 +363,10 @@ class Speculator:
     def sequences(self) -> tuple[Model, Model]:
         """Both models with empty caches."""
         return TransformersModel(self._models[0], self._passes), self._draft_head.sequence()
+
+    def draft_sequences(self, count: int) -> list[Model]:
+        """Sequences of the draft for as many rows, with empty caches."""
+        return self._draft_head.sequences(count)
 
 
 def _rows_together(target: Model) -> int:

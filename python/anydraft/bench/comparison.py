@@ -57,20 +57,23 @@ class Settings:
     """Draws that a total variation is measured by."""
     shipped: bool = False
     """Whether transformers' TLI takes part as it is shipped, too: it is not lossless."""
+    quick: bool = False
+    """Whether of anydraft only ``auto`` takes part: nothing is said of the planner's order then."""
 
 
-def contenders(pair: Pair, temperature: float, *, shipped: bool) -> dict[str, Any]:
+def contenders(pair: Pair, temperature: float, options: Settings) -> dict[str, Any]:
     """Everybody by name; the first is what all are compared with."""
     alone = Ours(pair.parts, "slem", LENGTH)
     alone.alone = True
     found: dict[str, Any] = {"target alone": alone, "transformers": Theirs(pair.parts, assisted=False)}
     name = "transformers SLEM" if temperature == 0 else "transformers TLI"
     found[name] = Theirs(pair.parts, assisted=True)
-    if temperature > 0 and shipped:
+    if temperature > 0 and options.shipped:
         found[NOT_LOSSLESS] = Theirs(pair.parts, assisted=True, prune=True)
-    for method in GREEDY if temperature == 0 else SAMPLED:
-        found[method] = Ours(pair.parts, method, LENGTH)
-    found["lookup"] = Ours(pair.parts, "lookup", "auto")
+    if not options.quick:
+        for method in GREEDY if temperature == 0 else SAMPLED:
+            found[method] = Ours(pair.parts, method, LENGTH)
+        found["lookup"] = Ours(pair.parts, "lookup", "auto")
     found["auto"] = Ours(pair.parts, "auto", "auto")
     return found
 
@@ -83,7 +86,7 @@ def cell(
     told_of: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
     """One prompt set at one temperature: all contenders, and what the planner had predicted."""
-    everybody = contenders(pair, temperature, shipped=options.shipped)
+    everybody = contenders(pair, temperature, options)
     tokenizer = pair.parts[2]
     ids = [tokenizer(prompt)["input_ids"] for prompt in prompts]
     tried = {name: failure(contender, ids[0][:24], temperature) for name, contender in everybody.items()}
@@ -235,7 +238,8 @@ def summary(record: Mapping[str, Any]) -> dict[str, Any]:
         for who, other in row.items()
         if who in ("transformers SLEM", "transformers TLI")
     ]
-    errors = [abs(error) for found in cells.values() for error in found["plan"]["errors"]]
+    plans = [found["plan"] for found in cells.values() if found["plan"]["predicted"]]
+    errors = [abs(error) for plan in plans for error in plan["errors"]]
     return {
         "auto beside the target alone, least": min((row["auto"]["ratio"], name) for name, row in rows),
         "auto beside transformers' lossless assisted generation, least": min(theirs, default=None),
@@ -243,8 +247,8 @@ def summary(record: Mapping[str, Any]) -> dict[str, Any]:
         "outside the models, most, auto": max(
             (row["auto"]["share"]["bridge"] + row["auto"]["share"]["rest"], name) for name, row in rows
         ),
-        "cells whose order was predicted": statistics.mean(
-            found["plan"]["agreement"] == 1 for found in cells.values()
-        ),
+        "cells whose order was predicted": statistics.mean(plan["agreement"] == 1 for plan in plans)
+        if plans
+        else None,
         "error of predicted speed-ups, median": statistics.median(errors) if errors else None,
     }

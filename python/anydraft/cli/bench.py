@@ -55,6 +55,7 @@ def bench(
     shipped: Annotated[
         bool, typer.Option("--shipped", help="Also transformers' TLI as it is shipped: not lossless.")
     ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Of anydraft only method auto.")] = False,
     dtype: options.Dtype = "float32",
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -86,7 +87,7 @@ def bench(
             chosen,
             temperatures or [0.0, 0.7],
             prompts,
-            Settings(tokens=tokens, repeats=repeats, shipped=shipped),
+            Settings(tokens=tokens, repeats=repeats, shipped=shipped, quick=quick),
             json_path=json_path,
             chart_path=chart_path,
         )
@@ -118,6 +119,8 @@ def show(out: Console, cell: Cell) -> None:
     plan = cell.found["plan"]
     errors = ", ".join(f"{100 * error:+.0f} %" for error in plan["errors"])
     out.print(f"plan: {plan['recommends']}", markup=False, soft_wrap=True)
+    if not plan["predicted"]:
+        return
     out.print(
         f"its order agrees {100 * plan['agreement']:.0f} %; its speed-ups are off by {errors}", markup=False
     )

@@ -13,6 +13,7 @@ from torch import Tensor
 from anydraft.bridge import Bridge
 from anydraft.caches import PairCaches
 from anydraft.decoding import decode
+from anydraft.draft_head import Rows, Wish
 from anydraft.drafting.methods import Method
 from anydraft.integrations.generate_call import GenerateCall, ask_for_more
 from anydraft.integrations.generate_output import Steps, generate_output
@@ -41,6 +42,7 @@ def custom_generate(
     method: Method = "auto",
     rule: Rule | None = None,
     num_draft_tokens: int | Literal["auto"] = "auto",
+    draft_head: Wish | Rows = "auto",
     weights: Weights = "auto",
     compile: bool = False,  # noqa: A002  # the word that users know
     bridge: Bridge | None = None,
@@ -60,7 +62,7 @@ def custom_generate(
         TokenizerError, ModelError, PairError: as for :class:`anydraft.Speculator`.
     """
     options: dict[str, Any] = {"method": method, "rule": rule, "num_draft_tokens": num_draft_tokens}
-    options |= {"weights": weights, "compile": compile}
+    options |= {"draft_head": draft_head, "weights": weights, "compile": compile}
     return CustomGenerate(draft_model, target_tokenizer, draft_tokenizer, bridge, options)
 
 

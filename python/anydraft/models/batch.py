@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -26,12 +26,17 @@ _PASS = 8
 
 def sequences(model: PreTrainedModel, count: int, passes: Passes = Passes()) -> list[Model]:  # noqa: B008
     """``count`` empty sequences of ``model``; in one batch where its attention can be masked per sequence."""
-    alone = TransformersModel(model, passes)
+    return sequences_of(lambda: TransformersModel(model, passes), count)
+
+
+def sequences_of(make: Callable[[], TransformersModel], count: int) -> list[Model]:
+    """The same of a model that ``make`` wraps, each time with an empty cache."""
+    alone = make()
     if count == 1:
         return [alone]
     batch = TransformersBatch(alone)
     if not batch.possible:
-        return [alone, *(TransformersModel(model, passes) for _ in range(count - 1))]
+        return [alone, *(make() for _ in range(count - 1))]
     return [batch.add() for _ in range(count)]
 
 
