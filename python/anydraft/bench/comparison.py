@@ -1,10 +1,12 @@
 """The comparison a sceptic would run: the target alone, transformers' assisted generation, and anydraft.
 
 Every contender decodes the same prompts in one run, turn by turn, in an order that rotates from prompt to
-prompt. Greedy outputs are compared token for token: what differs from the target alone is not timed, the
-run stops. Seconds count from the first tokens on. A ratio is the geometric mean over prompts of *seconds
-per token of the target alone / seconds per token*; the interval is a bootstrap over prompts. "The target
-alone" is this project's own loop without a draft; transformers' plain ``generate`` is a contender too.
+prompt, and each has the target alone decode the same prompt next to it, before and after in turns: machines
+have slow spells. Greedy outputs are compared token for token: what differs from the target alone is not
+timed, the run stops. Seconds count from the first tokens on. A ratio is the geometric mean over prompts of
+*seconds per token of the target alone, next to it / seconds per token*; the interval is a bootstrap over
+prompts. "The target alone" is this project's own loop without a draft; transformers' plain ``generate`` is a
+contender too.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from anydraft.plans import Plan, agreement
 LENGTH = 5
 """Draft tokens of the methods with a fixed length, which the planner's ranking is held against."""
 GREEDY, SAMPLED = ("slem", "tli"), ("slrs", "pushforward", "tli", "slem")
+ALONE = "target alone"
 NOT_LOSSLESS = "transformers TLI, as shipped (NOT LOSSLESS)"
 
 
@@ -65,7 +68,7 @@ def contenders(pair: Pair, temperature: float, options: Settings) -> dict[str, A
     """Everybody by name; the first is what all are compared with."""
     alone = Ours(pair.parts, "slem", LENGTH)
     alone.alone = True
-    found: dict[str, Any] = {"target alone": alone, "transformers": Theirs(pair.parts, assisted=False)}
+    found: dict[str, Any] = {ALONE: alone, "transformers": Theirs(pair.parts, assisted=False)}
     name = "transformers SLEM" if temperature == 0 else "transformers TLI"
     found[name] = Theirs(pair.parts, assisted=True)
     if temperature > 0 and options.shipped:
@@ -96,6 +99,8 @@ def cell(
     plan = measure(*pair.parts, prompts=prompts[:2], temperature=temperature, new_tokens=options.plan_tokens)
     everybody["auto"] = Ours(pair.parts, "auto", "auto", plan=plan)
     runs: dict[str, list[Run]] = defaultdict(list)
+    beside: dict[str, list[Run]] = defaultdict(list)
+    target_alone = everybody.pop(ALONE)
     names = list(everybody)
     for turn in range(options.repeats):
         for number, prompt in enumerate(ids):
@@ -103,15 +108,19 @@ def cell(
             seed = 1000 * turn + number
             for name in names[shift:] + names[:shift]:
                 told_of(f"prompt {number + 1} of {len(ids)}: {name}")
-                runs[name].append(everybody[name](prompt, options.tokens, temperature, seed))
+                neighbours = [(runs, everybody[name]), (beside, target_alone)]
+                for kept, contender in neighbours if (number + turn) % 2 else reversed(neighbours):
+                    kept[name].append(contender(prompt, options.tokens, temperature, seed))
             if temperature == 0:
-                expected = runs["target alone"][-1].ids
+                expected = beside[names[0]][-1].ids
                 for name in names:
                     if runs[name][-1].ids[: len(expected)] != expected[: len(runs[name][-1].ids)]:
                         raise DifferentOutputError(
                             f"{name} says something else than the target alone: {prompts[number]!r}"
                         )
-    told = {name: figures(runs[name], runs["target alone"]) for name in names}
+    alone = [run for name in names for run in beside[name]]
+    told = {ALONE: figures(alone, alone)}
+    told |= {name: figures(runs[name], beside[name]) for name in names}
     for name, contender in everybody.items():
         if name == NOT_LOSSLESS:
             told[name]["total_variation"] = first_token_distance(
@@ -233,7 +242,7 @@ def summary(record: Mapping[str, Any]) -> dict[str, Any]:
     cells = record["cells"]
     rows = [(name, found["contenders"]) for name, found in cells.items()]
     theirs = [
-        (row["auto"]["tokens_per_second"] / other["tokens_per_second"], f"{who} on {name}")
+        (row["auto"]["ratio"] / other["ratio"], f"{who} on {name}")
         for name, row in rows
         for who, other in row.items()
         if who in ("transformers SLEM", "transformers TLI")
