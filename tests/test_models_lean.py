@@ -166,6 +166,23 @@ def test_rope_scaling_is_the_models_own() -> None:
     assert close(ours.advance(ids, 200), own(scaled, ids), 1e-4)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@torch.no_grad()
+def test_what_gemma_adds_to_1_is_not_lost_in_half_precision(dtype: torch.dtype) -> None:
+    module: Any = tiny.gemma3().to(dtype).model.norm  # type: ignore[operator, union-attr]
+    torch.nn.init.normal_(module.weight, 0.0, 0.003)
+    states = torch.randn(500, 64).to(dtype)
+    assert torch.equal(lean._norm(module)(states), module(states))
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_a_long_text_after_another(make: Maker) -> None:
+    model, ids = make(), tiny.ids(300)
+    ours = TransformersModel(model)
+    ours.advance(ids[:90])
+    assert close(ours.advance(ids[90:], 210), own(model, ids)[90:], 1e-4)
+
+
 def test_texts_longer_than_the_table_of_rotations() -> None:
     model = tiny.llama()
     ours, ids = TransformersModel(model), tiny.ids(1100)

@@ -40,6 +40,8 @@ _ATTENTION = {"sdpa", "eager"}
 """What a user may have chosen where it is SDPA that is used."""
 
 _LEAST_TABLE = 1024
+_STACKED = 64
+"""New tokens of a pass, up to which heads that share keys are stacked."""
 
 Rotation = tuple[Tensor, Tensor]
 """Cosine, and sine with the sign that goes with a rolled half: ``[n, 1, size]`` or ``[B, n, 1, size]``."""
@@ -62,8 +64,10 @@ class Norm(NamedTuple):
     eps: float
 
     def __call__(self, x: Tensor) -> Tensor:
-        """``[..., size]``, in the dtype of ``x``."""
-        return torch.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        """``[..., size]``, in the dtype of ``x``; a weight in float32 stands for more digits than that."""
+        if self.weight.dtype == x.dtype:
+            return torch.rms_norm(x, self.weight.shape, self.weight, self.eps)
+        return torch.rms_norm(x.float(), self.weight.shape, self.weight, self.eps).to(x.dtype)
 
 
 @dataclass(frozen=True)
@@ -197,10 +201,8 @@ class Rotary:
         if table is None or len(table[0]) < end:
             size = max(_LEAST_TABLE, 1 << (end - 1).bit_length())
             device = self._decoder.embed_tokens.weight.device
-            like, positions = (
-                torch.empty(0, dtype=dtype, device=device),
-                torch.arange(size, device=device)[None],
-            )
+            like = torch.empty(0, dtype=dtype, device=device)
+            positions = torch.arange(size, device=device)[None]
             cos, sin = (values[0, :, None] for values in _embedded(self._decoder, like, positions, kind))
             half = sin.shape[-1] // 2
             table = cos, torch.cat((-sin[..., :half], sin[..., half:]), -1)
@@ -216,7 +218,8 @@ def through(block: Block, hidden: Tensor, layer: Any, given: Surroundings) -> Te
     turned = joined.narrow(2, 0, heads + groups)
     if block.of_heads is not None:
         weight, eps = block.of_heads
-        turned = torch.rms_norm(turned, turned.shape[-1:], None, eps) * weight
+        wide = turned.to(weight.dtype)
+        turned = (torch.rms_norm(wide, wide.shape[-1:], None, eps) * weight).to(turned.dtype)
     cos, sin = given.rotation
     turned = (turned * cos).addcmul_(turned.roll(turned.shape[-1] // 2, -1), sin)
     query = turned.narrow(2, 0, heads)
@@ -232,13 +235,19 @@ def through(block: Block, hidden: Tensor, layer: Any, given: Surroundings) -> Te
 def _attended(query: Tensor, keys: Tensor, values: Tensor, given: Surroundings, scale: float) -> Tensor:
     """Queries ``[B, n, heads, size]`` and keys ``[B, groups, T, size]`` to ``[B, n, heads * size]``.
 
-    Heads that share keys are rows of one product, so that keys are read once and never repeated.
+    In a short pass heads that share keys are rows of one product: keys are read once and never repeated.
     """
     rows, n, heads, size = query.shape
     groups = keys.shape[1]
-    if given.causal:
+    if given.causal or n > _STACKED:
         found = scaled_dot_product_attention(
-            query.transpose(1, 2), keys, values, is_causal=True, scale=scale, enable_gqa=heads > groups
+            query.transpose(1, 2),
+            keys,
+            values,
+            attn_mask=given.mask,
+            is_causal=given.causal,
+            scale=scale,
+            enable_gqa=heads > groups,
         )
         return found.transpose(1, 2).reshape(rows, n, heads * size)
     share = heads // groups
@@ -251,15 +260,17 @@ def _attended(query: Tensor, keys: Tensor, values: Tensor, given: Surroundings, 
 
 
 def stacked(block: Block, mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """A mask ``[n, T]`` or ``[B, 1, n, T]``, bool or numbers to be added, for all heads that share keys.
+    """A mask ``[n, T]`` or ``[B, 1, n, T]``, bool or numbers to be added, as :func:`_attended` takes it.
 
-    Result: numbers to be added, ``[share * n, T]`` or ``[B, 1, share * n, T]``.
+    Result: numbers to be added, for all heads that share keys, ``[share * n, T]`` or
+    ``[B, 1, share * n, T]``; of a long text, where that would take much memory, the mask as it is.
     """
+    n = mask.shape[-2]
+    if n > _STACKED:
+        return mask
     if mask.dtype == torch.bool:
         mask = torch.zeros((), dtype=dtype, device=mask.device).masked_fill(~mask, -torch.inf)
-    return (
-        mask.repeat(*[1] * (mask.dim() - 2), block.heads // block.groups, 1) if mask.shape[-2] > 1 else mask
-    )
+    return mask if n == 1 else mask.repeat(*[1] * (mask.dim() - 2), block.heads // block.groups, 1)
 
 
 def lean_of(model: Any, ways: Quicker, weights: Weights) -> Lean | None:
@@ -327,8 +338,8 @@ def _activation(module: nn.Module) -> Callable[[Tensor], Tensor]:
 
 def _norm(module: Any) -> Norm:
     weight = module.weight.detach()
-    if type(module).__name__.startswith("Gemma"):
-        weight = 1 + weight
+    if type(module).__name__.startswith("Gemma"):  # what is added to 1 is too small for half precision
+        weight = 1 + (weight if weight.dtype == torch.float64 else weight.float())
     return Norm(weight, getattr(module, "variance_epsilon", None) or module.eps)
 
 

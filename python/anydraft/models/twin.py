@@ -96,8 +96,11 @@ def _made(model: nn.Module, ways: Quicker, weights: Weights) -> Any:
     lean = lean_of(model, ways, weights)
     if lean is not None:
         return lean
-    if not (ways.shared or ways.packed):
-        return None
+    return module_twin(model, ways, weights) if ways.shared or ways.packed else None
+
+
+def module_twin(model: nn.Module, ways: Quicker, weights: Weights) -> nn.Module:
+    """The same modules on the same weights, but for their linear layers."""
     twin = copy.deepcopy(model, {id(tensor): tensor for tensor in _tensors(model)})
     for layer in _linear(twin):
         layer.__class__ = FewRowsLinear

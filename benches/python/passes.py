@@ -1,0 +1,113 @@
+"""What one pass takes: as transformers runs it, with packed weights, lean, and compiled.
+
+    python benches/python/passes.py [--threads 2] [--context 200] [--tokens 1 5] [--repeats 60] [--no-compile]
+
+The packaged models and the packaged draft, float32 on a CPU. The ways take turns within each repeat, so that
+a slow spell of the machine meets all of them; printed are medians in milliseconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from typing import Any
+
+import torch
+from rich.table import Table
+from transformers import DynamicCache
+
+from anydraft import drafts
+from anydraft.cli.terminal import console
+from anydraft.models.few_rows import quicker
+from anydraft.models.files import load_model, packaged
+from anydraft.models.quiet import quiet
+from anydraft.models.runner import Passes
+from anydraft.models.transformers import TransformersModel
+from anydraft.models.twin import module_twin
+
+
+class Own:
+    """A model called as it is, with the cache that transformers makes."""
+
+    def __init__(self, model: Any, context: torch.Tensor) -> None:
+        self._model, self._cache = model, DynamicCache(config=model.config)
+        self._length = len(context)
+        self._call(context)
+
+    def _call(self, ids: torch.Tensor) -> None:
+        self._model(input_ids=ids[None], past_key_values=self._cache, logits_to_keep=len(ids))
+
+    def __call__(self, ids: torch.Tensor) -> float:
+        began = time.perf_counter()
+        self._call(ids)
+        seconds = time.perf_counter() - began
+        self._cache.crop(self._length)
+        return seconds
+
+
+class Ours:
+    """The same through :class:`TransformersModel`."""
+
+    def __init__(self, model: Any, context: torch.Tensor, passes: Passes) -> None:
+        self._model = TransformersModel(model, passes)
+        self._model.warm()
+        self._model.advance(context)
+
+    def __call__(self, ids: torch.Tensor) -> float:
+        length = self._model.length
+        began = time.perf_counter()
+        self._model.advance(ids, len(ids))
+        seconds = time.perf_counter() - began
+        self._model.crop(length)
+        return seconds
+
+
+@torch.no_grad()
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--context", type=int, default=200)
+    parser.add_argument("--tokens", type=int, nargs="*", default=[1, 5])
+    parser.add_argument("--repeats", type=int, default=60)
+    parser.add_argument("--no-compile", dest="compile", action="store_false")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    models = {
+        "SmolLM2-135M-Instruct": load_model(packaged("smollm2")),
+        "Gemma-3-270M": load_model(packaged("gemma3")),
+        "tiny": drafts.load("tiny").model,
+    }
+    ways = quicker(torch.float32, options.threads)
+    names = ["transformers", "packed weights", "lean", "lean, packed", *["compiled"] * options.compile]
+    table = Table(title=f"one pass, ms, {options.threads} threads, after {options.context} tokens")
+    for column in ("", "tokens", *names):
+        table.add_column(column, justify="right" if column else "left")
+    for name, model in models.items():
+        context = torch.arange(100, 100 + options.context)
+        runs: list[Any] = [
+            Own(model, context),
+            Own(module_twin(model, ways, "packed"), context),
+            Ours(model, context, Passes("shared")),
+            Ours(model, context, Passes("packed")),
+        ]
+        if options.compile:
+            runs.append(Ours(model, context, Passes("packed", compile=True)))
+        for n in options.tokens:
+            ids = torch.arange(500, 500 + n)
+            seconds: list[list[float]] = [[] for _ in runs]
+            for turn in range(options.repeats + 3):
+                for run, kept in zip(runs, seconds, strict=True):
+                    spent = run(ids)
+                    if turn >= 3:  # the first ones warm up
+                        kept.append(spent)
+            table.add_row(name, str(n), *(f"{1e3 * statistics.median(kept):.2f}" for kept in seconds))
+    console().print(table)
+
+
+if __name__ == "__main__":
+    with quiet():
+        main()
