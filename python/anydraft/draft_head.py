@@ -103,7 +103,7 @@ class DraftHead:
         small = rows <= MOST_KEPT * plain.vocab_size and head_share(plain.plain) >= LEAST_SHARE
         if self._wish == "auto" and not small and kept_rows(self._model) is None:
             return None
-        return trimmed_head(self._model, self._kept.nonzero().squeeze(-1))
+        return trimmed_head(self._model, self._kept.nonzero().squeeze(-1), self._passes.weights)
 
 
 def _checked(rows: Rows, size: int) -> list[int]:

@@ -259,5 +259,8 @@ def summary(record: Mapping[str, Any]) -> dict[str, Any]:
         "cells whose order was predicted": statistics.mean(plan["agreement"] == 1 for plan in plans)
         if plans
         else None,
+        "pairs of methods whose order was predicted": statistics.mean(plan["agreement"] for plan in plans)
+        if plans
+        else None,
         "error of predicted speed-ups, median": statistics.median(errors) if errors else None,
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import torch
@@ -122,13 +122,18 @@ class Lean:
         ]
         self.kinds = list(dict.fromkeys(block.kind for block in self.blocks))
         self.norm = _norm(decoder.norm)
-        self._head = Joined([model.lm_head], ways, weights)
+        self._lm_head, self._ways, self._weights = model.lm_head, ways, weights
         self._cap = getattr(model.config, "final_logit_softcapping", None)
 
     def __call__(self, *, input_ids: Tensor, logits_to_keep: int = 0, **given: Any) -> Logits:
         """As the model: the logits of the last tokens, ``[B, logits_to_keep, V]``; of all if it is 0."""
         hidden = self.base_model(input_ids=input_ids, **given).last_hidden_state
         return Logits(self.logits(hidden[:, -logits_to_keep:]))
+
+    @cached_property
+    def _head(self) -> Joined:
+        """Packed when it is needed: a draft may have another head."""
+        return Joined([self._lm_head], self._ways, self._weights)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Of hidden states ``[B, n, h]`` after the last norm: ``[B, n, V]``."""

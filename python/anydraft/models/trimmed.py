@@ -6,11 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
 from transformers import PreTrainedModel
 
+from anydraft.models.few_rows import FewRows, Weights
 from anydraft.models.runner import Passes
 from anydraft.models.transformers import TransformersModel
+from anydraft.models.twin import fits, ways_of
 
 KEPT_ROWS = "anydraft_kept_rows"
 """The entry of a model's configuration that lists the rows of its head to be computed, ascending."""
@@ -23,10 +24,11 @@ class TrimmedHead:
     """Some rows of a model's output head, gathered once, and what the model does with logits after it.
 
     The rows take ``rows * hidden size`` numbers of memory beside the model, nothing if they are the first
-    ones; the model itself is not touched. Several sequences may share one.
+    ones, and as many again where a packed copy pays; the model itself is not touched. Several sequences may
+    share one.
     """
 
-    def __init__(self, model: Any, rows: Tensor) -> None:
+    def __init__(self, model: Any, rows: Tensor, weights: Weights = "auto") -> None:
         """``rows`` int64 ``[n]``, ascending, on any device; see :func:`trimmed_head`."""
         head = model.get_output_embeddings()
         self.rows = rows.to(head.weight.device)
@@ -36,6 +38,11 @@ class TrimmedHead:
         """Whether the rows are the first ones, of which a view is enough."""
         self._weight = self._of(head.weight.detach())
         self._bias = None if head.bias is None else self._of(head.bias.detach())
+        ways = ways_of(self._weight)
+        if weights == "auto":
+            weights = "packed" if ways.packed and fits([self._weight]) else "shared"
+        self._packs = weights == "packed" and bool(ways.packed)
+        self._product = FewRows(self._weight, self._bias, ways, weights)
         config = model.config.get_text_config(decoder=True)
         self._scale = float(getattr(config, "logit_scale", None) or 1.0)
         self._scale *= float(getattr(config, "lm_head_multiplier", None) or 1.0)
@@ -45,13 +52,12 @@ class TrimmedHead:
     @property
     def nbytes(self) -> int:
         """Memory taken beside the model."""
-        if self.first:
-            return 0
-        return sum(t.numel() * t.element_size() for t in (self._weight, self._bias) if t is not None)
+        weight, bias = (0 if t is None else t.numel() * t.element_size() for t in (self._weight, self._bias))
+        return weight * self._packs + (0 if self.first else weight + bias)
 
     def kept(self, hidden: Tensor) -> Tensor:
         """Logits of the kept rows: hidden states ``[..., h]`` to ``[..., n]``."""
-        logits = linear(hidden, self._weight, self._bias)
+        logits = self._product(hidden)
         if self._scale != 1:
             logits = logits * self._scale
         return logits if self._cap is None else torch.tanh(logits / self._cap) * self._cap
@@ -76,7 +82,7 @@ def kept_rows(model: Any) -> list[int] | None:
     return rows or None
 
 
-def trimmed_head(model: PreTrainedModel, rows: Tensor) -> TrimmedHead | None:
+def trimmed_head(model: PreTrainedModel, rows: Tensor, weights: Weights = "auto") -> TrimmedHead | None:
     """The head of ``model`` with only ``rows`` int64 ``[n]``, ascending; ``None`` if it cannot be trimmed.
 
     Tried once on a few tokens: it must give the model's own logits there. That leaves out models whose logits
@@ -86,7 +92,7 @@ def trimmed_head(model: PreTrainedModel, rows: Tensor) -> TrimmedHead | None:
     if hasattr(given, "_orig_mod") or type(given.get_output_embeddings()) is not nn.Linear or len(rows) == 0:
         return None
     try:
-        head = TrimmedHead(model, rows)
+        head = TrimmedHead(model, rows, weights)
         return head if _agrees(model, head) else None
     except (RuntimeError, TypeError, AttributeError, IndexError):
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -42,19 +43,23 @@ def twin_of(model: Any, weights: Weights = "auto") -> Any:
     """
     if not _simple(model):
         return model
-    first = next(model.parameters())
-    on_cpu = first.device.type == "cpu" and first.dtype in _PACKED
-    ways = quicker(first.dtype, torch.get_num_threads()) if on_cpu else NOWHERE
+    ways = ways_of(next(model.parameters()))
     with _lock:
         known = _twins.get(model)
         if weights == "auto":
             packs = known is not None and known.state == (_state(model), ways, "packed")
-            weights = "packed" if packs or _fits(model) else "shared"
+            weights = "packed" if packs or fits([layer.weight for layer in _linear(model)]) else "shared"
         state = _state(model), ways, weights
         if known is None or known.state != state:
             _twins.pop(model, None)
             known = _twins[model] = _Twin(state, _made(model, ways, weights))
         return model if known.model is None else known.model
+
+
+def ways_of(weight: Tensor) -> Quicker:
+    """The numbers of rows for which oneDNN is quicker with matrices like this one."""
+    on_cpu = weight.device.type == "cpu" and weight.dtype in _PACKED
+    return quicker(weight.dtype, torch.get_num_threads()) if on_cpu else NOWHERE
 
 
 def _simple(model: Any) -> bool:
@@ -85,11 +90,12 @@ def _linear(model: nn.Module) -> list[nn.Linear]:
     return [module for module in model.modules() if type(module) is nn.Linear]
 
 
-def _fits(model: nn.Module) -> bool:
-    """Whether packed copies leave enough memory free."""
+def fits(weights: Sequence[Tensor]) -> bool:
+    """Whether packed copies of them leave enough memory free."""
     room = available_bytes()
-    size = sum(layer.weight.numel() * layer.weight.element_size() for layer in _linear(model))
-    return room is not None and _ROOM * size <= room
+    return (
+        room is not None and _ROOM * sum(weight.numel() * weight.element_size() for weight in weights) <= room
+    )
 
 
 def _made(model: nn.Module, ways: Quicker, weights: Weights) -> Any:
