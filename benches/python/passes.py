@@ -2,8 +2,9 @@
 
     python benches/python/passes.py [--threads 2] [--context 200] [--tokens 1 5] [--repeats 60] [--no-compile]
 
-The packaged models and the packaged draft, float32 on a CPU. The ways take turns within each repeat, so that
-a slow spell of the machine meets all of them; printed are medians in milliseconds.
+The packaged models and the packaged draft, float32 on a CPU; and Gemma-3 as a draft for SmolLM2, its head
+trimmed to the tokens of both. The ways take turns within each repeat, so that a slow spell of the machine
+meets all of them; printed are medians in milliseconds.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import torch
 from rich.table import Table
 from transformers import DynamicCache
 
-from anydraft import drafts
+from anydraft import Speculator, drafts
 from anydraft.cli.terminal import console
 from anydraft.models.few_rows import quicker
-from anydraft.models.files import load_model, packaged
+from anydraft.models.files import load_model, load_tokenizer, packaged
 from anydraft.models.quiet import quiet
 from anydraft.models.runner import Passes
 from anydraft.models.transformers import TransformersModel
@@ -49,10 +50,10 @@ class Own:
 class Ours:
     """The same through :class:`TransformersModel`."""
 
-    def __init__(self, model: Any, context: torch.Tensor, passes: Passes) -> None:
-        self._model = TransformersModel(model, passes)
-        self._model.warm()
-        self._model.advance(context)
+    def __init__(self, model: TransformersModel, context: torch.Tensor) -> None:
+        self._model = model
+        model.warm()
+        model.advance(context)
 
     def __call__(self, ids: torch.Tensor) -> float:
         length = self._model.length
@@ -91,21 +92,38 @@ def main() -> None:
         runs: list[Any] = [
             Own(model, context),
             Own(module_twin(model, ways, "packed"), context),
-            Ours(model, context, Passes("shared")),
-            Ours(model, context, Passes("packed")),
+            Ours(TransformersModel(model, Passes("shared")), context),
+            Ours(TransformersModel(model, Passes("packed")), context),
         ]
         if options.compile:
-            runs.append(Ours(model, context, Passes("packed", compile=True)))
+            runs.append(Ours(TransformersModel(model, Passes("packed", compile=True)), context))
         for n in options.tokens:
-            ids = torch.arange(500, 500 + n)
-            seconds: list[list[float]] = [[] for _ in runs]
-            for turn in range(options.repeats + 3):
-                for run, kept in zip(runs, seconds, strict=True):
-                    spent = run(ids)
-                    if turn >= 3:  # the first ones warm up
-                        kept.append(spent)
-            table.add_row(name, str(n), *(f"{1e3 * statistics.median(kept):.2f}" for kept in seconds))
+            table.add_row(name, str(n), *times(runs, n, options.repeats))
+    trimmed = [None, None, *(trimmed_draft(models, weights) for weights in ("shared", "packed"))]
+    runs = [model and Ours(model, torch.arange(100, 100 + options.context)) for model in trimmed]
+    table.add_row("Gemma-3-270M, head trimmed", "1", *times(runs, 1, options.repeats))
     console().print(table)
+
+
+def trimmed_draft(models: dict[str, Any], weights: Any) -> Any:
+    """Gemma-3 as it drafts for SmolLM2."""
+    sides = [load_tokenizer(packaged("smollm2")), load_tokenizer(packaged("gemma3"))]
+    pair = Speculator(*list(models.values())[:2], *sides, draft_head="shared", weights=weights)
+    return pair.sequences()[1]
+
+
+def times(runs: list[Any], tokens: int, repeats: int) -> list[str]:
+    """Median milliseconds of each; empty where there is none."""
+    ids = torch.arange(500, 500 + tokens)
+    seconds: list[list[float]] = [[] for _ in runs]
+    for turn in range(repeats + 3):
+        for run, kept in zip(runs, seconds, strict=True):
+            spent = run(ids) if run else 0.0
+            if turn >= 3:  # the first ones warm up
+                kept.append(spent)
+    return [
+        f"{1e3 * statistics.median(kept):.2f}" if run else "" for run, kept in zip(runs, seconds, strict=True)
+    ]
 
 
 if __name__ == "__main__":

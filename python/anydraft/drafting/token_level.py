@@ -54,6 +54,7 @@ class TokenLevel:
         self.rule: Rule = rule
         self.allowed = (table >= 0).to(draft_device)
         self._table = table.clamp(min=0).to(target_device)  # never drawn where there is no image
+        self._shared = (table >= 0).nonzero().squeeze(-1).to(target_device)
 
     def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> TokenLevelBlock:
         """Draw ``gamma`` tokens that have an image, up to the limit; the candidates are their images."""
@@ -68,7 +69,8 @@ class TokenLevel:
     def chain(self, block: Block, laws: Tensor) -> TokenChain:
         """See :class:`Chaining`."""
         assert isinstance(block, TokenLevelBlock)
-        return TokenChain(laws, block.candidates, block.laws, self._table)
+        shared = block.laws.index_select(-1, self._shared)  # all that follows is work for each column
+        return TokenChain(laws, block.candidates, shared, self._table[self._shared])
 
     def verify(self, block: Block, laws: Tensor, randomness: Randomness) -> Tensor:
         """See :meth:`Strategy.verify`."""
