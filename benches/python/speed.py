@@ -2,8 +2,8 @@
 
     python benches/python/speed.py [--pairs deep-smollm2] [--sets code] [--json FILE] [--chart FILE]
 
-Pairs: ``gemma3`` (SmolLM2-135M-Instruct drafts for Gemma-3-270M), ``smollm2`` (the reverse),
-``deep-gemma3`` and ``deep-smollm2``, the same with a deepened target: extra layers that compute and add
+Pairs: ``gemma3`` (SmolLM2-135M-Instruct drafts for Gemma-3-270M), ``smollm2`` (the reverse), ``tiny`` (the
+packaged draft for SmolLM2-135M-Instruct, a pass of which takes twenty times as long), ``deep-gemma3`` and ``deep-smollm2``, the same with a deepened target: extra layers that compute and add
 exactly nothing, so that real text comes out at the cost of a bigger model (``anydraft/bench/deepened.py``).
 It is not a larger model's text. For models of your own: ``anydraft bench``.
 """
@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 
+from anydraft import drafts
 from anydraft.bench.comparison import Pair, Settings
 from anydraft.bench.deepened import check_identical, deepen
 from anydraft.bench.record import Comparison
@@ -25,13 +26,17 @@ from anydraft.cli.bench import show
 from anydraft.cli.terminal import console, error_console
 from anydraft.models.files import load_model, load_tokenizer, packaged
 
-PAIRS = ("gemma3", "smollm2", "deep-gemma3", "deep-smollm2")
+PAIRS = ("gemma3", "smollm2", "tiny", "deep-gemma3", "deep-smollm2")
 DEEPER = {"gemma3": 24, "smollm2": 10}
 """How many times its layers a target needs so that its pass takes at least 8 of its draft's."""
 
 
 def pair_of(name: str, options: argparse.Namespace) -> Pair:
     """The packaged models of a pair's name."""
+    if name == "tiny":
+        side = packaged("smollm2")
+        draft = drafts.load("tiny")
+        return Pair(name, (load_model(side), draft.model, load_tokenizer(side), draft.tokenizer))
     target: Any = name.removeprefix("deep-")
     sides = [packaged(target), packaged("smollm2" if target == "gemma3" else "gemma3")]
     models: list[Any] = [load_model(side, dtype=getattr(torch, options.dtype)) for side in sides]
@@ -49,7 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--pairs", nargs="*", default=["deep-smollm2", "gemma3", "smollm2"], choices=PAIRS)
+    parser.add_argument("--pairs", nargs="*", default=["tiny", "gemma3", "smollm2"], choices=PAIRS)
     parser.add_argument("--sets", nargs="*", default=list(SETS), choices=list(SETS))
     parser.add_argument("--temperatures", nargs="*", type=float, default=[0.0, 0.7])
     parser.add_argument("--prompts", type=int, default=4, help="prompts of each set")
