@@ -3,8 +3,9 @@
     python benches/python/speed.py [--pairs deep-smollm2] [--sets code] [--json FILE] [--chart FILE]
 
 Pairs: ``gemma3`` (SmolLM2-135M-Instruct drafts for Gemma-3-270M), ``smollm2`` (the reverse), ``tiny`` (the
-packaged draft for SmolLM2-135M-Instruct, a pass of which takes twenty times as long), ``deep-gemma3`` and ``deep-smollm2``, the same with a deepened target: extra layers that compute and add
-exactly nothing, so that real text comes out at the cost of a bigger model (``anydraft/bench/deepened.py``).
+packaged draft for SmolLM2-135M-Instruct, whose pass takes twenty times as long), ``deep-gemma3`` and
+``deep-smollm2``: the first two with a deepened target, whose extra layers compute and add exactly nothing, so
+that real text comes out at the cost of a bigger model (``anydraft/bench/deepened.py``).
 It is not a larger model's text. For models of your own: ``anydraft bench``.
 """
 
@@ -33,13 +34,14 @@ DEEPER = {"gemma3": 24, "smollm2": 10}
 
 def pair_of(name: str, options: argparse.Namespace) -> Pair:
     """The packaged models of a pair's name."""
+    dtype = getattr(torch, options.dtype)
     if name == "tiny":
-        side = packaged("smollm2")
-        draft = drafts.load("tiny")
-        return Pair(name, (load_model(side), draft.model, load_tokenizer(side), draft.tokenizer))
+        side, draft = packaged("smollm2"), drafts.load("tiny")
+        models: list[Any] = [load_model(side, dtype=dtype), draft.model.to(dtype)]
+        return Pair(name, (*models, load_tokenizer(side), draft.tokenizer))
     target: Any = name.removeprefix("deep-")
     sides = [packaged(target), packaged("smollm2" if target == "gemma3" else "gemma3")]
-    models: list[Any] = [load_model(side, dtype=getattr(torch, options.dtype)) for side in sides]
+    models = [load_model(side, dtype=dtype) for side in sides]
     note = ""
     if name.startswith("deep-"):
         times = options.deeper or DEEPER[target]

@@ -109,9 +109,9 @@ def restrict(law: Tensor, allowed: Tensor, first: Tensor | None = None) -> Tenso
     A law that is broken (NaN) or has no mass there becomes a point mass on the first allowed token. The
     output stays exact, because that is then the law drawn from; the target rejects it where it disagrees.
     """
-    masked = torch.where(allowed, law, 0.0)
-    total = masked.sum()
-    whole = total > 0
+    given = torch.where(allowed, law, 0.0)
+    total = given.sum()
+    nothing = ~(total > 0)
     first = allowed.byte().argmax() if first is None else first
-    given = torch.where(whole, masked / total, 0.0)
-    return given.index_add_(0, first.view(1), (~whole).to(given).view(1))
+    given.div_(total).masked_fill_(nothing, 0.0)
+    return given.index_add_(0, first.view(1), nothing.to(given).view(1))
