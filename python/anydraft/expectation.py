@@ -11,6 +11,9 @@ from collections.abc import Sequence
 MEMORY = 0.97
 """Weight of a round one round later: about the last thirty count."""
 
+SUPPOSED = 8.0
+"""How many rounds a chance counts that was measured on other text."""
+
 LEAN = 2.0
 """How many rounds the estimate of the position before is worth."""
 
@@ -35,6 +38,11 @@ class Survival:
             if reached <= i:
                 break
             self._hits[i] += 1
+
+    def suppose(self, chance: float) -> None:
+        """Take a chance at the first position for seen."""
+        self._tries[0] += SUPPOSED
+        self._hits[0] += SUPPOSED * chance
 
     def fade(self, weight: float) -> None:
         """Let everything seen so far count ``weight`` times as much."""
@@ -96,6 +104,10 @@ class Expectation:
         self._candidates.add(proposed, drafted)
         self._tokens.add(accepted, passed if passed or not accepted else 1)
         return passed
+
+    def suppose(self, acceptance: float) -> None:
+        """Take the acceptance of the first draft token from elsewhere: it fades as what is seen does."""
+        self._passed.suppose(acceptance)
 
     def fade(self, weight: float) -> None:
         """Forget a little of what was accepted, back towards the prior."""

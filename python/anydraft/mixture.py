@@ -57,6 +57,10 @@ class Choice(NamedTuple):
 class Director(Protocol):
     """Decides how each block is drafted, before anything of it is drawn."""
 
+    @property
+    def methods(self) -> Sequence[str]:
+        """All that it may choose."""
+
     def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
         """The next block; ``None``: the target alone.
 
@@ -78,6 +82,11 @@ class Single:
         """A ``"lookup"`` drafts where it matches."""
         self.method = method
         self.policy = policy
+
+    @property
+    def methods(self) -> Sequence[str]:
+        """See :class:`Director`."""
+        return (self.method,)
 
     def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
         """See :class:`Director`."""
@@ -111,14 +120,14 @@ class Mixture:
         """``methods``: the first is used where nothing speaks against it.
 
         ``cost``: a draft pass as a share of a target pass, until measured; ``acceptance``: of the first
-        draft token of each method, until measured.
+        draft token of each method, as it was measured on other text. It fades while nothing is drafted, so
+        that a draft that did badly there gets its trials here.
         """
         self.clock = Clock()
         self.pace = Pace(cost)
-        known = acceptance or {}
-        self.drafts = {
-            name: Lookahead(self.clock, self.pace, acceptance=known.get(name, 0.65)) for name in methods
-        }
+        self.drafts = {name: Lookahead(self.clock, self.pace) for name in methods}
+        for name, chance in (acceptance or {}).items():
+            self.drafts[name].expected.suppose(chance)
         free = Pace(0.0)
         free.passes.append(0.0)
         self.lookups = [
@@ -140,6 +149,11 @@ class Mixture:
         if methods:
             made.pace.passes.append(plan.step)
         return made
+
+    @property
+    def methods(self) -> Sequence[str]:
+        """See :class:`Director`."""
+        return (LOOKUP, *self.drafts)
 
     def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
         """See :class:`Director`."""
@@ -206,6 +220,11 @@ class Together:
         self._choice: Choice | None = None
         self._open = True
 
+    @property
+    def methods(self) -> Sequence[str]:
+        """See :class:`Director`."""
+        return self._director.methods
+
     def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
         """See :class:`Director`; the first call after an :meth:`observe` opens a round."""
         if self._open:
@@ -233,6 +252,11 @@ class Repeatable:
         """``director``: decides, and must know nothing yet. ``cost``: see :class:`Mixture`."""
         self._director = director
         self._cost = cost
+
+    @property
+    def methods(self) -> Sequence[str]:
+        """See :class:`Director`."""
+        return self._director.methods
 
     def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
         """See :class:`Director`."""

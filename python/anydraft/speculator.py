@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -296,6 +296,9 @@ class Speculator:
             head = "shared" if trims else "full"
             greedy = isinstance(randomness, Greedy)
             director = self._directors.get(greedy=greedy, rows=together, head=head)
+        for method in director.methods:  # now, or the round that needs it would seem slow
+            with suppress(PairError):
+                self._strategies.get(method)
         row = Row(
             target=caches.target,
             draft=caches.show(view, draft_law),

@@ -118,6 +118,8 @@ class Ours:
 class Nothing:
     """Directs a decode to go without a draft: the plain target, by the same loop."""
 
+    methods = ()
+
     def choose(self, limit: int, backlog: int | None, match: int) -> None:
         """Nothing is drafted."""
 
