@@ -25,11 +25,13 @@ class Prompt(NamedTuple):
     """Target ids that the draft is shown after that, as its own tokenizer writes them."""
 
 
-def check_one(**given: object) -> None:
-    """Raise :class:`ArgumentError` unless just one of the named values is not ``None``."""
+def check_one(prompt: object, messages: object, input_ids: object) -> None:
+    """Raise :class:`ArgumentError` unless just one of them is not ``None``."""
+    given = {"prompt": prompt, "messages": messages, "input_ids": input_ids}
     names = [name for name, value in given.items() if value is not None]
     if len(names) != 1:
-        raise ArgumentError(f"got {' and '.join(names) or 'no prompt'}; expected one of {', '.join(given)}")
+        got = " and ".join(names) or "no prompt"
+        raise ArgumentError(f"got {got}; expected one of prompt, messages, input_ids")
 
 
 def plain_ids(input_ids: Any, size: int) -> list[int]:

@@ -18,7 +18,7 @@ from anydraft.errors import DraftError, ModelError
 from anydraft.mixture import LOOKUP, Choice, Director
 from anydraft.models.protocol import Model
 from anydraft.rounds import Round
-from anydraft.sampling import NAN, Greedy, Randomness
+from anydraft.sampling import NAN, Greedy, Randomness, best_of
 from anydraft.stats import Stats
 from anydraft.stopping import Stopping
 from anydraft.streaming import Event, FinishReason
@@ -44,8 +44,13 @@ class TargetLaw(Protocol):
     def __call__(self, logits: Tensor, committed: Tensor, candidates: Tensor, /) -> Tensor:
         """Logits ``[k + 1, V]`` after ``committed`` and each candidate ``[k]``, to laws ``[k + 1, V]``."""
 
+
+@runtime_checkable
+class PointedLaw(TargetLaw, Protocol):
+    """A law that can tell its likeliest tokens without making itself."""
+
     def best(self, logits: Tensor, committed: Tensor, candidates: Tensor, /) -> Tensor:
-        """The same, but only the likeliest tokens: int64 ``[k + 1]``, :data:`NAN` where a logit is NaN."""
+        """Shapes as for a call; result int64 ``[k + 1]``, :data:`NAN` where a logit is NaN."""
 
 
 @runtime_checkable
@@ -95,6 +100,8 @@ class Row:
     def __post_init__(self) -> None:
         """A row that may emit nothing is finished before it begins."""
         self.committed = Committed(self.prompt, self.target.device)
+        law = self.law
+        self._best = law.best if isinstance(law, PointedLaw) else lambda *given: best_of(law(*given))
         self.choice: Choice | None = None
         self.ending: Ending | None = None
         self._begun = self._pace()
@@ -197,7 +204,7 @@ class Row:
             if len(drafted) and self.draft:
                 spoilt = self.draft.broken.to(logits.device).view(1)
         if isinstance(self.randomness, Greedy):
-            best = self.law.best(logits, self.committed.ids, candidates)
+            best = self._best(logits, self.committed.ids, candidates)
             following, broken = verify_greedy(best, candidates), (best == NAN).any().view(1)
         else:
             laws = self.law(logits, self.committed.ids, candidates)
