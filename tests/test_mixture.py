@@ -60,6 +60,19 @@ def test_a_method_that_is_far_behind_gets_no_trials() -> None:
     assert 0 < NEAR < 1
 
 
+def test_what_was_measured_on_other_text_does_not_keep_a_draft_from_its_trials() -> None:
+    known = {"slrs": 0.05, "tli": 0.02}
+    speed, used = decode(
+        Mixture(METHODS, cost=0.06, acceptance=known), {"slrs": 0.6, "tli": 0.5, LOOKUP: 0.0}, draft=0.06
+    )
+    assert used["none"] < 0.25 * sum(used.values())
+    assert speed > 1.5
+    speed, _ = decode(
+        Mixture(METHODS, cost=0.06, acceptance=known), {"slrs": 0.05, "tli": 0.02, LOOKUP: 0.0}, draft=0.06
+    )
+    assert speed >= 0.97
+
+
 def test_lookups_are_used_where_they_match_and_pay() -> None:
     speed, used = decode(Mixture(METHODS), {"slrs": 0.6, "tli": 0.6, LOOKUP: 0.95}, matches=0.5)
     assert used[LOOKUP] > 150

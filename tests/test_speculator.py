@@ -430,3 +430,10 @@ def test_a_seed_repeats_a_sample_whatever_the_clock_says() -> None:
             time.sleep(delay * (i % 3))
         said.add(tuple(ids))
     assert len(said) == 1
+
+
+def test_strategies_are_built_before_a_round_is_timed() -> None:
+    pair = small.speculator(num_draft_tokens="auto")
+    methods = pair.stream("The quick", temperature=1.0)._row.director.methods
+    assert len(methods) > 1
+    assert set(pair._strategies._built) >= set(methods)
