@@ -57,12 +57,15 @@ class EnumeratingRandomness:
 
 
 def branches(
-    run: Callable[[EnumeratingRandomness], Result], *, fixed: int = 0
+    run: Callable[[EnumeratingRandomness], Result],
+    *,
+    fixed: int = 0,
+    make: Callable[[list[int]], EnumeratingRandomness] = EnumeratingRandomness,
 ) -> Iterator[tuple[EnumeratingRandomness, Result]]:
     """Every outcome of ``run``, by replaying it per branch; the last ``fixed`` choices stay the first."""
     scripts: list[list[int]] = [[]]
     while scripts:
-        oracle = EnumeratingRandomness(scripts.pop())
+        oracle = make(scripts.pop())
         result = run(oracle)
         yield oracle, result
         for step in range(len(oracle.script), len(oracle.choices) - fixed):

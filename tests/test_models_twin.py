@@ -13,7 +13,8 @@ import anydraft
 import small
 import tiny
 from anydraft.models import few_rows, memory, twin
-from anydraft.models.few_rows import FewRows, FewRowsLinear, Quicker, Weights, packed, product, quicker
+from anydraft.models.few_rows import FewRows, FewRowsLinear, Quicker, Weights, packed, product
+from anydraft.models.quicker import quicker
 from anydraft.models.runner import Passes
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.twin import twin_of

@@ -1,4 +1,4 @@
-"""What one pass takes: as transformers runs it, with packed weights, lean, and compiled.
+"""What one pass takes: as transformers runs it, with packed weights, lean, in bytes, and compiled.
 
     python benches/python/passes.py [--threads 2] [--context 200] [--tokens 1 5] [--repeats 60] [--no-compile]
 
@@ -20,8 +20,8 @@ from transformers import DynamicCache
 
 from anydraft import Speculator, drafts
 from anydraft.cli.terminal import console
-from anydraft.models.few_rows import quicker
 from anydraft.models.files import load_model, load_tokenizer, packaged
+from anydraft.models.quicker import quicker
 from anydraft.models.quiet import quiet
 from anydraft.models.runner import Passes
 from anydraft.models.transformers import TransformersModel
@@ -33,7 +33,6 @@ class Own:
 
     def __init__(self, model: Any, context: torch.Tensor) -> None:
         self._model, self._cache = model, DynamicCache(config=model.config)
-        self._length = len(context)
         self._call(context)
 
     def _call(self, ids: torch.Tensor) -> None:
@@ -43,7 +42,7 @@ class Own:
         began = time.perf_counter()
         self._call(ids)
         seconds = time.perf_counter() - began
-        self._cache.crop(self._length)
+        self._cache.crop(-len(ids))  # a negative number means "this many fewer" in every version
         return seconds
 
 
@@ -83,7 +82,8 @@ def main() -> None:
         "tiny": drafts.load("tiny").model,
     }
     ways = quicker(torch.float32, options.threads)
-    names = ["transformers", "packed weights", "lean", "lean, packed", *["compiled"] * options.compile]
+    names = ["transformers", "packed weights", "lean", "lean, packed", "lean, int8"]
+    names += ["packed, compiled", "int8, compiled"] * options.compile
     table = Table(title=f"one pass, ms, {options.threads} threads, after {options.context} tokens")
     for column in ("", "tokens", *names):
         table.add_column(column, justify="right" if column else "left")
@@ -94,12 +94,14 @@ def main() -> None:
             Own(module_twin(model, ways, "packed"), context),
             Ours(TransformersModel(model, Passes("shared")), context),
             Ours(TransformersModel(model, Passes("packed")), context),
+            Ours(TransformersModel(model, Passes("int8")), context),
         ]
         if options.compile:
-            runs.append(Ours(TransformersModel(model, Passes("packed", compile=True)), context))
+            for weights in ("packed", "int8"):
+                runs.append(Ours(TransformersModel(model, Passes(weights, compile=True)), context))
         for n in options.tokens:
             table.add_row(name, str(n), *times(runs, n, options.repeats))
-    trimmed = [None, None, *(trimmed_draft(models, weights) for weights in ("shared", "packed"))]
+    trimmed = [None, None, *(trimmed_draft(models, weights) for weights in ("shared", "packed", "int8"))]
     runs = [model and Ours(model, torch.arange(100, 100 + options.context)) for model in trimmed]
     table.add_row("Gemma-3-270M, head trimmed", "1", *times(runs, 1, options.repeats))
     console().print(table)
@@ -108,7 +110,7 @@ def main() -> None:
 def trimmed_draft(models: dict[str, Any], weights: Any) -> Any:
     """Gemma-3 as it drafts for SmolLM2."""
     sides = [load_tokenizer(packaged("smollm2")), load_tokenizer(packaged("gemma3"))]
-    pair = Speculator(*list(models.values())[:2], *sides, draft_head="shared", weights=weights)
+    pair = Speculator(*list(models.values())[:2], *sides, draft_head="shared", draft_weights=weights)
     return pair.sequences()[1]
 
 

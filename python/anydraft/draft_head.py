@@ -12,10 +12,12 @@ from torch import Tensor
 from anydraft.bridge import Bridge
 from anydraft.errors import ArgumentError
 from anydraft.models.batch import TransformersRow, sequences_of
+from anydraft.models.few_rows import DraftWeights
 from anydraft.models.protocol import Model
 from anydraft.models.runner import Passes
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.trimmed import TrimmedHead, TrimmedModel, kept_rows, trimmed_head
+from anydraft.models.twin import weights_of
 from anydraft.models.weights import head_share
 
 Wish = Literal["auto", "full", "shared"]
@@ -80,6 +82,11 @@ class DraftHead:
         return whole.trims
 
     @cached_property
+    def weights(self) -> DraftWeights:
+        """What the draft multiplies by."""
+        return weights_of(self._model, self._passes.weights, drafts=self._passes.drafts)
+
+    @cached_property
     def _kept(self) -> Tensor:
         """bool ``[D]``."""
         own = self._rows or (kept_rows(self._model) if self._wish == "auto" else None)
@@ -103,7 +110,7 @@ class DraftHead:
         small = rows <= MOST_KEPT * plain.vocab_size and head_share(plain.plain) >= LEAST_SHARE
         if self._wish == "auto" and not small and kept_rows(self._model) is None:
             return None
-        return trimmed_head(self._model, self._kept.nonzero().squeeze(-1), self._passes.weights)
+        return trimmed_head(self._model, self._kept.nonzero().squeeze(-1), self.weights)
 
 
 def _checked(rows: Rows, size: int) -> list[int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ from anydraft.drafting.protocol import Strategy
 from anydraft.drafting.recall import Recall
 from anydraft.errors import ArgumentError, PairError
 from anydraft.mixture import LOOKUP, Directors, Times
-from anydraft.models.few_rows import Weights
+from anydraft.models.few_rows import DraftWeights, Weights
 from anydraft.models.processing import ProcessedLaw, least_length, processed_law
 from anydraft.models.protocol import Model
 from anydraft.models.runner import Passes
@@ -91,6 +91,7 @@ class Speculator:
         draft_head: Wish | Rows = "auto",
         plan: Plan | None = None,
         weights: Weights = "auto",
+        draft_weights: DraftWeights = "auto",
         compile: bool = False,  # noqa: A002  # the word that users know
         bridge: Bridge | None = None,
     ) -> None:
@@ -107,7 +108,10 @@ class Speculator:
         :func:`anydraft.plan` measured, from which ``"auto"`` starts; by default one that was made on this
         machine before. ``weights``: on a CPU,
         whether linear layers may have a second, packed copy of their weights, by which a block costs what one
-        token costs (``"packed"``), or not (``"shared"``); by default where there is room. ``compile``: have
+        token costs (``"packed"``), or not (``"shared"``); by default where there is room. ``draft_weights``:
+        the same of the draft alone, if it shall differ; by default its copy has one byte a number
+        (``"int8"``) where that is quicker: the draft's law is known whatever it is, and the output's law
+        stays what it is. ``compile``: have
         PyTorch compile both models' passes over a few tokens, with static shapes; it needs a C++ compiler,
         and takes some seconds to a minute at first. ``bridge``: one that was built or loaded before for these
         tokenizers, best the :attr:`bridge` of another speculator: one made without roles does not know which
@@ -117,6 +121,11 @@ class Speculator:
         if num_draft_tokens != "auto" and (not isinstance(num_draft_tokens, int) or num_draft_tokens < 1):
             raise ArgumentError(
                 f"got num_draft_tokens={num_draft_tokens!r}; expected a whole number, 1 or more, or 'auto'"
+            )
+        if weights not in get_args(Weights) or draft_weights not in get_args(DraftWeights):
+            raise ArgumentError(
+                f"got weights={weights!r} and draft_weights={draft_weights!r}; expected "
+                f"one of {get_args(Weights)}, and of the draft also 'int8'"
             )
         self.method: Method = method
         self.num_draft_tokens = num_draft_tokens
@@ -135,8 +144,9 @@ class Speculator:
         sizes = len(bridge.target), len(bridge.draft)
         self._opening = prompts.opening(draft_tokenizer)
         self._passes = Passes(weights, compile)
-        self._draft_head = DraftHead(draft_model, bridge, draft_head, self._passes)
-        sequences = [TransformersModel(model, self._passes) for model in self._models]
+        drafts = Passes(weights if draft_weights == "auto" else draft_weights, compile, drafts=True)
+        self._draft_head = DraftHead(draft_model, bridge, draft_head, drafts)
+        sequences = [TransformersModel(target_model, self._passes), TransformersModel(draft_model, drafts)]
         for role, model, size in zip(("target", "draft"), sequences, sizes, strict=True):
             if model.vocab_size < size:
                 raise PairError(
@@ -145,7 +155,7 @@ class Speculator:
                     "to it without model.resize_token_embeddings?"
                 )
         self._strategies = Strategies(bridge, sequences[0], sequences[1], rule)
-        sizes = pass_bytes(target_model), pass_bytes(draft_model)
+        sizes = pass_bytes(target_model), pass_bytes(draft_model, self._draft_head.weights)
         cost = sizes[1] / sizes[0]
         self._plan = plan
         self._directors = Directors(method, num_draft_tokens, cost, self._planned)
@@ -193,7 +203,8 @@ class Speculator:
         ``temperature`` 0 is greedy; the other sampling values are those of transformers, and hold for the
         target. The draft draws at the same temperature with the same cuts, unless ``draft_temperature``,
         ``draft_top_k`` and ``draft_top_p`` say otherwise: its law is free, the output's is not touched.
-        ``seed`` repeats a sample, in any process on one machine and version. Without one the seed comes from
+        ``seed`` repeats a sample, in any process on one machine and version; where memory is short, name
+        ``weights`` and ``draft_weights`` too, as what is free decides on them. Without a seed it comes from
         torch's global generator, and lengths and methods that are ``"auto"`` follow measured times.
 
         A decode ends at an end token (not before ``min_new_tokens``), with the token that completes one of

@@ -19,7 +19,7 @@ from anydraft.integrations.generate_call import GenerateCall, ask_for_more
 from anydraft.integrations.generate_output import Steps, generate_output
 from anydraft.integrations.recording import RecordingLaw
 from anydraft.models.batch import sequences
-from anydraft.models.few_rows import Weights
+from anydraft.models.few_rows import DraftWeights, Weights
 from anydraft.models.processing import ProcessedLaw
 from anydraft.models.protocol import Model
 from anydraft.models.runner import Passes
@@ -44,6 +44,7 @@ def custom_generate(
     num_draft_tokens: int | Literal["auto"] = "auto",
     draft_head: Wish | Rows = "auto",
     weights: Weights = "auto",
+    draft_weights: DraftWeights = "auto",
     compile: bool = False,  # noqa: A002  # the word that users know
     bridge: Bridge | None = None,
 ) -> CustomGenerate:
@@ -62,7 +63,8 @@ def custom_generate(
         TokenizerError, ModelError, PairError: as for :class:`anydraft.Speculator`.
     """
     options: dict[str, Any] = {"method": method, "rule": rule, "num_draft_tokens": num_draft_tokens}
-    options |= {"draft_head": draft_head, "weights": weights, "compile": compile}
+    options |= {"draft_head": draft_head, "weights": weights, "draft_weights": draft_weights}
+    options["compile"] = compile
     return CustomGenerate(draft_model, target_tokenizer, draft_tokenizer, bridge, options)
 
 
@@ -149,7 +151,7 @@ class CustomGenerate:
             assert isinstance(model, TransformersModel)
             model.adopt(call.cache, len(call.pads(0)))
         alone = len(call.prompts) == 1
-        drafts = [pair.sequences()[1]] if alone else sequences(self._draft, len(call.prompts), passes)
+        drafts = [pair.sequences()[1]] if alone else pair.draft_sequences(len(call.prompts))
         choice: Literal["sample", "greedy"] = "sample" if call.samples else "greedy"
         base = int(torch.randint(2**63 - 1, (), dtype=torch.int64)) if seed is None and call.samples else seed
         rows, laws = [], []

@@ -23,6 +23,7 @@ from anydraft.integrations.vllm_faults import mend
 from anydraft.integrations.vllm_metrics import Metrics
 from anydraft.models.batch import TransformersBatch
 from anydraft.models.files import generation_config, load_model, load_tokenizer
+from anydraft.models.runner import Passes
 from anydraft.models.transformers import TransformersModel
 from anydraft.serving.drafter import Drafter
 from anydraft.serving.turns import messages_of
@@ -131,7 +132,9 @@ class Proposer:
             load_tokenizer(settings.draft_tokenizer or settings.draft),
         )
         device = _device(vllm_config) if settings.device == "auto" else settings.device
-        model = TransformersModel(load_model(settings.draft, getattr(torch, settings.dtype), device))
+        model = TransformersModel(
+            load_model(settings.draft, getattr(torch, settings.dtype), device), Passes(drafts=True)
+        )
         batch = TransformersBatch(model)
         ends = (
             generation_config(vllm_config.model_config.model),

@@ -2,33 +2,30 @@
 
 PyTorch multiplies a matrix by one row with a routine made for it. For several rows it packs the matrix anew
 each time, which costs more than the product. oneDNN's product needs no packing; and with a matrix that was
-packed once, at the price of a second copy, a few rows cost no more than one.
+packed once, at the price of a second copy, a few rows cost no more than one. A draft may also take a copy of
+a quarter of the size (:mod:`anydraft.models.int8`).
 """
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from anydraft.models.int8 import Int8
+
 Weights = Literal["auto", "shared", "packed"]
 """Whether linear layers on a CPU get a second, packed copy of their weights; ``"auto"``: if there is room."""
+
+DraftWeights = Literal["auto", "shared", "packed", "int8"]
+"""The same of a draft, whose copy may be in whole numbers of one byte."""
 
 MOST_ROWS = 16
 """With more rows than this nothing is gained, or not enough."""
 
-_TRIED = (1, 2, 4, 8, MOST_ROWS)
-_SIZE = (1536, 1024)
-"""The shape of the matrices that are timed, and their number: more than fits a processor's caches."""
-_COUNT = 6
-_REPEATS = 5
-_GAIN = 0.95
 _HINT = 4
 """Number of rows that a packed matrix is laid out for; the layout serves others as well."""
 
@@ -40,42 +37,77 @@ class Quicker(NamedTuple):
     """With the weights as they are."""
     packed: frozenset[int]
     """With a packed copy of them."""
+    int8: frozenset[int] = frozenset()
+    """With a copy in bytes; none, if one is not among them."""
+
+    def copy_of(self, weight: Tensor, weights: DraftWeights) -> Copy:
+        """A second copy of a matrix as ``weights`` says, if it is quicker anywhere; else :data:`NO_COPY`."""
+        if weights == "packed" and self.packed:
+            return Copy(self.packed, Packed(weight))
+        if weights == "int8" and self.int8 and Int8.takes(weight):
+            return Copy(self.int8, Int8(weight))
+        return NO_COPY
+
+
+class Packed:
+    """A copy of a matrix ``[out, in]`` in oneDNN's own layout."""
+
+    def __init__(self, weight: Tensor) -> None:
+        """Make the copy."""
+        self.weight = packed(weight)
+        self.nbytes = weight.nbytes
+
+    def __call__(self, rows: Tensor, bias: Tensor | None = None) -> Tensor:
+        """See :func:`product`."""
+        return product(rows, self.weight, bias)
+
+
+class Copy(NamedTuple):
+    """A second copy of a matrix, and when to use it."""
+
+    counts: frozenset[int]
+    """Numbers of rows."""
+    product: Packed | Int8 | None
 
 
 NOWHERE = Quicker(frozenset(), frozenset())
+NO_COPY = Copy(frozenset(), None)
 
 
 class FewRows:
     """``rows @ weight.T + bias`` in whatever way is quickest for that number of rows."""
 
-    def __init__(self, weight: Tensor, bias: Tensor | None, quicker: Quicker, weights: Weights) -> None:
-        """``weights="packed"`` makes the copy; with anything else there is none."""
+    def __init__(self, weight: Tensor, bias: Tensor | None, quicker: Quicker, weights: DraftWeights) -> None:
+        """``weights`` of ``"packed"`` or ``"int8"`` makes the copy; with anything else there is none."""
         self._weight, self._bias, self._quicker = weight, bias, quicker
-        self._packed = packed(weight) if weights == "packed" and quicker.packed else None
+        self._copy = quicker.copy_of(weight, weights)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the copy takes."""
+        return self._copy.product.nbytes if self._copy.product else 0
 
     def __call__(self, rows: Tensor) -> Tensor:
         """``[..., in]`` to ``[..., out]``; without gradients."""
         count = rows.numel() // rows.shape[-1]
-        if self._packed is not None and count in self._quicker.packed:
-            return product(rows, self._packed, self._bias)
+        if self._copy.product is not None and count in self._copy.counts:
+            return self._copy.product(rows, self._bias)
         if count in self._quicker.shared:
             return product(rows, self._weight, self._bias)
         return linear(rows, self._weight, self._bias)
 
 
 class Joined:
-    """Linear layers that take the same rows: with packed weights, one product for a few rows."""
+    """Linear layers that take the same rows: with a second copy of them, one product for a few rows."""
 
-    def __init__(self, layers: Sequence[nn.Linear], quicker: Quicker, weights: Weights) -> None:
+    def __init__(self, layers: Sequence[nn.Linear], quicker: Quicker, weights: DraftWeights) -> None:
         """``weights``: as for :class:`FewRows`."""
-        self._quicker = quicker.packed if weights == "packed" else frozenset[int]()
         self._sizes = [layer.out_features for layer in layers]
-        own: Weights = "packed" if len(layers) == 1 and self._quicker else "shared"
+        own: DraftWeights = weights if len(layers) == 1 else "shared"
         self._each = [FewRows(layer.weight, layer.bias, quicker, own) for layer in layers]
-        self._packed: Tensor | None = None
-        alike = len({layer.bias is None for layer in layers}) == 1
-        if len(layers) > 1 and alike and self._quicker:
-            self._packed = packed(torch.cat([layer.weight.detach() for layer in layers]))
+        self._copy = NO_COPY
+        if len(layers) > 1 and len({layer.bias is None for layer in layers}) == 1:
+            self._copy = quicker.copy_of(torch.cat([layer.weight.detach() for layer in layers]), weights)
         biases: list[Tensor] = [layer.bias for layer in layers if layer.bias is not None]
         self._bias = torch.cat(biases).detach() if len(biases) == len(layers) else None
 
@@ -88,12 +120,12 @@ class Joined:
     def whole(self, rows: Tensor) -> Tensor:
         """The same, one after the other in one tensor."""
         if self._together(rows):
-            assert self._packed is not None
-            return product(rows, self._packed, self._bias)
+            assert self._copy.product is not None
+            return self._copy.product(rows, self._bias)
         return torch.cat([layer(rows) for layer in self._each], -1)
 
     def _together(self, rows: Tensor) -> bool:
-        return self._packed is not None and rows.numel() // rows.shape[-1] in self._quicker
+        return rows.numel() // rows.shape[-1] in self._copy.counts
 
 
 class FewRowsLinear(nn.Linear):
@@ -134,52 +166,3 @@ def packed(weight: Tensor) -> Tensor:
     """A copy of ``weight`` ``[out, in]`` in oneDNN's own layout."""
     copy: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), _HINT)
     return copy
-
-
-@cache
-def quicker(dtype: torch.dtype, threads: int) -> Quicker:
-    """Where oneDNN's product is quicker on this machine; timed once, in some tens of milliseconds.
-
-    ``threads``: the number that torch uses; the answer is kept for it.
-    """
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return NOWHERE
-    generator = torch.Generator().manual_seed(0)
-    plain = [torch.randn(_SIZE, generator=generator).to(dtype) for _ in range(_COUNT)]
-    shared: set[int] = set()
-    apart: set[int] = set()
-    least = 1
-    try:
-        copies = [packed(weight) for weight in plain]
-        for rows in _TRIED:
-            given = torch.randn((1, rows, _SIZE[1]), generator=generator).to(dtype)
-            expected = linear(given, plain[0]).float()
-            close = 0.02 * expected.abs().amax()
-            spent = _times(plain, copies, given)
-            for found, weights, seconds in ((shared, plain, spent[1]), (apart, copies, spent[2])):
-                far = (product(given, weights[0]).float() - expected).abs().amax()
-                if seconds < _GAIN * spent[0] and bool(far <= close):
-                    found.update(range(least, rows + 1))
-            least = rows + 1
-    except (RuntimeError, TypeError, AttributeError):  # an operator that is not there, or is another
-        return NOWHERE
-    return Quicker(frozenset(shared), frozenset(apart))
-
-
-@torch.no_grad()
-def _times(plain: list[Tensor], copies: list[Tensor], rows: Tensor) -> list[float]:
-    """Median seconds for all products: PyTorch's own, oneDNN's, and with packed copies; they take turns."""
-    ways: list[tuple[Callable[[Tensor, Tensor], Tensor], list[Tensor]]] = [
-        (linear, plain),
-        (product, plain),
-        (product, copies),
-    ]
-    spent: list[list[float]] = [[] for _ in ways]
-    for turn in range(_REPEATS + 1):
-        for (way, weights), times in zip(ways, spent, strict=True):
-            began = time.perf_counter()
-            for weight in weights:
-                way(rows, weight)
-            if turn:  # the first turn warms up
-                times.append(time.perf_counter() - began)
-    return [statistics.median(times) for times in spent]

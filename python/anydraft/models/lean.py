@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention, silu
 
 from anydraft.models.cache import new_cache
-from anydraft.models.few_rows import Joined, Quicker, Weights
+from anydraft.models.few_rows import DraftWeights, Joined, Quicker
 
 _KNOWN = {
     "transformers.models.llama.modeling_llama": "LlamaForCausalLM",
@@ -109,8 +109,8 @@ class Logits(NamedTuple):
 class Lean:
     """A model of :data:`_KNOWN` with its weights, called as the model is; made by :func:`lean_of`."""
 
-    def __init__(self, model: Any, ways: Quicker, weights: Weights) -> None:
-        """Read the blocks of ``model``, whose weights are shared and, if ``"packed"``, copied too."""
+    def __init__(self, model: Any, ways: Quicker, weights: DraftWeights) -> None:
+        """Read the blocks of ``model``, whose weights are shared and, if ``weights`` says so, copied too."""
         decoder = model.model
         self.embed = decoder.embed_tokens
         self.dtype: torch.dtype = self.embed.weight.dtype
@@ -278,10 +278,11 @@ def stacked(block: Block, mask: Tensor, dtype: torch.dtype) -> Tensor:
     return mask if n == 1 else mask.repeat(*[1] * (mask.dim() - 2), block.heads // block.groups, 1)
 
 
-def lean_of(model: Any, ways: Quicker, weights: Weights) -> Lean | None:
+def lean_of(model: Any, ways: Quicker, weights: DraftWeights, close: float | None = None) -> Lean | None:
     """The lean form of a model that is nothing but its modules; ``None`` if it has none.
 
-    Only of architectures that are known, and tried on a few tokens: it must give the model's own logits.
+    Only of architectures that are known, and tried on a few tokens: its logits must be the model's own, or
+    no further from them than ``close``, a share of the largest.
     """
     if _KNOWN.get(type(model).__module__) != type(model).__name__:
         return None
@@ -289,27 +290,27 @@ def lean_of(model: Any, ways: Quicker, weights: Weights) -> Lean | None:
         return None
     try:
         lean = Lean(model, ways, weights)
-        return lean if _agrees(model, lean) else None
+        return lean if near(model, lean, close or _CLOSE.get(lean.dtype, 0.05)) else None
     except (RuntimeError, TypeError, AttributeError, IndexError, KeyError):
         return None
 
 
 @torch.no_grad()
-def _agrees(model: Any, lean: Lean) -> bool:
-    """Whether a text, and then a block after it, get the logits that the model gives."""
+def near(model: Any, runner: Any, close: float) -> bool:
+    """Whether a text, and then a block after it, get from ``runner`` the logits that the model gives."""
     vocabulary = model.get_input_embeddings().weight
     ids = torch.linspace(0, len(vocabulary) - 1, 9, device=vocabulary.device).long()[None]
     expected: Tensor = model(input_ids=ids, use_cache=False, return_dict=True).logits
     cache = new_cache(model)
     parts = (ids[:, :4], ids[:, 4:8], ids[:, 8:])
-    found = torch.cat([lean(input_ids=part, past_key_values=cache).logits for part in parts], 1)
+    found = torch.cat([runner(input_ids=part, past_key_values=cache).logits for part in parts], 1)
     far = (found - expected).abs().amax()
-    return found.shape == expected.shape and bool(
-        far <= _CLOSE.get(expected.dtype, 0.05) * expected.abs().amax()
-    )
+    return found.shape == expected.shape and bool(far <= close * expected.abs().amax())
 
 
-def _block(layer: Any, config: Any, i: int, window: int | None, ways: Quicker, weights: Weights) -> Block:
+def _block(
+    layer: Any, config: Any, i: int, window: int | None, ways: Quicker, weights: DraftWeights
+) -> Block:
     attention, inner = layer.self_attn, layer.mlp
     size = attention.head_dim
     heads, groups = (part.out_features // size for part in (attention.q_proj, attention.k_proj))

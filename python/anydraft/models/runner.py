@@ -7,7 +7,7 @@ from typing import Any
 
 from anydraft.errors import ModelError
 from anydraft.models.compiled import compiled
-from anydraft.models.few_rows import Weights
+from anydraft.models.few_rows import DraftWeights
 from anydraft.models.lean import ARCHITECTURES, Lean
 from anydraft.models.twin import twin_of
 
@@ -16,9 +16,11 @@ from anydraft.models.twin import twin_of
 class Passes:
     """How passes are to be run."""
 
-    weights: Weights = "auto"
+    weights: DraftWeights = "auto"
     compile: bool = False
     """Compile those over a few tokens, with static shapes; on CUDA they are recorded as CUDA graphs."""
+    drafts: bool = False
+    """The model only drafts, so that it may compute a little differently: see :class:`Int8`."""
 
 
 def runner_of(model: Any, passes: Passes) -> Any:
@@ -27,7 +29,7 @@ def runner_of(model: Any, passes: Passes) -> Any:
     Raises:
         ModelError: the passes of such a model cannot be compiled here.
     """
-    runner = twin_of(model, passes.weights)
+    runner = twin_of(model, passes.weights, drafts=passes.drafts)
     if not passes.compile:
         return runner
     if not isinstance(runner, Lean):

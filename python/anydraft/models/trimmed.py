@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from anydraft.models.few_rows import FewRows, Weights
+from anydraft.models.few_rows import DraftWeights, FewRows
 from anydraft.models.runner import Passes
 from anydraft.models.transformers import TransformersModel
-from anydraft.models.twin import fits, ways_of
+from anydraft.models.twin import IN_BYTES, fits, ways_of
 
 KEPT_ROWS = "anydraft_kept_rows"
 """The entry of a model's configuration that lists the rows of its head to be computed, ascending."""
@@ -28,7 +28,7 @@ class TrimmedHead:
     share one.
     """
 
-    def __init__(self, model: Any, rows: Tensor, weights: Weights = "auto") -> None:
+    def __init__(self, model: Any, rows: Tensor, weights: DraftWeights = "auto") -> None:
         """``rows`` int64 ``[n]``, ascending, on any device; see :func:`trimmed_head`."""
         head = model.get_output_embeddings()
         self.rows = rows.to(head.weight.device)
@@ -38,11 +38,11 @@ class TrimmedHead:
         """Whether the rows are the first ones, of which a view is enough."""
         self._weight = self._of(head.weight.detach())
         self._bias = None if head.bias is None else self._of(head.bias.detach())
-        ways = ways_of(self._weight)
         if weights == "auto":
-            weights = "packed" if ways.packed and fits([self._weight]) else "shared"
-        self._packs = weights == "packed" and bool(ways.packed)
-        self._product = FewRows(self._weight, self._bias, ways, weights)
+            weights = "packed" if fits([self._weight]) else "shared"
+        self.close = IN_BYTES if weights == "int8" else _CLOSE.get(self._weight.dtype, 0.02)
+        """How far logits may be from the model's own, as a share of the largest."""
+        self._product = FewRows(self._weight, self._bias, ways_of(self._weight), weights)
         config = model.config.get_text_config(decoder=True)
         self._scale = float(getattr(config, "logit_scale", None) or 1.0)
         self._scale *= float(getattr(config, "lm_head_multiplier", None) or 1.0)
@@ -53,7 +53,7 @@ class TrimmedHead:
     def nbytes(self) -> int:
         """Memory taken beside the model."""
         weight, bias = (0 if t is None else t.numel() * t.element_size() for t in (self._weight, self._bias))
-        return weight * self._packs + (0 if self.first else weight + bias)
+        return self._product.nbytes + (0 if self.first else weight + bias)
 
     def kept(self, hidden: Tensor) -> Tensor:
         """Logits of the kept rows: hidden states ``[..., h]`` to ``[..., n]``."""
@@ -82,7 +82,7 @@ def kept_rows(model: Any) -> list[int] | None:
     return rows or None
 
 
-def trimmed_head(model: PreTrainedModel, rows: Tensor, weights: Weights = "auto") -> TrimmedHead | None:
+def trimmed_head(model: PreTrainedModel, rows: Tensor, weights: DraftWeights = "auto") -> TrimmedHead | None:
     """The head of ``model`` with only ``rows`` int64 ``[n]``, ascending; ``None`` if it cannot be trimmed.
 
     Tried once on a few tokens: it must give the model's own logits there. That leaves out models whose logits
@@ -107,8 +107,7 @@ def _agrees(model: Any, head: TrimmedHead) -> bool:
     hidden = model.base_model(input_ids=ids[None], use_cache=False, return_dict=True).last_hidden_state[0]
     expected = whole.index_select(-1, head.rows.to(whole.device))
     furthest = (head.kept(hidden).to(expected) - expected).abs().amax()
-    close = _CLOSE.get(expected.dtype, 0.02) * expected.abs().amax()
-    return whole.shape[-1] == head.width and bool(furthest <= close)
+    return whole.shape[-1] == head.width and bool(furthest <= head.close * expected.abs().amax())
 
 
 class TrimmedModel(TransformersModel):

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
-from anydraft.models.few_rows import NOWHERE, FewRows, FewRowsLinear, Quicker, Weights, quicker
-from anydraft.models.lean import lean_of
+from anydraft.models.few_rows import NOWHERE, DraftWeights, FewRows, FewRowsLinear, Quicker
+from anydraft.models.lean import lean_of, near
 from anydraft.models.memory import available_bytes
+from anydraft.models.quicker import quicker
 
 _PACKED = {torch.float32, torch.bfloat16}
 """What oneDNN's products with packed weights are made for."""
 _ROOM = 4
-"""Packed copies may take one part in so many of the memory that is free."""
+"""Copies may take one part in so many of the memory that is free."""
+_LEAST = 1_000_000
+"""Weights of a draft that is worth a copy in bytes."""
+IN_BYTES = 0.1
+"""How far logits of such a copy may be from the model's own, as a share of the largest."""
 
 
 class _Twin(NamedTuple):
@@ -28,32 +33,55 @@ class _Twin(NamedTuple):
     """``None``: there is nothing better than the model."""
 
 
-_twins: WeakKeyDictionary[nn.Module, _Twin] = WeakKeyDictionary()
+_twins: WeakKeyDictionary[nn.Module, dict[DraftWeights, _Twin]] = WeakKeyDictionary()
+"""Of each model, by what their weights are."""
 _lock = threading.Lock()
 
 
-def twin_of(model: Any, weights: Weights = "auto") -> Any:
+def twin_of(model: Any, weights: DraftWeights = "auto", *, drafts: bool = False) -> Any:
     """What computes as ``model`` does, sooner where that is possible; else ``model`` itself.
 
     The twin shares all weights and buffers with the model, which is not touched. Only a plain model has one.
     If its architecture is known its passes are lean (:mod:`anydraft.models.lean`). On a CPU, in float32 or
     bfloat16, linear layers take few rows at a time more quickly with oneDNN, which verifying a block needs,
-    and much more quickly with a packed copy of their weights (see :data:`Weights`).
+    and much more quickly with a packed copy of their weights (see :data:`Weights`). A model that ``drafts``
+    may get a copy in bytes instead, if its logits stay close to what they were.
     One twin serves a model for as long as it lives, and is made anew if the model's weights change.
     """
     if not _simple(model):
         return model
+    twin = _twin(model, weights, drafts=drafts)[1]
+    return model if twin is None else twin
+
+
+def weights_of(model: Any, weights: DraftWeights = "auto", *, drafts: bool = False) -> DraftWeights:
+    """Which weights :func:`twin_of` takes for the same arguments."""
+    return _twin(model, weights, drafts=drafts)[0] if _simple(model) else "shared"
+
+
+def _twin(model: nn.Module, weights: DraftWeights, *, drafts: bool) -> tuple[DraftWeights, Any]:
     ways = ways_of(next(model.parameters()))
+    state = _state(model), ways
     with _lock:
-        known = _twins.get(model)
+        known = {kind: twin for kind, twin in _twins.get(model, {}).items() if twin.state == state}
         if weights == "auto":
-            packs = known is not None and known.state == (_state(model), ways, "packed")
-            weights = "packed" if packs or fits([layer.weight for layer in _linear(model)]) else "shared"
-        state = _state(model), ways, weights
-        if known is None or known.state != state:
-            _twins.pop(model, None)
-            known = _twins[model] = _Twin(state, _made(model, ways, weights))
-        return model if known.model is None else known.model
+            weights = _chosen(model, ways, known, drafts=drafts)
+        if weights not in known:
+            known[weights] = _Twin(state, _made(model, ways, weights))
+        _twins[model] = known
+        twin = known[weights].model
+    if twin is None and weights == "int8":
+        return _twin(model, "auto", drafts=False)
+    return weights, twin
+
+
+def _chosen(model: nn.Module, ways: Quicker, known: Container[DraftWeights], *, drafts: bool) -> DraftWeights:
+    """What pays where there is room; what was chosen before, if it was."""
+    matrices = [layer.weight for layer in _linear(model)]
+    pays = drafts and ways.int8 and sum(matrix.numel() for matrix in matrices) >= _LEAST
+    if pays and ("int8" in known or fits(matrices, 1)):
+        return "int8"
+    return "packed" if "packed" in known or fits(matrices) else "shared"
 
 
 def ways_of(weight: Tensor) -> Quicker:
@@ -90,22 +118,32 @@ def _linear(model: nn.Module) -> list[nn.Linear]:
     return [module for module in model.modules() if type(module) is nn.Linear]
 
 
-def fits(weights: Sequence[Tensor]) -> bool:
-    """Whether packed copies of them leave enough memory free."""
+def fits(weights: Sequence[Tensor], size: int | None = None) -> bool:
+    """Whether copies of them, of so many bytes a number or of as many as now, leave enough memory free."""
     room = available_bytes()
-    return (
-        room is not None and _ROOM * sum(weight.numel() * weight.element_size() for weight in weights) <= room
-    )
+    needed = sum(weight.numel() * (size or weight.element_size()) for weight in weights)
+    return room is not None and _ROOM * needed <= room
 
 
-def _made(model: nn.Module, ways: Quicker, weights: Weights) -> Any:
+def _made(model: nn.Module, ways: Quicker, weights: DraftWeights) -> Any:
+    if weights == "int8":
+        return _in_bytes(model, ways)
     lean = lean_of(model, ways, weights)
     if lean is not None:
         return lean
     return module_twin(model, ways, weights) if ways.shared or ways.packed else None
 
 
-def module_twin(model: nn.Module, ways: Quicker, weights: Weights) -> nn.Module:
+def _in_bytes(model: nn.Module, ways: Quicker) -> Any:
+    """With weights in bytes; ``None`` if the model's logits do not bear that."""
+    lean = lean_of(model, ways, "int8", IN_BYTES)
+    if lean is not None:
+        return lean
+    twin = module_twin(model, ways, "int8")
+    return twin if near(model, twin, IN_BYTES) else None
+
+
+def module_twin(model: nn.Module, ways: Quicker, weights: DraftWeights) -> nn.Module:
     """The same modules on the same weights, but for their linear layers."""
     twin = copy.deepcopy(model, {id(tensor): tensor for tensor in _tensors(model)})
     for layer in _linear(twin):
