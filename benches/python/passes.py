@@ -3,8 +3,8 @@
     python benches/python/passes.py [--threads 2] [--context 200] [--tokens 1 5] [--repeats 60] [--no-compile]
 
 The packaged models and the packaged draft, float32 on a CPU; and Gemma-3 as a draft for SmolLM2, its head
-trimmed to the tokens of both. The ways take turns within each repeat, so that a slow spell of the machine
-meets all of them; printed are medians in milliseconds.
+trimmed to the tokens of both. The ways take turns, three passes at a time as a draft makes them, so that a
+slow spell of the machine meets all of them; printed are medians in milliseconds.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ from anydraft.models.quiet import quiet
 from anydraft.models.runner import Passes
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.twin import module_twin
+
+
+TOGETHER = 3
+"""Passes one after the other."""
 
 
 class Own:
@@ -72,7 +76,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--context", type=int, default=200)
     parser.add_argument("--tokens", type=int, nargs="*", default=[1, 5])
-    parser.add_argument("--repeats", type=int, default=60)
+    parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--no-compile", dest="compile", action="store_false")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -97,8 +101,8 @@ def main() -> None:
             Ours(TransformersModel(model, Passes("int8")), context),
         ]
         if options.compile:
-            for weights in ("packed", "int8"):
-                runs.append(Ours(TransformersModel(model, Passes(weights, compile=True)), context))
+            made = [Passes(weights, compile=True) for weights in ("packed", "int8")]
+            runs += [Ours(TransformersModel(model, passes), context) for passes in made]
         for n in options.tokens:
             table.add_row(name, str(n), *times(runs, n, options.repeats))
     trimmed = [None, None, *(trimmed_draft(models, weights) for weights in ("shared", "packed", "int8"))]
@@ -118,11 +122,11 @@ def times(runs: list[Any], tokens: int, repeats: int) -> list[str]:
     """Median milliseconds of each; empty where there is none."""
     ids = torch.arange(500, 500 + tokens)
     seconds: list[list[float]] = [[] for _ in runs]
-    for turn in range(repeats + 3):
+    for turn in range(repeats + 1):
         for run, kept in zip(runs, seconds, strict=True):
-            spent = run(ids) if run else 0.0
-            if turn >= 3:  # the first ones warm up
-                kept.append(spent)
+            spent = [run(ids) if run else 0.0 for _ in range(TOGETHER)]
+            if turn:  # the first ones warm up
+                kept += spent
     return [
         f"{1e3 * statistics.median(kept):.2f}" if run else "" for run, kept in zip(runs, seconds, strict=True)
     ]
