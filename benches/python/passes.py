@@ -27,7 +27,6 @@ from anydraft.models.runner import Passes
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.twin import module_twin
 
-
 TOGETHER = 3
 """Passes one after the other."""
 
