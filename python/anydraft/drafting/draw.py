@@ -24,9 +24,8 @@ def draft_together(drafts: Sequence[Draft]) -> list[Block | Exception]:
 
     Rows whose strategies do not draw token by token (:class:`Drawing`) are drafted one after the other.
     """
-    joint = {
-        i: place for place, i in enumerate(i for i, (s, *_) in enumerate(drafts) if isinstance(s, Drawing))
-    }
+    rows = [i for i, (s, *_) in enumerate(drafts) if isinstance(s, Drawing)] if len(drafts) > 1 else []
+    joint = {i: place for place, i in enumerate(rows)}
     drawn = _caught(partial(_draw, [drafts[i] for i in joint])) if len(joint) > 1 else None
     blocks: list[Block | Exception] = []
     for i, (strategy, context, gamma, randomness) in enumerate(drafts):

@@ -39,6 +39,8 @@ class Joint(Protocol):
 
 def advance_together(models: Sequence[Model], ids: Sequence[Tensor], keep: Sequence[int]) -> list[Tensor]:
     """As :meth:`Model.advance` for each; in one pass if all are sequences of one batch."""
+    if len(models) == 1:
+        return [models[0].advance(ids[0], keep[0])]
     joint = [model for model in models if isinstance(model, Joint) and model.batch is not None]
     batch = joint[0].batch if len(joint) == len(models) > 1 else None
     if batch is None or any(model.batch is not batch for model in joint):
