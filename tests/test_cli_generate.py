@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 import cli_models
 import small
 from anydraft.cli.app import app
+from anydraft.models import files
 
 PROMPT = "The quick"
 
@@ -35,6 +36,21 @@ def test_the_text_and_nothing_else_goes_to_standard_output(models: list[str]) ->
     assert result.exit_code == 0, result.stderr
     assert result.stdout == expected().text
     assert result.stderr == ""
+
+
+def test_a_target_may_draft_for_itself(models: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[Path] = []
+    load = files.load_model
+
+    def counted(path: Path, *rest: Any) -> Any:
+        loaded.append(path)
+        return load(path, *rest)
+
+    monkeypatch.setattr(files, "load_model", counted)
+    result = run([*models[:3], models[1], *models[4:]], PROMPT)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == expected().text
+    assert len(loaded) == 1
 
 
 @pytest.mark.parametrize("arguments", [(), ("-",)])

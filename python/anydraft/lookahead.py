@@ -27,6 +27,9 @@ FIRST = 2
 REFRESH = 128
 """While drafting pays, one round in so many goes without a draft, to keep the plain time known."""
 
+DECLINES = 3
+"""After so many lengths that promise less than a shorter one, longer ones are not looked at."""
+
 HORIZON = 128
 """Tokens over which the cost of bringing a draft up to date is spread, if that many are left."""
 
@@ -136,6 +139,8 @@ class Lookahead:
             rate = 1 / (seconds / min(tokens, limit + 1) + late)
             if rate > best.rate:
                 best = Promise(length, rate)
+            elif length >= best.length + DECLINES:
+                break
         return best
 
     def first_try(self, limit: int, backlog: int) -> int:

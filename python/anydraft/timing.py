@@ -88,7 +88,7 @@ class Account:
     nothing is drafted.
     """
 
-    def __init__(self, allowance: float = 0.02, grace: float = 3.0, credit: float = 6.0) -> None:
+    def __init__(self, allowance: float = 0.02, grace: float = 1.5, credit: float = 6.0) -> None:
         """``allowance``: share of the time that may be lost.
 
         In plain rounds: ``grace`` may be lost at once; ``credit`` is how much past gains can pay ahead.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,22 +63,29 @@ def _load_all(sides: Sequence[Side], dtype: DtypeName, device: str, threads: int
         waiting = bars.add_task("starting torch", total=None)
         place = _device(device, threads)
         bars.remove_task(waiting)
+        known: dict[Any, Loaded] = {}
         return [
-            _load(side, dtype, place, _reporter(bars, bars.add_task(side.name, total=None), side.name))
+            _load(side, dtype, place, _reporter(bars, bars.add_task(side.name, total=None), side.name), known)
             for side in sides
         ]
 
 
-def _load(side: Side, dtype: DtypeName, device: torch.device, report: Report) -> Loaded:
+def _load(
+    side: Side, dtype: DtypeName, device: torch.device, report: Report, known: dict[Any, Loaded]
+) -> Loaded:
+    """A model; one that is ``known`` by its path is not loaded twice."""
     import torch
 
     from anydraft.models import files
 
     path = side.find(report)
-    tokenizer = files.load_tokenizer(side.tokenizer or path, report)
-    model = files.load_model(path, getattr(torch, dtype), device, report)
+    key = path.resolve(), side.tokenizer
+    if key not in known:
+        tokenizer = files.load_tokenizer(side.tokenizer or path, report)
+        model = files.load_model(path, getattr(torch, dtype), device, report)
+        known[key] = Loaded(side.name, model, tokenizer)
     report("ready", 1.0)
-    return Loaded(side.name, model, tokenizer)
+    return replace(known[key], name=side.name)
 
 
 def _reporter(bars: Progress, task: TaskID, name: str) -> Report:
