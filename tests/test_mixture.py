@@ -8,8 +8,8 @@ from collections import Counter
 import pytest
 
 import small
-from anydraft.lookahead import Fixed
-from anydraft.mixture import LOOKUP, NEAR, Choice, Directors, Mixture, Single, Together
+from anydraft.lookahead import Fixed, Lookahead, Promise
+from anydraft.mixture import LOOKUP, NEAR, PAUSE, Choice, Directors, Mixture, Single, Together
 from anydraft.rounds import Round
 
 METHODS = ("slrs", "tli")
@@ -58,6 +58,21 @@ def test_a_method_that_is_far_behind_gets_no_trials() -> None:
     _, used = decode(mixture, {"slrs": 0.9, "tli": 0.05, LOOKUP: 0.0})
     assert used["tli"] == 0
     assert 0 < NEAR < 1
+
+
+def test_a_draft_that_does_not_pay_is_not_asked_in_every_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+    best = Lookahead.best
+
+    def counted(self: Lookahead, limit: int, backlog: int = 1) -> Promise:
+        nonlocal asked
+        asked += 1
+        return best(self, limit, backlog)
+
+    monkeypatch.setattr(Lookahead, "best", counted)
+    _, used = decode(Mixture(("tli",)), {"tli": 0.0}, draft=0.9, rounds=400)
+    assert used["none"] > 380
+    assert asked < 2 * 400 / (1 + PAUSE)
 
 
 def test_what_was_measured_on_other_text_does_not_keep_a_draft_from_its_trials() -> None:

@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("--deeper", type=int, help="times its layers for a deepened target")
     parser.add_argument("--shipped", action="store_true", help="also transformers' TLI as shipped")
     parser.add_argument("--quick", action="store_true", help="of anydraft only method auto")
+    parser.add_argument("--no-transformers", dest="theirs", action="store_false")
     parser.add_argument("--samples", type=int, default=100, help="draws for its total variation")
     parser.add_argument("--dtype", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--threads", type=int, default=2)
@@ -84,6 +85,7 @@ def main() -> None:
             options.samples,
             options.shipped,
             options.quick,
+            options.theirs,
         ),
         json_path=options.json,
         chart_path=options.chart,

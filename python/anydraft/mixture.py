@@ -31,6 +31,9 @@ TRIAL = 48
 TRIED = 3
 """Rounds of a trial."""
 
+PAUSE = 3
+"""After a round in which no draft promised anything, so many go by before drafts are asked again."""
+
 READ = 0.1
 """What an id of a long backlog costs a draft, in its passes for one token."""
 
@@ -135,6 +138,7 @@ class Mixture:
         ]
         self._method = methods[0] if methods else LOOKUP
         self._rounds = 0
+        self._pause = 0
 
     @classmethod
     def by(cls, plan: Plan) -> Mixture:
@@ -167,13 +171,15 @@ class Mixture:
             promise = self._lookup(match).best(limit)
             if promise.rate > rate:
                 best, rate = Choice(LOOKUP, promise.length, match), promise.rate
-        if backlog is not None and self.drafts:
+        self._pause -= 1
+        if backlog is not None and self.drafts and self._pause < 0:
             method = self._pick(limit, backlog)
             promise = self.drafts[method].best(limit, backlog)
             if promise.rate > rate:
                 best = Choice(method, promise.length)
             elif best is None and self.drafts[method].first_try(limit, backlog):
                 best = Choice(method, 1)
+            self._pause = PAUSE if best is None else 0
         return best
 
     def stop(self, choice: Choice) -> Stop | None:

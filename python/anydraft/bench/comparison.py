@@ -62,15 +62,19 @@ class Settings:
     """Whether transformers' TLI takes part as it is shipped, too: it is not lossless."""
     quick: bool = False
     """Whether of anydraft only ``auto`` takes part: nothing is said of the planner's order then."""
+    theirs: bool = True
+    """Whether transformers takes part."""
 
 
 def contenders(pair: Pair, temperature: float, options: Settings) -> dict[str, Any]:
     """Everybody by name; the first is what all are compared with."""
     alone = Ours(pair.parts, "slem", LENGTH)
     alone.alone = True
-    found: dict[str, Any] = {ALONE: alone, "transformers": Theirs(pair.parts, assisted=False)}
-    name = "transformers SLEM" if temperature == 0 else "transformers TLI"
-    found[name] = Theirs(pair.parts, assisted=True)
+    found: dict[str, Any] = {ALONE: alone}
+    if options.theirs:
+        found["transformers"] = Theirs(pair.parts, assisted=False)
+        name = "transformers SLEM" if temperature == 0 else "transformers TLI"
+        found[name] = Theirs(pair.parts, assisted=True)
     if temperature > 0 and options.shipped:
         found[NOT_LOSSLESS] = Theirs(pair.parts, assisted=True, prune=True)
     if not options.quick:
@@ -200,6 +204,9 @@ def judged(plan: Plan, told: dict[str, Any]) -> dict[str, Any]:
         "predicted": predicted,
         "measured": measured,
         "agreement": agreement(predicted, measured, tie=0.03),
+        "of_best": measured[max(predicted, key=lambda m: predicted[m])] / max(measured.values())
+        if predicted
+        else None,
         "same_order": sorted(predicted, key=lambda m: -predicted[m])
         == sorted(measured, key=lambda m: -measured[m]),
         "errors": [predicted[method] / measured[method] - 1 for method in predicted],
@@ -260,6 +267,11 @@ def summary(record: Mapping[str, Any]) -> dict[str, Any]:
         if plans
         else None,
         "pairs of methods whose order was predicted": statistics.mean(plan["agreement"] for plan in plans)
+        if plans
+        else None,
+        "the method predicted best beside the one measured best, median": statistics.median(
+            plan["of_best"] for plan in plans
+        )
         if plans
         else None,
         "error of predicted speed-ups, median": statistics.median(errors) if errors else None,
