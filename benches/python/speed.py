@@ -3,7 +3,8 @@
     python benches/python/speed.py [--pairs deep-smollm2] [--sets code] [--json FILE] [--chart FILE]
 
 Pairs: ``gemma3`` (SmolLM2-135M-Instruct drafts for Gemma-3-270M), ``smollm2`` (the reverse), ``tiny`` (the
-packaged draft for SmolLM2-135M-Instruct, whose pass takes twenty times as long), ``deep-gemma3`` and
+packaged draft for SmolLM2-135M-Instruct, whose pass takes twenty times as long), ``self`` (SmolLM2 drafts for
+itself, in bytes), ``deep-gemma3`` and
 ``deep-smollm2``: the first two with a deepened target, whose extra layers compute and add exactly nothing, so
 that real text comes out at the cost of a bigger model (``anydraft/bench/deepened.py``).
 It is not a larger model's text. For models of your own: ``anydraft bench``.
@@ -27,7 +28,7 @@ from anydraft.cli.bench import show
 from anydraft.cli.terminal import console, error_console
 from anydraft.models.files import load_model, load_tokenizer, packaged
 
-PAIRS = ("gemma3", "smollm2", "tiny", "deep-gemma3", "deep-smollm2")
+PAIRS = ("gemma3", "smollm2", "tiny", "self", "deep-gemma3", "deep-smollm2")
 DEEPER = {"gemma3": 24, "smollm2": 10}
 """How many times its layers a target needs so that its pass takes at least 8 of its draft's."""
 
@@ -39,6 +40,10 @@ def pair_of(name: str, options: argparse.Namespace) -> Pair:
         side, draft = packaged("smollm2"), drafts.load("tiny")
         models: list[Any] = [load_model(side, dtype=dtype), draft.model.to(dtype)]
         return Pair(name, (*models, load_tokenizer(side), draft.tokenizer))
+    if name == "self":
+        side = packaged("smollm2")
+        one, tokenizer = load_model(side, dtype=dtype), load_tokenizer(side)
+        return Pair(name, (one, one, tokenizer, tokenizer))
     target: Any = name.removeprefix("deep-")
     sides = [packaged(target), packaged("smollm2" if target == "gemma3" else "gemma3")]
     models = [load_model(side, dtype=dtype) for side in sides]
