@@ -109,22 +109,11 @@ class Remembering:
 
     def prefetch(self, context: list[int], nexts: list[int], batch: int = 64) -> None:
         """Remember the logits after ``context`` and each of ``nexts``, many in one pass."""
-        self.crop(0)
-        self.advance(torch.tensor(context))
-        self._model.crop(0)
-        self._model.advance(torch.tensor(context))
         for start in range(0, len(nexts), batch):
             part = nexts[start : start + batch]
-            rows = self._model.branch(torch.tensor(part))
+            with torch.no_grad():
+                rows = self._model.plain(torch.tensor([[*context, t] for t in part])).logits[:, -1:]
             self._known.update({(*context, t): row for t, row in zip(part, rows, strict=True)})
-        self._cached = list(context)
-
-    def branch(self, ids: Tensor) -> Tensor:
-        rows, length = [], self.length
-        for i in range(len(ids)):
-            rows.append(self.advance(ids[i : i + 1]))
-            self.crop(length)
-        return torch.cat(rows)
 
     def advance(self, ids: Tensor, keep: int = 1) -> Tensor:
         self._ids += ids.tolist()

@@ -41,7 +41,7 @@ def test_the_numbers_between_the_tables_are_printed_too(said: str) -> None:
 def test_the_sums_written_out_are_right() -> None:
     signs = {"+": lambda a, b: a + b, "/": lambda a, b: a / b, "×": lambda a, b: a * b}
     found = re.findall(rf"({NUMBER}) ([+/×]) ({NUMBER}) = ({NUMBER})", PAGE)
-    assert len(found) >= 5
+    assert len(found) >= 3
     for left, sign, right, result in found:
         assert signs[sign](float(left), float(right)) == pytest.approx(float(result)), (left, sign, right)
 

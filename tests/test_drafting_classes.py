@@ -7,7 +7,6 @@ import dataclasses
 import pytest
 import torch
 
-from anydraft.drafting.branching import branch
 from anydraft.drafting.class_plan import ClassPlan
 from anydraft.drafting.class_spelling import ClassSpelling
 from anydraft.drafting.classes import ClassCoupling
@@ -15,8 +14,8 @@ from anydraft.drafting.expansion import Expansion
 from anydraft.drafting.pushforward import Pushforward
 from anydraft.errors import ArgumentError, PairError
 from enumeration import World
-from toy_methods import classes, look_ahead, pushforward, token_level
-from toys import PAIRS, ToyModel, ToyPair
+from toy_methods import classes, pushforward, token_level
+from toys import PAIRS, ToyPair
 
 PAIR = {pair.name: pair for pair in PAIRS}
 MERGING = ToyPair("merging", (b"a", b"b", b"c", b"ab", b"bc"), (b"a", b"b", b"c", b"b"))
@@ -87,16 +86,6 @@ def test_the_block_rule_accepts_at_least_as_much(pair: ToyPair) -> None:
             assert block >= token - 1e-12
 
 
-@pytest.mark.parametrize("pair", [*PAIRS, MERGING], ids=lambda pair: pair.name)
-def test_revealing_no_class_accepts_the_first_token_at_least_as_often(pair: ToyPair) -> None:
-    for seed in range(3):
-        accepted = []
-        for make in (look_ahead, classes):
-            toy = World(pair, make(pair, len(pair.target), "token"), seed, limit=1, quick=False)
-            accepted.append(toy.tokens_per_round(2) - 1)
-        assert accepted[0] >= accepted[1] - 1e-12
-
-
 def test_no_draft_token_to_propose() -> None:
     tables = ToyPair("apart", (b"a", b"b"), (b"c", b"cc")).tables
     with pytest.raises(PairError, match="slem"):
@@ -126,17 +115,3 @@ def test_expansion_rows_and_columns() -> None:
     assert rows.column(1).tolist() == [6, 0, 0]
     assert rows.going_on([]).tolist() == [True, False, True]
     assert rows.going_on([5]).tolist() == [True, False, False]
-
-
-def test_branching_in_one_pass_or_many() -> None:
-    class Branching(ToyModel):
-        def branch(self, ids: torch.Tensor) -> torch.Tensor:
-            return torch.stack([self.law((*self.context, d)) for d in ids.tolist()]).log()
-
-    ids = torch.tensor([2, 0, 1])
-    answers = []
-    for model in (ToyModel(4, 0), Branching(4, 0)):
-        model.advance(torch.tensor([1, 3]))
-        answers.append(branch(model, ids))
-        assert model.context == [1, 3]
-    assert torch.equal(*answers)

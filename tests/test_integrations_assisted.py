@@ -23,7 +23,7 @@ import tiny
 import trained
 from anydraft.drafting.methods import Method
 
-METHODS: list[Method] = ["tli", "slem", "pushforward", "slrs", "slrs-exact"]
+METHODS: list[Method] = ["tli", "slem", "pushforward", "slrs"]
 
 
 def letters(alphabet: str) -> PreTrainedTokenizerFast:

@@ -28,7 +28,6 @@ from enumeration import EnumeratingRandomness, branches
 from generating import World
 
 METHODS: list[Method] = ["tli", "slem", "pushforward", "slrs"]
-"""Not slrs-exact, which has too many branches for real vocabularies; the toy worlds walk them."""
 CUT = {"do_sample": True, "temperature": 1.7, "top_k": 3, "top_p": 1.0}
 ENDLESS: dict[str, Any] = {"eos_token_id": 325}
 """An end token that cannot be drawn: a padded column."""

@@ -13,7 +13,6 @@ from anydraft.drafting.class_chain import ClassChain
 from anydraft.drafting.class_plan import ClassPlan
 from anydraft.drafting.classes import ClassBlock, ClassCoupling
 from anydraft.drafting.draw import draw_tokens
-from anydraft.drafting.exact import LookAhead, LookAheadBlock
 from anydraft.drafting.protocol import Block, DraftContext, Strategy
 from anydraft.drafting.pushforward import Pushforward, PushforwardBlock
 from anydraft.drafting.string_level import StringLevel
@@ -140,13 +139,6 @@ class NothingIsBonus(ClassCoupling):
         return super().verify(block, laws, randomness)
 
 
-class ResidualOfP(LookAhead):
-    """Draws from the target's law after a rejection."""
-
-    def _recover(self, block: LookAheadBlock, step: object, law: Tensor, randomness: Randomness) -> Tensor:
-        return randomness.draw(law)
-
-
 CONTROLS: list[tuple[Callable[[ToyPair], Strategy], str]] = [
     (lambda pair: OwnMass(pair.table), "duplicates"),
     (lambda pair: NoImageIsBonus(pair.table), "partial"),
@@ -158,7 +150,6 @@ CONTROLS: list[tuple[Callable[[ToyPair], Strategy], str]] = [
     (lambda pair: Sharpened(torch.ones(len(pair.draft), dtype=torch.bool)), "long"),
     (lambda pair: OwnToken(pair.tables.offsets, pair.tables.ids), "long"),
     (lambda pair: NothingIsBonus(pair.tables, len(pair.target)), "mirror"),
-    (lambda pair: ResidualOfP(pair.tables, len(pair.target), batch=1, tries=1), "spaces"),
 ]
 
 

@@ -23,7 +23,7 @@ from anydraft.lookahead import Lookahead, Stop
 from anydraft.rounds import Pace, Round
 from anydraft.sampling import Randomness
 from enumeration import PROMPT, Emitted, World, branches, verdicts
-from toy_methods import METHODS, NAMES, Make, look_ahead
+from toy_methods import METHODS, NAMES, Make
 from toys import PAIRS, ToyModel, ToyPair
 
 EXACT = 1e-12
@@ -73,7 +73,7 @@ class PolicyWorld(World):
 
 
 def made(pair: ToyPair, make: Make, rule: str, seed: int) -> PolicyWorld:
-    return PolicyWorld(pair, make(pair, len(pair.target), rule), seed, quick=make is not look_ahead)  # type: ignore[arg-type]
+    return PolicyWorld(pair, make(pair, len(pair.target), rule), seed)  # type: ignore[arg-type]
 
 
 def greedy_for_more(past: Past) -> int:
@@ -143,7 +143,7 @@ UNSURE = Stop((0.1, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0), 0.45)
 def test_a_block_that_ends_early_changes_nothing(make: Make, rule: str, pair: ToyPair) -> None:
     for seed in range(3):
         strategy = Ended(make(pair, len(pair.target), rule), UNSURE)  # type: ignore[arg-type]
-        world = World(pair, strategy, seed, quick=make is not look_ahead)
+        world = World(pair, strategy, seed)
         assert world.distance(2, 3) <= EXACT
 
 
@@ -225,6 +225,6 @@ class Trimmed(ToyModel):
 @pytest.mark.parametrize(("make", "rule"), METHODS, ids=NAMES)
 def test_a_trimmed_head_changes_nothing(make: Make, rule: str, pair: ToyPair) -> None:
     strategy = make(pair, len(pair.target), rule)  # type: ignore[arg-type]
-    world = World(pair, strategy, 2, quick=make is not look_ahead)
+    world = World(pair, strategy, 2)
     world.draft = Trimmed(world.draft.vocab_size, 102)
     assert world.distance(2, 2) <= EXACT

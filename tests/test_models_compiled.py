@@ -63,7 +63,6 @@ def test_a_text_in_pieces_gets_the_models_logits(
     ours.advance(tiny.ids(4, seed=5).to(device), 1)
     ours.crop(20)
     assert close(ours.advance(ids[20:24], 2), expected[22:24])
-    assert close(ours.branch(ids[24:25]), expected[24:25])
     fresh = compiled(model)  # another sequence, the same compiled passes
     assert fresh.runner is ours.runner
     fresh.advance(ids[:10])

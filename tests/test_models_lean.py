@@ -74,17 +74,6 @@ def test_with_products_of_one_dnn(make: Maker, weights: Weights, monkeypatch: py
 
 
 @pytest.mark.parametrize("make", MAKERS)
-def test_branches_share_the_context(make: Maker) -> None:
-    model = make()
-    ours = TransformersModel(model)
-    text, tokens = tiny.ids(25), torch.tensor([3, 50, 7])
-    ours.advance(text)
-    expected = torch.stack([own(model, torch.cat((text, token[None])))[-1] for token in tokens])
-    assert close(ours.branch(tokens), expected, 1e-4)
-    assert ours.length == 25
-
-
-@pytest.mark.parametrize("make", MAKERS)
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_rows_of_different_lengths(make: Maker, attention: str) -> None:
     model = make()

@@ -291,26 +291,3 @@ def test_models_that_cannot_work_are_refused(case):
     message, model = list(refused())[case]
     with pytest.raises(ModelError, match=message):
         TransformersModel(model)
-
-
-@pytest.mark.parametrize("length", [1, 15, 16, 40])
-def test_branching_looks_at_tokens_one_by_one_and_leaves_no_trace(model, length):
-    context, nexts = tiny.ids(length), tiny.ids(5, seed=1)
-    sequence = TransformersModel(model)
-    sequence.advance(context)
-    rows = sequence.branch(nexts)
-    assert sequence.length == length
-    expected = []
-    for token in nexts:
-        alone = TransformersModel(model)
-        expected.append(alone.advance(torch.cat((context, token.view(1)))))
-    torch.testing.assert_close(rows, torch.cat(expected), rtol=1e-4, atol=1e-4)
-    fresh = TransformersModel(model)
-    torch.testing.assert_close(
-        sequence.advance(nexts), fresh.advance(torch.cat((context, nexts))), rtol=1e-4, atol=1e-4
-    )
-
-
-def test_branching_needs_a_context(model):
-    with pytest.raises(ArgumentError, match="before any context"):
-        TransformersModel(model).branch(tiny.ids(2))

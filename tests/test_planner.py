@@ -65,8 +65,8 @@ def test_every_method_is_judged_and_the_pair_is_named() -> None:
     assert made.plain > 0
     assert min(made.verify) == 1
     assert made.pair["device"] == "cpu"
-    with_exact = plan(*pair(), temperature=0.8, new_tokens=12, methods=["slrs-exact", "tli"])
-    assert set(with_exact.reach) == {"slrs-exact", "tli"} or with_exact.notes
+    some = plan(*pair(), temperature=0.8, new_tokens=12, methods=["slrs", "tli"])
+    assert set(some.reach) == {"slrs", "tli"} or some.notes
 
 
 def test_a_plan_is_kept_and_used() -> None:

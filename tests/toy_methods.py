@@ -7,7 +7,6 @@ from collections.abc import Callable
 import torch
 
 from anydraft.drafting.classes import ClassCoupling
-from anydraft.drafting.exact import LookAhead
 from anydraft.drafting.protocol import Strategy
 from anydraft.drafting.pushforward import Pushforward
 from anydraft.drafting.string_level import StringLevel
@@ -40,10 +39,6 @@ def classes(pair: ToyPair, width: int, rule: Rule) -> Strategy:
     return ClassCoupling(pair.tables, width, rule=rule)
 
 
-def look_ahead(pair: ToyPair, width: int, rule: Rule) -> Strategy:
-    return LookAhead(pair.tables, width, batch=1, tries=1)
-
-
 METHODS: list[tuple[Make, Rule]] = [
     (token_level, "token"),
     (token_level, "block"),
@@ -53,6 +48,5 @@ METHODS: list[tuple[Make, Rule]] = [
     (pushforward_on_some, "token"),
     (classes, "token"),
     (classes, "block"),
-    (look_ahead, "token"),
 ]
 NAMES = [f"{make.__name__}-{rule}" for make, rule in METHODS]

@@ -33,11 +33,9 @@ from anydraft.models.processing import processed_law
 from anydraft.sampling import SeededRandomness
 from real_pair import Name, Remembering
 
-METHODS: list[Method] = ["slem", "tli", "pushforward", "slrs", "slrs-exact"]
+METHODS: list[Method] = ["slem", "tli", "pushforward", "slrs"]
 GAMMA = 5
 SPACING = 8
-EXACT_EVERY = 3
-"""The look-ahead method asks the draft many more questions: it runs at one position in so many."""
 
 
 class Probe:
@@ -119,7 +117,7 @@ class Direction:
         context = DraftContext(view, pending, view.law, session, device, self.target.vocab_size)
         measured = {}
         for rule, strategies in self.strategies.items():
-            if rule == "block" and method in ("slem", "slrs-exact"):
+            if rule == "block" and method == "slem":
                 measured[rule] = measured["token"]
                 continue
             strategy = strategies.get(method, greedy=False)
@@ -131,9 +129,7 @@ class Direction:
                 sizes = [len(self.bridge.target.decode([token])) for token in candidates]
             probe = Probe(10**6)
             strategy.verify(block, laws, probe)
-            if method == "slrs-exact":
-                finished = list(range(len(probe.asked) + 1))
-            elif rule == "token":
+            if rule == "token":
                 finished = [
                     int(strategy.verify(block, laws, Probe(n))[0]) for n in range(len(probe.asked) + 1)
                 ]
@@ -165,8 +161,6 @@ def run(direction: Direction, temperature: float, genre: str, prompts: int, posi
         for position in range(positions):
             committed = text[: len(ids) + SPACING * position]
             for method in METHODS:
-                if method == "slrs-exact" and (number * positions + position) % EXACT_EVERY:
-                    continue
                 measured, count = direction.measure(method, committed, law, 1000 * number + position)
                 passes[method].append(count)
                 for rule, figure in measured.items():

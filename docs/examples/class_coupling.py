@@ -15,7 +15,6 @@ from torch import Tensor
 from anydraft.drafting.class_chain import ClassChain
 from anydraft.drafting.class_spelling import ClassSpelling
 from anydraft.drafting.classes import ClassBlock, ClassCoupling
-from anydraft.drafting.exact import LookAhead
 from anydraft.drafting.protocol import DraftContext, Strategy
 from anydraft.drafting.pushforward import Pushforward
 from anydraft.drafting.string_level import StringLevel
@@ -198,7 +197,6 @@ def acceptance() -> dict[str, float]:
         TokenLevel(TABLES.image),
         Pushforward(TABLES.offsets, TABLES.ids),
         COUPLING,
-        LookAhead(TABLES, len(TARGET), batch=1, tries=1),
     ]
     return {method.name: sum(total(method, lambda o: o.accepted)) for method in methods}
 

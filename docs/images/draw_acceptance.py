@@ -13,7 +13,7 @@ from typing import Any
 from drawing import box, line, picture, text
 
 RECORD = Path(__file__).parents[2] / "benches/record/2026-11-22-acceptance.json"
-METHODS = {"slem": "tip", "tli": "draft", "pushforward": "fourth", "slrs": "target", "slrs-exact": "third"}
+METHODS = {"slem": "tip", "tli": "draft", "pushforward": "fourth", "slrs": "target"}
 PAIRS = {"gemma3 <- smollm2": "Gemma-3 ← SmolLM2", "smollm2 <- gemma3": "SmolLM2 ← Gemma-3"}
 GENRES = ("prose", "code", "multilingual")
 FIGURES = {

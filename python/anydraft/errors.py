@@ -27,7 +27,7 @@ class ModelError(AnydraftError, RuntimeError):
 
 
 class DraftError(AnydraftError, RuntimeError):
-    """The draft failed while a block was verified. The decoding loop goes on without it."""
+    """The draft's model failed. The decoding loop goes on without it."""
 
 
 class ModelFileError(AnydraftError, OSError):

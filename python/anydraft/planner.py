@@ -94,7 +94,7 @@ def plan(
     The plan is kept in the cache folder, where a :class:`Speculator` with ``method="auto"`` finds it.
 
     ``prompts``: texts like those that the pair will be used on. ``methods``: by default ``slem`` and ``tli``
-    at temperature 0, all but ``slrs-exact`` when sampling, and ``lookup``. ``new_tokens``: how many the
+    at temperature 0, all when sampling, and ``lookup``. ``new_tokens``: how many the
     target writes after each prompt. ``options``: as for :class:`Speculator`.
 
     Raises:

@@ -10,7 +10,6 @@ from torch import Tensor
 from anydraft.bridge import Bridge
 from anydraft.drafting.class_tables import ClassTables
 from anydraft.drafting.classes import ClassCoupling
-from anydraft.drafting.exact import LookAhead
 from anydraft.drafting.lookup import PromptLookup
 from anydraft.drafting.protocol import Strategy
 from anydraft.drafting.pushforward import Pushforward
@@ -21,7 +20,7 @@ from anydraft.models.protocol import Model
 from anydraft.tables import Ids
 from anydraft.verification import Rule
 
-Method = Literal["auto", "slem", "tli", "pushforward", "slrs", "slrs-exact", "lookup"]
+Method = Literal["auto", "slem", "tli", "pushforward", "slrs", "lookup"]
 """``"auto"``: what pays: exact match (``slem``) at temperature 0, class coupling (``slrs``) when sampling, or
 another; ``"lookup"``: no draft model, only the text itself."""
 
@@ -72,9 +71,7 @@ class Strategies:
         if name == "pushforward":
             ids = torch.from_numpy(tables.expansion_ids)
             return Pushforward(offsets, ids, rule=rule, **self._devices)
-        if name == "slrs":
-            return ClassCoupling(self._class_tables(), self._width, rule=rule, **self._devices)
-        return LookAhead(self._class_tables(), self._width, **self._devices)
+        return ClassCoupling(self._class_tables(), self._width, rule=rule, **self._devices)
 
     def _class_tables(self) -> ClassTables:
         tables, classes = self._bridge.tables, self._bridge.classes

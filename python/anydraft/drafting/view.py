@@ -8,7 +8,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from anydraft.drafting.branching import branch
 from anydraft.models.protocol import Model
 from anydraft.models.together import Batch, Joint
 
@@ -60,14 +59,6 @@ class DraftView:
         """One counted and timed pass of the draft; see :class:`Model`."""
         began = time.perf_counter()
         logits = self.model.advance(ids, keep)
-        self.seconds += time.perf_counter() - began
-        self.passes += 1
-        return logits
-
-    def branch(self, ids: Tensor) -> Tensor:
-        """One counted and timed look at several next tokens; see :mod:`anydraft.drafting.branching`."""
-        began = time.perf_counter()
-        logits = branch(self.model, ids)
         self.seconds += time.perf_counter() - began
         self.passes += 1
         return logits

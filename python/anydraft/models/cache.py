@@ -101,34 +101,6 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore
         return 0 if self.window is None else max(0, position - self.window + 1)
 
 
-class SharedLayer(GrowingLayer):  # type: ignore[no-untyped-call, unused-ignore]
-    """The cached keys and values of a layer, looked at by several rows of new tokens at once.
-
-    Nothing is kept: an :meth:`update` returns what each row may look at and leaves the layer as it was.
-    """
-
-    def __init__(self, layer: GrowingLayer) -> None:
-        """Look at what ``layer`` holds; it must hold something."""
-        super().__init__(layer.window)
-        self.keys, self.values = layer.keys, layer.values
-        self.dtype, self.device, self.is_initialized = layer.dtype, layer.device, True
-
-    def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
-        """``[m, heads, 1, head size]`` keys and values, each after the shared ones."""
-        first = self._out_of_reach(self.length)
-        return _after(self.keys, first, key_states), _after(self.values, first, value_states)
-
-
-def shared_cache(cache: DynamicCache) -> DynamicCache | None:
-    """The same context for several rows of new tokens; ``None`` if a layer is not one of ours."""
-    shared = DynamicCache()
-    for layer in cache.layers:
-        if not isinstance(layer, GrowingLayer):
-            return None
-        shared.layers.append(SharedLayer(layer))
-    return shared
-
-
 def new_cache(
     model: PreTrainedModel, layer_of: Callable[[int | None], DynamicLayer] = GrowingLayer
 ) -> DynamicCache:
@@ -186,11 +158,6 @@ def copy_out(ours: DynamicCache, theirs: DynamicCache) -> None:
             keys, values = (states[:, :, -(given.sliding_window - 1) :] for states in (keys, values))
         given.dtype, given.device, given.is_initialized = keys.dtype, keys.device, True
         given.keys, given.values = keys.clone(), values.clone()
-
-
-def _after(shared: Any, first: int, new: Tensor) -> Tensor:
-    """Each row of ``new`` after the shared tokens from ``first`` on."""
-    return torch.cat((shared[:, :, first:].expand(len(new), -1, -1, -1), new), 2)
 
 
 def _moved(old: Any, store: Tensor) -> Tensor:

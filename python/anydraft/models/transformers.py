@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from anydraft.errors import ArgumentError, ModelError
-from anydraft.models.cache import GrowingLayer, copy_into, copy_out, new_cache, shared_cache
+from anydraft.models.cache import GrowingLayer, copy_into, copy_out, new_cache
 from anydraft.models.compiled import SIZES, CompiledLean
 from anydraft.models.runner import Passes, runner_of
 
@@ -141,26 +141,6 @@ class TransformersModel:
             self.advance(torch.zeros(n, dtype=torch.int64, device=self._device))
         self.crop(0)
 
-    @torch.no_grad()
-    def branch(self, ids: Tensor) -> Tensor:
-        """Look at several next tokens in one pass; the context and its cache stay as they were.
-
-        Shapes: ``ids`` int64 ``[m]`` on :attr:`device`; result ``[m, vocab_size]``: the logits after the
-        context and each of ``ids`` alone.
-
-        Raises:
-            ArgumentError: there is no context yet.
-        """
-        if self._length == 0:
-            raise ArgumentError("got tokens to branch into before any context; call advance first")
-        cache = shared_cache(self._cache)
-        if cache is None:
-            return torch.cat([self._peek(ids[i : i + 1]) for i in range(len(ids))])
-        positions = (
-            torch.full((len(ids), 1), self._length, device=ids.device) if self.takes_positions else None
-        )
-        return self.run(ids[:, None], cache, 1, position_ids=positions)[:, -1]
-
     @property
     def cache(self) -> Any:
         """transformers' cache object with all that was advanced."""
@@ -178,12 +158,6 @@ class TransformersModel:
 
     def _new_cache(self) -> Any:
         return new_cache(self.plain, getattr(self.runner, "layer_of", GrowingLayer))
-
-    def _peek(self, token: Tensor) -> Tensor:
-        length = self._length
-        logits = self.advance(token)
-        self.crop(length)
-        return logits
 
     def crop(self, length: int) -> None:
         """Forget all but the first ``length`` cached tokens; nothing happens if fewer are cached.
