@@ -14,6 +14,7 @@ from transformers import (
     LogitsProcessorList,
     StoppingCriteria,
     StoppingCriteriaList,
+    SynthIDTextWatermarkingConfig,
     TextIteratorStreamer,
     TextStreamer,
     WatermarkingConfig,
@@ -84,6 +85,20 @@ OPTIONS: dict[str, Options] = {
     },
     "processor": lambda w: {"logits_processor": LogitsProcessorList([Shifted()])},
     "processor that writes": lambda w: {"logits_processor": [Writing()]},
+    "processor that counts": lambda w: {"logits_processor": [Counting(w.said[2], at=5)]},
+    "processor that goes on": lambda w: {"logits_processor": [GoingOn()], "eos_token_id": w.said[7]},
+    "processor of all rows": lambda w: {"logits_processor": [OfAllRows()]},
+    "scores of a processor that counts": lambda w: _dict(
+        "scores", "logits", logits_processor=[Counting(w.said[2], at=5)], eos_token_id=w.said[5]
+    ),
+    "processor and a stop": lambda w: {
+        "logits_processor": [GoingOn()],
+        "stop_strings": [w.text(4, 6)],
+        "repetition_penalty": 1.2,
+    },
+    "trie": lambda w: {"prefix_allowed_tokens_fn": Trie(w)},
+    "trie and penalties": lambda w: {"prefix_allowed_tokens_fn": Trie(w), "no_repeat_ngram_size": 2},
+    "SynthID": lambda w: {"watermarking_config": SynthIDTextWatermarkingConfig(keys=[1, 2, 3], ngram_len=3)},
     "generation_config": lambda w: {
         "generation_config": GenerationConfig(max_new_tokens=6, repetition_penalty=1.2, **_special(w))
     },
@@ -188,6 +203,58 @@ class Writing(LogitsProcessor):
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         return scores.scatter_(1, input_ids[:, -2:], -20.0)
+
+
+class Counting(LogitsProcessor):
+    """Keeps a state: counts its calls, and forces a token at one of them."""
+
+    def __init__(self, token: int, *, at: int) -> None:
+        self.token, self.at, self.calls = token, at, 0
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        self.calls += 1
+        if self.calls == self.at:
+            scores = torch.full_like(scores, -torch.inf)
+            scores[:, self.token] = 0.0
+        return scores
+
+
+class GoingOn(LogitsProcessor):
+    """Keeps a state, and fails unless every call goes on from the last by one token, as a grammar does."""
+
+    def __init__(self) -> None:
+        self.seen: Tensor | None = None
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        if self.seen is not None:
+            assert torch.equal(input_ids[:, :-1], self.seen)
+        self.seen = input_ids.clone()
+        return scores - 0.01 * input_ids.sum(-1, keepdim=True).remainder(scores.shape[-1])
+
+
+class OfAllRows(LogitsProcessor):
+    """What it does to a row depends on the others: nobody may say what somebody else said just now."""
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        return scores.index_fill(-1, input_ids[:, -1], -9.0)
+
+
+class Trie:
+    """Allows five answers, and raises KeyError for a text that has left them."""
+
+    def __init__(self, world: World) -> None:
+        self.start = -1
+        end = world.target.generation_config.eos_token_id
+        self.next: dict[tuple[int, ...], list[int]] = {}
+        for length in range(1, 6):
+            answer = [*world.said[:length], *range(10, 15), *[end] * world.length]
+            for i in range(len(answer)):
+                self.next.setdefault(tuple(answer[:i]), []).append(answer[i])
+
+    def __call__(self, row: int, ids: Tensor) -> list[int]:
+        if self.start < 0:
+            self.start = len(ids)
+        return sorted(set(self.next[tuple(ids[self.start :].tolist())]))
 
 
 class Listening(BaseStreamer):

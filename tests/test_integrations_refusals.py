@@ -14,7 +14,6 @@ from transformers import (
     CompileConfig,
     DynamicCache,
     StaticCache,
-    SynthIDTextWatermarkingConfig,
 )
 
 import anydraft
@@ -59,14 +58,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "a static cache": ({"past_key_values": static()}, "StaticCache", "plain DynamicCache"),
     "an offloaded cache": ({"cache_implementation": "offloaded"}, "offloaded", "Leave it out"),
-    "SynthID": (
-        {
-            "watermarking_config": SynthIDTextWatermarkingConfig(keys=[1, 2, 3], ngram_len=3),
-            "do_sample": True,
-        },
-        "SynthID",
-        "custom_generate out",
-    ),
 }
 
 

@@ -23,5 +23,5 @@ async def events(start: Callable[[], Iterator[Event]]) -> AsyncGenerator[Event, 
             if event is None:
                 return
             yield event
-    finally:
+    finally:  # the round that runs goes on; whoever uses its caches next waits for it: see PairCaches
         thread.shutdown(wait=False, cancel_futures=True)

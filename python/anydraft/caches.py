@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import takewhile
+from threading import RLock
 
 from torch import Tensor
 
 from anydraft.drafting.view import DraftView
+from anydraft.errors import ArgumentError
 from anydraft.models.protocol import Model
 from anydraft.row import Row
 
@@ -21,14 +24,37 @@ class PairCaches:
         self.draft = draft
         self._view: DraftView | None = None
         self._row: Row | None = None
+        self._busy = RLock()  # an interrupt may leave it locked, which must not lock this thread out
 
-    def used_by(self, row: Row) -> None:
-        """A decode begins: the target's cache is cut back to what ``row``'s prompt has in common with it."""
-        if self._row is not None:
-            self.target.crop(common(self._read(), row.prompt))
-        self._row = row
+    @contextmanager
+    def held_by(self, row: Row) -> Iterator[None]:
+        """One round of a decode, while which no other may begin.
 
-    def show(self, ids: list[int], law: Callable[[Tensor], Tensor]) -> DraftView:
+        Raises:
+            ArgumentError: another decode has begun with these caches.
+        """
+        with self._busy:
+            if self._row is not row:
+                raise ArgumentError(
+                    "got a decode whose caches were given to another one; expected one decode at a time. "
+                    "Finish a stream before its caches or its chat are used again, or give it up"
+                )
+            yield
+
+    def begin(self, ids: list[int], law: Callable[[Tensor], Tensor], make: Callable[[DraftView], Row]) -> Row:
+        """A decode begins, with the row that ``make`` makes of the draft's view of ``ids``.
+
+        Waits for a round that still runs. Both caches are cut back to what they have in common with the new
+        texts.
+        """
+        with self._busy:
+            row = make(self._show(ids, law))
+            if self._row is not None:
+                self.target.crop(common(self._read(), row.prompt))
+            self._row = row
+            return row
+
+    def _show(self, ids: list[int], law: Callable[[Tensor], Tensor]) -> DraftView:
         """The draft's view of ``ids``, on top of what the draft has read of them."""
         if self._view is None:
             self._view = DraftView(self.draft, ids, law)
@@ -37,7 +63,7 @@ class PairCaches:
         return self._view
 
     def _read(self) -> list[int]:
-        """The ids in the target's cache."""
+        """The committed ids in the target's cache; after a failure it may hold candidates behind them."""
         if self._row is None:
             return []
         ids: list[int] = self._row.committed.ids[: self.target.length].tolist()

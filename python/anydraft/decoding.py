@@ -11,9 +11,13 @@ from torch import Tensor
 
 from anydraft.drafting.draw import Draft, draft_together
 from anydraft.drafting.protocol import Block
+from anydraft.errors import DraftError, PairError
+from anydraft.in_order import InOrder
 from anydraft.models.together import advance_together
 from anydraft.row import Row
 from anydraft.streaming import Event
+from anydraft.transfer import to_host
+from anydraft.walking import retrace, walk
 
 Value = TypeVar("Value")
 
@@ -51,8 +55,24 @@ def decode(rows: Sequence[Row], team: Team | None = None) -> Iterator[tuple[int,
 
 def settle(rows: Sequence[Row], blocks: Sequence[Block | None], logits: Sequence[Tensor]) -> list[Event]:
     """Verify every row on the device, read all answers at once, commit."""
-    verdicts = [row.judge(block, own) for row, block, own in zip(rows, blocks, logits, strict=True)]
-    return [row.settle(answer) for row, answer in zip(rows, read(verdicts), strict=True)]
+    events: dict[int, Event] = {}
+    for order, members in by_order(rows):
+        ours = [rows[i] for i in members], [blocks[i] for i in members], [logits[i] for i in members]
+        if order is not None:
+            found = walk(order, *ours)
+        else:
+            verdicts = [row.judge(block, own) for row, block, own in zip(*ours, strict=True)]
+            found = [row.settle(answer) for row, answer in zip(ours[0], to_host(verdicts), strict=True)]
+        events.update(zip(members, found, strict=True))
+    return [events[i] for i in range(len(rows))]
+
+
+def by_order(rows: Sequence[Row]) -> list[tuple[InOrder | None, list[int]]]:
+    """Which rows share processors that must be called in order; ``None``: those that have none."""
+    found: dict[int, tuple[InOrder | None, list[int]]] = {}
+    for i, row in enumerate(rows):
+        found.setdefault(id(row.order), (row.order, []))[1].append(i)
+    return list(found.values())
 
 
 def propose_once(rows: Sequence[Row], team: Team) -> list[Block | None]:
@@ -81,29 +101,33 @@ def settle_once(
     shared = team.share(events)
     assert not isinstance(shared, Exception)
     if not team.leads:
+        for order, members in by_order(rows):
+            if order is not None:
+                ours = [rows[i] for i in members], [logits[i] for i in members]
+                retrace(order, *ours, [shared[i] for i in members])
         for row, block, own, event in zip(rows, blocks, logits, shared, strict=True):
             row.follow(block, own, event)
     return shared
 
 
 def propose(rows: Sequence[Row]) -> list[Block | None]:
-    """Draft a block for every row, or nothing; a draft that raises is never fatal."""
+    """Draft a block for every row, or nothing; a draft whose model raises is never fatal."""
     blocks: list[Block | None] = [None] * len(rows)
     opened: list[tuple[int, Draft]] = []
     for i, row in enumerate(rows):
         try:
             begun = row.begin()
-        except Exception as error:
+        except (DraftError, PairError) as error:
             row.fail(error)
             continue
         if begun is not None:
             opened.append((i, (*begun, row.randomness)))
     drafted = draft_together([draft for _, draft in opened])
     for (i, _), block in zip(opened, drafted, strict=True):
-        if isinstance(block, Exception):
-            rows[i].fail(block)
-        else:
-            blocks[i] = block
+        failure = block if isinstance(block, DraftError) else block.failure
+        if failure is not None:
+            rows[i].fail(failure)
+        blocks[i] = None if isinstance(block, DraftError) else block
     return blocks
 
 
@@ -121,13 +145,3 @@ def advance(rows: Sequence[Row], blocks: Sequence[Block | None]) -> list[Tensor]
         row.stats.target_seconds += seconds
         row.stats.target_passes += 1
     return logits
-
-
-def read(verdicts: Sequence[Tensor]) -> list[list[int]]:
-    """Bring the answers of all rows to the host in one transfer."""
-    everything: list[int] = torch.cat(list(verdicts)).tolist()
-    answers, start = [], 0
-    for verdict in verdicts:
-        answers.append(everything[start : start + len(verdict)])
-        start += len(verdict)
-    return answers

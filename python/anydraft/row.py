@@ -15,6 +15,7 @@ from anydraft.drafting.protocol import Block, DraftContext, Speller, Strategy
 from anydraft.drafting.recall import Recall
 from anydraft.drafting.view import DraftView
 from anydraft.errors import DraftError, ModelError
+from anydraft.in_order import InOrder, RowInOrder
 from anydraft.mixture import LOOKUP, Choice, Director
 from anydraft.models.protocol import Model
 from anydraft.rounds import Round
@@ -82,7 +83,7 @@ class Row:
     director: Director
     """Says how each block is drafted."""
     session: Session
-    law: TargetLaw
+    law: TargetLaw | RowInOrder
     randomness: Randomness
     stopping: Stopping
     decode_bytes: Callable[[list[int]], bytes]
@@ -100,8 +101,6 @@ class Row:
     def __post_init__(self) -> None:
         """A row that may emit nothing is finished before it begins."""
         self.committed = Committed(self.prompt, self.target.device)
-        law = self.law
-        self._best = law.best if isinstance(law, PointedLaw) else lambda *given: best_of(law(*given))
         self.choice: Choice | None = None
         self.ending: Ending | None = None
         self._begun = self._pace()
@@ -115,6 +114,17 @@ class Row:
         if self.target.length >= len(self.committed):
             self.target.crop(len(self.committed) - 1)
         return self.committed.ids[self.target.length :]
+
+    @property
+    def order(self) -> InOrder | None:
+        """The processors that must be called in order, if the law is made by such."""
+        return self.law.order if isinstance(self.law, RowInOrder) else None
+
+    @property
+    def place(self) -> int:
+        """The row's number among those that share :attr:`order`."""
+        assert isinstance(self.law, RowInOrder)
+        return self.law.place
 
     @property
     def strategy(self) -> Strategy | None:
@@ -183,7 +193,7 @@ class Row:
 
     def fail(self, error: Exception) -> None:
         """Note that the draft failed; it is dropped at the end of the round."""
-        self.failure = f"the draft failed: {type(error).__name__}: {error}"
+        self.failure = f"the draft failed: {error}"
 
     def close(self) -> None:
         """Give back what a finished row no longer needs, where its models can share it."""
@@ -194,64 +204,70 @@ class Row:
     def judge(self, block: Block | None, logits: Tensor) -> Tensor:
         """Verify on the device, with the target's ``logits`` ``[k + 1, V]``; :meth:`settle` reads the answer.
 
-        Result: int64 ``[4 + ...]``: accepted, next id, target broken, draft broken, drafted ids, candidates.
+        Result: int64 ``[4 + ...]``: accepted, next id, target broken, then :meth:`drew`.
         """
         none = torch.empty(0, dtype=torch.int64, device=logits.device)
         candidates = block.candidates if block else none
-        drafted, proposed, spoilt = none, none, torch.zeros(1, dtype=torch.bool, device=logits.device)
-        if block is not None:
-            drafted, proposed = block.draft_ids.to(logits.device), block.candidates
-            if len(drafted) and self.draft:
-                spoilt = self.draft.broken.to(logits.device).view(1)
+        strategy, law = self.strategy, self.law
+        assert not isinstance(law, RowInOrder)  # those are walked
         if isinstance(self.randomness, Greedy):
-            best = self._best(logits, self.committed.ids, candidates)
-            following, broken = verify_greedy(best, candidates), (best == NAN).any().view(1)
+            given = logits, self.committed.ids, candidates
+            best = law.best(*given) if isinstance(law, PointedLaw) else best_of(law(*given))
+            following = verify_greedy(best, candidates)
+            broken = following[1:] == NAN
         else:
-            laws = self.law(logits, self.committed.ids, candidates)
-            broken = laws[:, 0].isnan().any().view(1)
-            found = self._verified(block, laws)
-            if found is None:  # the target alone, at the first place: no candidate is looked at
-                drafted, proposed, spoilt = none, none, torch.zeros_like(broken)
-                found = torch.cat((none.new_zeros(1), self.randomness.draw(laws[:1])))
-            following = found
-        self._drafted = len(drafted)
-        return torch.cat((following, broken, spoilt, drafted, proposed))
+            laws = law(logits, self.committed.ids, candidates)
+            if block is None or strategy is None:
+                following = torch.cat((none.new_zeros(1), self.randomness.draw(laws[:1])))
+            else:
+                following = strategy.verify(block, laws, self.randomness)
+            broken = laws[:, 0].isnan().index_select(0, following[:1])  # rows behind that were never reached
+        return torch.cat((following, broken, self.drew(block, logits.device)))
 
-    def _verified(self, block: Block | None, laws: Tensor) -> Tensor | None:
-        """What the strategy says of a block; ``None`` without one, or if the draft fails meanwhile."""
-        strategy = self.strategy
-        if block is None or strategy is None:
-            return None
-        try:
-            return strategy.verify(block, laws, self.randomness)
-        except DraftError as error:
-            self.failure = f"the draft failed: {error}"
-            return None
+    def drew(self, block: Block | None, device: torch.device) -> Tensor:
+        """int64 ``[1 + ...]``: draft broken, drafted ids, candidates; :meth:`drawn` reads them."""
+        if block is None:
+            self._drafted = 0
+            return torch.zeros(1, dtype=torch.int64, device=device)
+        self._drafted = len(block.draft_ids)
+        spoilt = torch.zeros(1, dtype=torch.int64, device=device)
+        if self._drafted and self.draft:
+            spoilt = self.draft.broken.to(device).view(1)
+        return torch.cat((spoilt, block.draft_ids.to(device), block.candidates))
+
+    def drawn(self, answer: list[int]) -> tuple[list[int], list[int]]:
+        """The host's copy of :meth:`drew`: drafted ids and candidates."""
+        broken, *ids = answer
+        if broken:
+            self.failure = "the draft returned NaN"
+        return ids[: self._drafted], ids[self._drafted :]
 
     def settle(self, answer: list[int]) -> Event:
-        """Commit what a round brought, and report it.
+        """Commit what :meth:`judge` found, and report it."""
+        accepted, following, broken, *rest = answer
+        if broken:
+            raise target_is_nan()
+        drafted, proposed = self.drawn(rest)
+        # Rejected tokens leave the cache before anything of the user's is called, which may raise.
+        self.target.crop(len(self.committed) + accepted)
+        new, reason = self.take([*proposed[:accepted], following])
+        return self.close_round(drafted, proposed, accepted, new, reason)
 
-        Raises:
-            ModelError: the target's own logits are NaN.
-        """
-        accepted, following, target_broken, draft_broken, *ids = answer
-        if target_broken:
-            raise ModelError(
-                "the target returned NaN logits; expected numbers. Half precision may overflow: try "
-                "dtype=torch.float32 or torch.bfloat16, or look for damaged weights"
-            )
-        drafted, proposed = ids[: self._drafted], ids[self._drafted :]
+    def close_round(
+        self,
+        drafted: list[int],
+        proposed: list[int],
+        accepted: int,
+        new: list[int],
+        reason: FinishReason | None,
+    ) -> Event:
+        """Bring caches, session and statistics up to ``new``, which is committed, and report it."""
         self.session.drafted(drafted)
-        if draft_broken:
-            self.failure = "the draft returned NaN"
-        new, reason = self._stop([*proposed[:accepted], following])
-        self.emitted += len(new)
         self.finish_reason = reason
         self.target.crop(len(self.committed) - 1)
         text, keep, append = self.session.commit(new)
         if self.draft and not self.failure:
-            self.draft.drew(drafted)
-            self.draft.splice(keep, append)
+            self._show(drafted, keep, append)
         if self.recall is not None:
             self.recall.push(self.decode_bytes(new))
         self._seen = self._round(len(drafted), len(proposed), accepted, len(new))
@@ -268,10 +284,20 @@ class Row:
             self.draft, self.failure = None, None
         return event
 
+    def _show(self, drafted: list[int], keep: int, append: list[int]) -> None:
+        """Bring the draft's view up to date."""
+        assert self.draft is not None
+        self.draft.drew(drafted)
+        try:
+            self.draft.splice(keep, append)
+        except DraftError as error:
+            self.fail(error)
+
     def follow(self, block: Block | None, logits: Tensor, event: Event) -> None:
         """Commit what another process that runs the same decode has decided."""
         candidates = block.candidates if block else self.committed.ids[:0]
-        self.law(logits, self.committed.ids, candidates)  # a law may keep what it is made from
+        if not isinstance(self.law, RowInOrder):
+            self.law(logits, self.committed.ids, candidates)  # a law may keep what it is made from
         self.committed.append(event.token_ids)
         self.emitted += len(event.token_ids)
         self.finish_reason = event.finish_reason
@@ -279,8 +305,8 @@ class Row:
         self.session.commit(event.token_ids)
         self._count(event, len(candidates), 0)
 
-    def _stop(self, new: list[int]) -> tuple[list[int], FinishReason | None]:
-        """Append what plain decoding would emit of ``new``, and say why it ends there if it does."""
+    def take(self, new: list[int]) -> tuple[list[int], FinishReason | None]:
+        """Commit what plain decoding would emit of ``new``, and say why it ends there if it does."""
         before = len(self.committed)
         new, reason = self.stopping.cut(new, self.emitted)
         self.committed.append(new)
@@ -288,7 +314,9 @@ class Row:
             asked = self.stopping.ask(self.committed.prefix(before + i))
             if asked and (i < len(new) or reason is None):
                 self.committed.crop(before + i)
-                return new[:i], asked
+                new, reason = new[:i], asked
+                break
+        self.emitted += len(new)
         return new, reason
 
     def _round(self, drafted: int, proposed: int, accepted: int, emitted: int) -> Round | None:
@@ -321,6 +349,14 @@ class Row:
         stats.bytes += len(self.decode_bytes(event.token_ids))
         if self.draft:
             stats.draft_passes, stats.draft_seconds = self.draft.passes, self.draft.seconds
+
+
+def target_is_nan() -> ModelError:
+    """What is raised when the target's own answer is no law."""
+    return ModelError(
+        "the target returned NaN logits; expected numbers. Half precision may overflow: try "
+        "dtype=torch.float32 or torch.bfloat16, or look for damaged weights"
+    )
 
 
 def _as_it_is(logits: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from anydraft.drafting.methods import Method, Strategies, check_method
 from anydraft.drafting.protocol import Strategy
 from anydraft.drafting.recall import Recall
 from anydraft.errors import ArgumentError, PairError
+from anydraft.in_order import InOrder, RowInOrder
 from anydraft.mixture import LOOKUP, Directors, Times
 from anydraft.models.few_rows import DraftWeights, Weights
 from anydraft.models.processing import ProcessedLaw, least_length, processed_law
@@ -47,11 +48,12 @@ if TYPE_CHECKING:
 class Stream(Iterator[Event]):
     """The events of a running decode; :attr:`stats` grows with them."""
 
-    def __init__(self, row: Row, team: Team | None = None) -> None:
+    def __init__(self, row: Row, caches: PairCaches, team: Team | None = None) -> None:
         """Made by :meth:`Speculator.stream`."""
         self.prompt_ids = row.prompt
         self.stats: Stats = row.stats
         self._row = row
+        self._caches = caches
         self._events = decode([row], team)
 
     @property
@@ -60,8 +62,13 @@ class Stream(Iterator[Event]):
         return self._row.method
 
     def __next__(self) -> Event:
-        """Run one round."""
-        return next(self._events)[1]
+        """Run one round.
+
+        Raises:
+            ArgumentError: the caches were given to another decode meanwhile.
+        """
+        with self._caches.held_by(self._row):
+            return next(self._events)[1]
 
 
 class Speculator:
@@ -238,8 +245,8 @@ class Speculator:
             repetition_penalty=repetition_penalty,
             first=[*logits_processor, *least_length(len(given.ids), min_new_tokens, self.end_ids)],
         )
-        rules = [*stop_rules(stop, self.bridge.target.decode), *time_rules(max_time)]
         caches = caches or PairCaches(*self.sequences())
+        rules = [*stop_rules(stop, self.bridge.target.decode), *time_rules(max_time)]
         window = caches.target.window
         room = None if window is None else window - len(given.ids)
         if room is not None and room < 1:
@@ -250,7 +257,7 @@ class Speculator:
         row = self.row(
             given,
             caches,
-            law=law,
+            law=law if law.pure else _in_order(law, given.ids, caches.target.device),
             draft_law=draft_law.without_prefix,
             randomness=Greedy() if law.greedy else SeededRandomness(seed),
             times="measured" if seed is None or law.greedy else "nominal",
@@ -258,13 +265,14 @@ class Speculator:
             room=room,
             rules=[*rules, *criteria_rules(stopping_criteria)],
         )
-        return Stream(row, team_of(self._models[0]))
+        return Stream(row, caches, team_of(self._models[0]))
 
     async def astream(self, prompt: str | None = None, **options: Any) -> AsyncIterator[Event]:
         """As :meth:`stream`, for servers: ``async for event in pair.astream(...)``.
 
         Each round runs in a thread, so the event loop is never blocked. A task that is cancelled ends the
-        decode after the round that runs. Errors are those of :meth:`stream`.
+        decode after the round that runs; ``caches`` may be used again at once. Errors are those of
+        :meth:`stream`.
         """
         async with aclosing(events(partial(self.stream, prompt, **options))) as found:
             async for event in found:
@@ -281,7 +289,7 @@ class Speculator:
         prompt: Prompt,
         caches: PairCaches,
         *,
-        law: ProcessedLaw | TargetLaw,
+        law: TargetLaw | RowInOrder,
         draft_law: Callable[[Tensor], Tensor],
         randomness: Randomness,
         max_new_tokens: int,
@@ -310,23 +318,21 @@ class Speculator:
         for method in director.methods:  # now, or the round that needs it would seem slow
             with suppress(PairError):
                 self._strategies.get(method)
-        row = Row(
-            target=caches.target,
-            draft=caches.show(view, draft_law),
+        stopping = Stopping(self.end_ids if end_ids is None else end_ids, max_new_tokens, room, tuple(rules))
+        make = partial(
+            Row,
+            caches.target,
             strategies=self._strategies.get,
             director=director,
             session=session,
             law=law,
             randomness=randomness,
-            stopping=Stopping(
-                self.end_ids if end_ids is None else end_ids, max_new_tokens, room, tuple(rules)
-            ),
+            stopping=stopping,
             decode_bytes=self.bridge.target.decode,
             prompt=prompt.ids,
             recall=self._recall(prompt.ids),
         )
-        caches.used_by(row)
-        return row
+        return caches.begin(view, draft_law, make)
 
     def _recall(self, ids: list[int]) -> Recall | None:
         """The prompt as text to be looked up in, where the method does so."""
@@ -381,6 +387,12 @@ class Speculator:
     def draft_sequences(self, count: int) -> list[Model]:
         """Sequences of the draft for as many rows, with empty caches."""
         return self._draft_head.sequences(count)
+
+
+def _in_order(law: ProcessedLaw, ids: list[int], device: torch.device) -> RowInOrder:
+    """The same processors, called as plain decoding calls them."""
+    shown = torch.tensor([ids], dtype=torch.int64, device=device)
+    return InOrder(law.processors, "greedy" if law.greedy else "sample", shown).rows[0]
 
 
 def _rows_together(target: Model) -> int:

@@ -202,14 +202,23 @@ def residual_law(difference: Tensor, fallback: Tensor) -> Tensor:
     return torch.where(total > 8 * torch.finfo(residual.dtype).eps, residual / total, fallback)
 
 
+def _known(numbers: Tensor) -> Tensor:
+    """0 for NaN: a law that is not numbers ends what can be kept.
+
+    It may lie behind a rejected candidate, where plain decoding would not have asked for it. Whether it
+    was reached is for the caller to see.
+    """
+    return numbers.nan_to_num(0.0)
+
+
 def _keep_each(chain: Chain, randomness: Randomness) -> tuple[Tensor, Tensor]:
-    ratios = chain.ratios()
+    ratios = _known(chain.ratios())
     heads = randomness.coins(ratios.clamp(max=1))
     return heads.long().cumprod(0).sum(), ratios.new_ones(())
 
 
 def _keep_block(chain: Chain, randomness: Randomness) -> tuple[Tensor, Tensor]:
-    ratios = chain.ratios()
+    ratios = _known(chain.ratios())
     reach = [
         ratios.new_ones(())
     ]  # reach[i]: probability that at least i symbols are kept, given those symbols
@@ -219,7 +228,7 @@ def _keep_block(chain: Chain, randomness: Randomness) -> tuple[Tensor, Tensor]:
     if len(ratios) == 0:
         return torch.zeros((), dtype=torch.int64, device=scale.device), scale[0]
     before = scale[:-1]
-    missed = (before - chain.overlaps(before)).clamp(min=0)
+    missed = (before - _known(chain.overlaps(before))).clamp(min=0)
     hold = torch.where(missed > 0, missed / (missed + (1 - before)), (before == 1).to(missed))
     heads = randomness.coins(torch.cat((hold[1:], scale[-1:])))
     kept = (heads.long() * torch.arange(1, len(reach), device=heads.device)).amax()

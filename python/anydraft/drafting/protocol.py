@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from anydraft.drafting.ending import Ending
 from anydraft.drafting.recall import Recall
+from anydraft.errors import DraftError
 from anydraft.models.protocol import Model
 from anydraft.sampling import Randomness
 from anydraft.verification import Chain
@@ -55,6 +56,8 @@ class Drawn:
     """int64 ``[gamma]``."""
     laws: Tensor
     """``[gamma, D]``: exactly the law each id was drawn from; every row sums to 1."""
+    failure: DraftError | None = None
+    """Why the draft's model could not go on; what it had drawn is here."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ class Block:
     """int64 ``[gamma]`` on the draft's device: the ids drawn, in order."""
     candidates: Tensor
     """int64 ``[k]`` on the target's device: the target ids to be verified, in order; k may be 0."""
+    failure: DraftError | None = field(default=None, kw_only=True)
+    """Why the draft could not go on after this block, which is verified all the same."""
 
 
 class Strategy(Protocol):

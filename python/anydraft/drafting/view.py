@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
+from anydraft.errors import DraftError
 from anydraft.models.protocol import Model
 from anydraft.models.together import Batch, Joint
+
+
+@contextmanager
+def of_the_draft() -> Iterator[None]:
+    """Whatever is raised inside comes from the draft's model, which is the user's: a :class:`DraftError`."""
+    try:
+        yield
+    except DraftError:
+        raise
+    except Exception as error:
+        raise DraftError(f"{type(error).__name__}: {error}") from error
 
 
 class DraftView:
@@ -79,8 +92,13 @@ class DraftView:
         self.passes += 1
 
     def crop(self, length: int) -> None:
-        """See :class:`Model`."""
-        self.model.crop(length)
+        """See :class:`Model`.
+
+        Raises:
+            DraftError: the draft's model failed.
+        """
+        with of_the_draft():
+            self.model.crop(length)
 
     def law(self, logits: Tensor) -> Tensor:
         """The processed law, which also notes whether it is broken."""
@@ -98,11 +116,11 @@ class DraftView:
             return None
         if self.window is not None and len(self.ids) - self._start + gamma > self.window:
             room = max(1, min(self.window // 2, self.window - gamma))
+            self.crop(0)  # first: an interrupt between the two lines must leave a cache of these ids
             self._start = len(self.ids) - min(room, len(self.ids))
-            self.model.crop(0)
         shown = len(self.ids) - self._start
         if self.model.length >= shown:
-            self.model.crop(shown - 1)
+            self.crop(shown - 1)
         unfed = self.ids[self._start + self.model.length :]
         return torch.tensor(unfed, dtype=torch.int64, device=self.device)
 
@@ -122,8 +140,8 @@ class DraftView:
 
     def splice(self, keep: int, append: list[int]) -> None:
         """Keep the first ``keep`` ids and their cache, then show ``append``."""
+        self.crop(max(keep - self._start, 0))
         if keep <= self._start:
             self._start = 0
-        self.model.crop(max(keep - self._start, 0) if keep > self._start else 0)
         del self.ids[keep:]
         self.ids.extend(append)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -20,9 +20,11 @@ from transformers import (
 )
 
 from anydraft.errors import ArgumentError
+from anydraft.in_order import InOrder, RowInOrder
 from anydraft.integrations.guidance import Guidance, is_guidance
 from anydraft.integrations.recording import RecordingLaw
 from anydraft.integrations.row_processors import for_row
+from anydraft.models.processing import pure
 from anydraft.models.stop_rules import criteria_rules
 from anydraft.stopping import StopRule
 
@@ -39,11 +41,6 @@ _UNDERSTOOD = {
     "output_attentions",
 }
 """Arguments of a model's forward pass that decoding itself takes care of."""
-
-_STATEFUL = {
-    "SynthIDTextWatermarkLogitsProcessor": "a SynthID watermarking_config",
-}
-"""Processors that keep a state from call to call, which rejected tokens would spoil; what asks for them."""
 
 
 def ask_for_more(tokenizer: Any) -> None:
@@ -112,12 +109,6 @@ class GenerateCall:
         ends = [c.eos_token_id for c in criteria or () if isinstance(c, EosTokenCriteria)]
         length = input_ids.shape[1]
         cache = _cache(model_kwargs.get("past_key_values"), config, len(listed))
-        stateful = [_STATEFUL[type(p).__name__] for p in processors or () if type(p).__name__ in _STATEFUL]
-        if stateful:
-            raise ArgumentError(
-                f"got {stateful[0]}, whose logits processor keeps a state that rejected tokens would spoil; "
-                "expected processors that look at the ids alone. Leave it or custom_generate out"
-            )
         return cls(
             model=model,
             input_ids=input_ids,
@@ -193,7 +184,17 @@ class GenerateCall:
             for processor in self.all_processors
         ]
 
-    def rules(self, row: int, law: RecordingLaw) -> list[StopRule]:
+    @property
+    def pure(self) -> bool:
+        """Whether every processor may be shown candidates that are then rejected."""
+        return all(pure(processor) or is_guidance(processor) for processor in self.all_processors)
+
+    def in_order(self, choice: Literal["sample", "greedy"]) -> InOrder:
+        """All processors, to be called as plain decoding calls them."""
+        ids = self.input_ids.to(self.model.device)
+        return InOrder(self.all_processors, choice, ids, pad_id=self.pad_id, wanted=self.wanted)
+
+    def rules(self, row: int, law: RecordingLaw | RowInOrder) -> list[StopRule]:
         """The stopping criteria beside length and end tokens, for a row."""
         pads, prompt = self.pads(row), len(self.prompts[row])
 

@@ -15,6 +15,7 @@ from anydraft.caches import PairCaches
 from anydraft.decoding import decode
 from anydraft.draft_head import Rows, Wish
 from anydraft.drafting.methods import Method
+from anydraft.in_order import RowInOrder
 from anydraft.integrations.generate_call import GenerateCall, ask_for_more
 from anydraft.integrations.generate_output import Steps, generate_output
 from anydraft.integrations.recording import RecordingLaw
@@ -143,7 +144,7 @@ class CustomGenerate:
 
     def _rows(
         self, pair: Speculator, call: GenerateCall, messages: Messages | None, seed: int | None
-    ) -> tuple[list[Row], list[RecordingLaw]]:
+    ) -> tuple[list[Row], list[RecordingLaw | RowInOrder]]:
         passes = Passes(self._options["weights"], self._options["compile"])
         targets: Sequence[Model] = sequences(call.model, len(call.prompts), passes)
         if call.cache is not None and len(targets) == 1:
@@ -154,10 +155,12 @@ class CustomGenerate:
         drafts = [pair.sequences()[1]] if alone else pair.draft_sequences(len(call.prompts))
         choice: Literal["sample", "greedy"] = "sample" if call.samples else "greedy"
         base = int(torch.randint(2**63 - 1, (), dtype=torch.int64)) if seed is None and call.samples else seed
-        rows, laws = [], []
+        order = None if call.pure else call.in_order(choice)
+        rows: list[Row] = []
+        laws: list[RecordingLaw | RowInOrder] = []
         for i, ids in enumerate(call.prompts):
             processed = ProcessedLaw(call.processors(i), choice)
-            law = RecordingLaw(processed, call.pads(i), call.wanted)
+            law = RecordingLaw(processed, call.pads(i), call.wanted) if order is None else order.rows[i]
             chance: Randomness = SeededRandomness(base, row=i) if call.samples else Greedy()
             prompt = pair.plain_prompt(ids)
             if messages is not None:

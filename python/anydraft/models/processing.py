@@ -13,6 +13,7 @@ from numbers import Real
 from typing import Any, Literal
 
 import torch
+import transformers
 from torch import Tensor
 from transformers import (
     EpsilonLogitsWarper,
@@ -48,6 +49,28 @@ _BLIND = {
 }
 """Processors that ignore the ids and treat every row alone. Exact types: a subclass may do neither."""
 
+_PURE = _BLIND | {
+    kind
+    for name in (
+        "EncoderNoRepeatNGramLogitsProcessor",
+        "EncoderRepetitionPenaltyLogitsProcessor",
+        "ExponentialDecayLengthPenalty",
+        "ForcedBOSTokenLogitsProcessor",
+        "ForcedEOSTokenLogitsProcessor",
+        "MinLengthLogitsProcessor",
+        "MinNewTokensLengthLogitsProcessor",
+        "NoBadWordsLogitsProcessor",
+        "NoRepeatNGramLogitsProcessor",
+        "RepetitionPenaltyLogitsProcessor",
+        "SequenceBiasLogitsProcessor",
+        "SuppressTokensAtBeginLogitsProcessor",
+        "TopHLogitsWarper",
+        "WatermarkLogitsProcessor",
+    )
+    if (kind := getattr(transformers, name, None)) is not None
+}
+"""Those that also may read the ids, and keep no state: any text may be shown to them, in any order."""
+
 _COLDEST = 1e-30
 """Dividing a logit by less overflows float32."""
 
@@ -56,18 +79,26 @@ class ProcessedLaw:
     """Logits to laws through transformers' logits processors.
 
     ``choice="greedy"`` is temperature 0: after the processors the law is a point mass on the first maximum.
-    Processors are kept as given and never copied; they must not keep a state of their own between calls,
-    because rejected tokens are never un-processed.
+    Processors are kept as given and never copied. They are shown candidates that may be rejected, so only
+    those that are :func:`pure` belong here; for others see :mod:`anydraft.in_order`.
     """
 
     def __init__(
-        self, processors: Iterable[LogitsProcessor], choice: Literal["sample", "greedy"] = "sample"
+        self,
+        processors: Iterable[LogitsProcessor],
+        choice: Literal["sample", "greedy"] = "sample",
+        *,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
-        """Keep ``processors`` in the order given."""
+        """Keep ``processors`` in the order given.
+
+        ``dtype``: what logits are turned into first, float32 as in transformers.
+        """
         if choice not in ("sample", "greedy"):
             raise ArgumentError(f"got choice={choice!r}; expected 'sample' or 'greedy'")
-        self._processors: list[Any] = list(processors)
+        self.processors: list[Any] = list(processors)
         self._temperature = 0.0 if choice == "greedy" else 1.0
+        self._dtype = dtype
 
     @property
     def greedy(self) -> bool:
@@ -75,15 +106,20 @@ class ProcessedLaw:
         return self._temperature == 0.0
 
     @property
+    def pure(self) -> bool:
+        """Whether all processors may be shown candidates that are then rejected."""
+        return all(map(pure, self.processors))
+
+    @property
     def reads_prefix(self) -> bool:
         """Whether any processor looks at the ids so far; if none does, no cost grows with the context."""
-        return any(type(p) not in _BLIND for p in self._processors)
+        return any(type(p) not in _BLIND for p in self.processors)
 
     def __call__(self, logits: Tensor, prefix: Tensor | Sequence[int], candidates: Tensor) -> Tensor:
         """The laws at every candidate of a block and after the last.
 
         Shapes: ``logits`` ``[k, V]`` in any float type; ``prefix`` int64 ``[n]``, the ids up to where row 0
-        predicts; ``candidates`` int64 ``[k - 1]`` on the logits' device; result float32 ``[k, V]``.
+        predicts; ``candidates`` int64 ``[k - 1]`` on the logits' device; result ``[k, V]``.
         """
         return self.law_of(self.scores(logits, prefix, candidates))
 
@@ -99,7 +135,7 @@ class ProcessedLaw:
         return best_of(self.scores(logits, prefix, candidates))
 
     def scores(self, logits: Tensor, prefix: Tensor | Sequence[int], candidates: Tensor) -> Tensor:
-        """The processed logits, float32 ``[k, V]``. Shapes as for a call; ``logits`` is not changed."""
+        """The processed logits ``[k, V]``. Shapes as for a call; ``logits`` is not changed."""
         if candidates.shape[0] + 1 != logits.shape[0]:
             raise ArgumentError(
                 f"got {logits.shape[0]} rows of logits and {candidates.shape[0]} candidates; "
@@ -107,11 +143,11 @@ class ProcessedLaw:
             )
         if not self.reads_prefix:
             return self._blind_scores(logits)
-        scores = logits.to(torch.float32, copy=True)  # a processor may write into what it is given
+        scores = logits.to(self._dtype, copy=True)  # a processor may write into what it is given
         start = len(prefix)
         before = torch.as_tensor(prefix, dtype=torch.int64, device=logits.device)
         ids = torch.cat((before, candidates))[None]
-        for processor in self._processors:
+        for processor in self.processors:
             if type(processor) in _BLIND:
                 scores = processor(ids, scores)
             else:
@@ -120,7 +156,7 @@ class ProcessedLaw:
         return scores
 
     def without_prefix(self, logits: Tensor) -> Tensor:
-        """The law by only those processors that do not look at the ids: ``[..., V]`` to float32 ``[..., V]``.
+        """The law by only those processors that do not look at the ids: ``[..., V]`` to ``[..., V]``.
 
         For a draft, whose own law may be any law: what the others know is in the target's ids.
         """
@@ -128,11 +164,16 @@ class ProcessedLaw:
         return to_law(self._blind_scores(rows), self._temperature).reshape(logits.shape)
 
     def _blind_scores(self, logits: Tensor) -> Tensor:
-        scores = logits.float()
-        for processor in self._processors:
+        scores = logits.to(self._dtype)
+        for processor in self.processors:
             if type(processor) in _BLIND:
                 scores = processor(None, scores)
         return scores
+
+
+def pure(processor: Any) -> bool:
+    """Whether a processor is known to answer by what it is shown alone, whatever that is."""
+    return type(processor) in _PURE
 
 
 def processed_law(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -93,13 +95,9 @@ class TransformersModel:
         self.check(ids, keep)
         start, n = self._length, len(ids)
         positions = torch.arange(start, start + n, device=ids.device)[None] if self.takes_positions else None
-        try:
+        with self._undivided():
             logits = self.run(ids[None], self._cache, keep, position_ids=positions)[0]
-        except BaseException:
-            self._cache = self._new_cache()
-            self._length = 0
-            raise
-        self._length = start + n
+            self._length = start + n
         if logits.shape != (keep, self._vocab_size):
             raise ModelError(
                 f"got logits of shape {list(logits.shape)} from {type(self.plain).__name__}; "
@@ -169,8 +167,19 @@ class TransformersModel:
             raise ArgumentError(f"got a crop to {length} tokens; expected 0 or more")
         surplus = self._length - length
         if surplus > 0:
-            self._cache.crop(-surplus)  # a negative number means "this many fewer" in every version
-            self._length = length
+            with self._undivided():
+                self._cache.crop(-surplus)  # a negative number means "this many fewer" in every version
+                self._length = length
+
+    @contextmanager
+    def _undivided(self) -> Iterator[None]:
+        """An error or an interrupt inside leaves an empty cache, not one that is half changed."""
+        try:
+            yield
+        except BaseException:
+            self._cache = self._new_cache()
+            self._length = 0
+            raise
 
     def _check_ids(self, ids: Tensor) -> None:
         low, high = torch.stack(torch.aminmax(ids)).tolist()

@@ -1,0 +1,80 @@
+"""Verifying one position after the other, for logits processors that must be called in order.
+
+At each position every row draws the target's own token; if it is the candidate, the walk goes on to the next
+one. So a candidate is accepted with the target's own probability of it, which is exact for any candidates
+that were fixed before. All rows of a batch stop where the first of them does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count
+
+import torch
+from torch import Tensor
+
+from anydraft.drafting.protocol import Block
+from anydraft.in_order import InOrder
+from anydraft.row import Row, target_is_nan
+from anydraft.sampling import NAN, Greedy
+from anydraft.streaming import Event, FinishReason
+from anydraft.transfer import to_host
+
+
+def walk(
+    order: InOrder, rows: Sequence[Row], blocks: Sequence[Block | None], logits: Sequence[Tensor]
+) -> list[Event]:
+    """Verify the blocks of ``rows`` with the target's ``logits`` ``[k_i + 1, V]``, and commit."""
+    places = [row.place for row in rows]
+    sizes = [len(block.candidates) if block else 0 for block in blocks]
+    drawn = to_host(
+        [row.drew(block, own.device) for row, block, own in zip(rows, blocks, logits, strict=True)]
+    )
+    proposed = [row.drawn(answer) for row, answer in zip(rows, drawn, strict=True)]
+    emitted: list[list[int]] = [[] for _ in rows]
+    accepted = [0] * len(rows)
+    reasons: list[FinishReason | None] = [None] * len(rows)
+    for step in count():
+        scores = order.scores({place: own[step] for place, own in zip(places, logits, strict=True)})
+        tokens = _choose(order, rows, [scores[place] for place in places])
+        order.append(dict(zip(places, tokens, strict=True)))
+        ended = False
+        for i, (row, token, (_, candidates)) in enumerate(zip(rows, tokens, proposed, strict=True)):
+            stands = step < sizes[i] and token == candidates[step]
+            if not stands:  # leaves the cache before anything of the user's is called, which may raise
+                row.target.crop(len(row.committed))
+            new, reasons[i] = row.take([token])
+            emitted[i] += new
+            accepted[i] += stands
+            ended = ended or not stands or reasons[i] is not None
+        if ended:
+            break
+    return [
+        row.close_round(drafted, candidates, min(kept, len(new)), new, reason)
+        for row, (drafted, candidates), kept, new, reason in zip(
+            rows, proposed, accepted, emitted, reasons, strict=True
+        )
+    ]
+
+
+def retrace(order: InOrder, rows: Sequence[Row], logits: Sequence[Tensor], events: Sequence[Event]) -> None:
+    """Show the processors what another process, which runs the same decode, has emitted."""
+    places = [row.place for row in rows]
+    for step in range(max(len(event.token_ids) for event in events)):
+        order.scores({place: own[step] for place, own in zip(places, logits, strict=True)})
+        order.append({place: event.token_ids[step] for place, event in zip(places, events, strict=True)})
+
+
+def _choose(order: InOrder, rows: Sequence[Row], scores: Sequence[Tensor]) -> list[int]:
+    """The target's own token for each row, by its scores ``[V]``."""
+    found = []
+    for row, own in zip(rows, scores, strict=True):
+        if isinstance(row.randomness, Greedy):
+            found.append(order.best(own).view(1))
+        else:
+            law = order.law(own)
+            found.append(row.randomness.draw(law[None]).masked_fill(law[0].isnan(), NAN))
+    tokens: list[int] = torch.cat(found).tolist()
+    if NAN in tokens:
+        raise target_is_nan()
+    return tokens
