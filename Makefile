@@ -25,7 +25,7 @@ export HF_HUB_OFFLINE := 1
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-rust test-python test-vllm test-transformers4 sweep lint format
+.PHONY: help install demo test test-rust test-python test-vllm test-transformers sweep lint format
 .PHONY: picture figures notebook docs docs-serve clean
 
 help:  ## show this list
@@ -76,14 +76,15 @@ test-vllm: $(VLLM)/.installed  ## pass the tests with a real vLLM engine on the 
 	PIP_CONSTRAINT= $(VLLM)/bin/python -m pip install --no-deps --force-reinstall target/wheels-vllm/*.whl
 	$(VLLM)/bin/python -m pytest tests_vllm -p no:cacheprovider $(ARGS)
 
-OLD := $(abspath $(VENV))/transformers4
-OLD_TESTS := tests/test_integrations_*.py tests/test_conversation.py tests/test_models_batch.py \
-	tests/test_models_processing.py tests/test_models_transformers.py tests/test_speculator.py \
-	tests/test_asynchronous.py tests/test_tensor_parallel.py tests/test_reports.py
-test-transformers4: install  ## the tests of what touches transformers, with its version 4.57
-	test -d $(OLD) || PIP_CONSTRAINT= $(BIN)/python -m pip install --no-deps --target $(OLD) \
-		transformers==4.57.6 'huggingface-hub>=0.34,<1' 'tokenizers>=0.22,<0.23'
-	PYTHONPATH=$(OLD) $(BIN)/python -m pytest -m "not real" $(OLD_TESTS) $(ARGS)
+TRANSFORMERS := $(abspath $(VENV))/transformers-$(VERSION)
+TRANSFORMERS_TESTS ?= tests/test_integrations_*.py tests/test_conversation.py tests/test_models_*.py \
+	tests/test_speculator.py tests/test_asynchronous.py tests/test_tensor_parallel.py tests/test_reports.py
+test-transformers: install  ## the tests of what touches transformers, with: make test-transformers VERSION=4.57.6
+	@test -n "$(VERSION)" || { echo "say which version: make test-transformers VERSION=4.57.6" >&2; exit 2; }
+	test -d $(TRANSFORMERS) || PIP_CONSTRAINT= $(BIN)/python -m pip install --no-deps --target $(TRANSFORMERS) \
+		transformers==$(VERSION) $(if $(filter 4.%,$(VERSION)),'huggingface-hub>=0.34,<1' 'tokenizers>=0.22,<0.23')
+	OMP_NUM_THREADS=1 PYTHONPATH=$(TRANSFORMERS) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not real" \
+		$(TRANSFORMERS_TESTS) $(ARGS)
 
 sweep: install  ## the slow sweeps: minutes to hours
 	HYPOTHESIS_PROFILE=full $(BIN)/python -m pytest -m sweep $(ARGS)

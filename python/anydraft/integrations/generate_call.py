@@ -5,7 +5,9 @@ All that differs between versions of ``generate`` is in this file.
 
 from __future__ import annotations
 
+import inspect
 import sys
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -18,6 +20,7 @@ from transformers import (
     MaxLengthCriteria,
     StaticCache,
 )
+from transformers import __version__ as VERSION  # noqa: N812
 
 from anydraft.errors import ArgumentError
 from anydraft.in_order import InOrder, RowInOrder
@@ -26,13 +29,14 @@ from anydraft.integrations.recording import RecordingLaw
 from anydraft.integrations.row_processors import for_row
 from anydraft.models.processing import pure
 from anydraft.models.stop_rules import criteria_rules
+from anydraft.models.versions import CACHE_NAMES, TESTED, cache_of
 from anydraft.stopping import StopRule
 
 _MODES = {"greedy_search", "sample"}
 _UNDERSTOOD = {
     "attention_mask",
     "position_ids",
-    "past_key_values",
+    *CACHE_NAMES,
     "use_cache",
     "logits_to_keep",
     "cache_position",
@@ -58,7 +62,7 @@ def ask_for_more(tokenizer: Any) -> None:
         for name, ours in (("streamer", "anydraft_streamer"), ("assistant_model", "anydraft_assistant")):
             if frame.f_locals.get(name) is not None:
                 arguments[ours] = frame.f_locals[name]
-        if arguments.get("past_key_values") is not None:
+        if cache_of(arguments) is not None:
             arguments["anydraft_fills_cache"] = True
 
 
@@ -101,14 +105,14 @@ class GenerateCall:
             ArgumentError: something that cannot be served.
         """
         _check_mode(config)
-        _check_arguments(model_kwargs)
+        _check_arguments(model, model_kwargs)
         mask = _mask(input_ids, model_kwargs.get("attention_mask"))
         _check_positions(mask, model_kwargs.get("position_ids"))
         listed, real = input_ids.tolist(), mask.sum(-1).tolist()
         lengths = [c.max_length for c in criteria or () if isinstance(c, MaxLengthCriteria)]
         ends = [c.eos_token_id for c in criteria or () if isinstance(c, EosTokenCriteria)]
         length = input_ids.shape[1]
-        cache = _cache(model_kwargs.get("past_key_values"), config, len(listed))
+        cache = _cache(cache_of(model_kwargs), config, len(listed))
         return cls(
             model=model,
             input_ids=input_ids,
@@ -219,15 +223,30 @@ def _check_mode(config: Any) -> None:
         )
 
 
-def _check_arguments(model_kwargs: dict[str, Any]) -> None:
+def _check_arguments(model: Any, model_kwargs: dict[str, Any]) -> None:
+    usual = inspect.signature(type(model).forward).parameters
     strange = sorted(
-        name for name, value in model_kwargs.items() if value is not None and name not in _UNDERSTOOD
+        name
+        for name, value in model_kwargs.items()
+        if name not in _UNDERSTOOD and not _nothing(value, usual[name].default if name in usual else None)
     )
     if strange:
         raise ArgumentError(
-            f"got {', '.join(strange)}; expected token ids alone, because the draft reads the same "
-            "text. Leave custom_generate out for prompts of another kind"
+            f"got {', '.join(strange)}; expected token ids alone, because the draft reads the same text. "
+            "Leave custom_generate out for prompts of another kind. If you passed no such argument, generate "
+            f"of transformers {VERSION} has added it: tested with {', '.join(TESTED)}"
         )
+
+
+def _nothing(value: Any, usual: Any) -> bool:
+    """Whether an argument says nothing: the ``usual`` value, or a container or tensor with nothing in it."""
+    if isinstance(value, Tensor):
+        return value.numel() == 0
+    if isinstance(value, Mapping):
+        return all(_nothing(inner, None) for inner in value.values())
+    if isinstance(value, Sized):
+        return len(value) == 0
+    return value is None or value is False or (isinstance(value, (bool, int, float)) and value == usual)
 
 
 def _mask(input_ids: Tensor, given: Tensor | None) -> Tensor:

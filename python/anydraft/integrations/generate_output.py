@@ -13,6 +13,7 @@ from transformers.generation.utils import GenerateDecoderOnlyOutput
 from anydraft.integrations.generate_call import GenerateCall
 from anydraft.models.protocol import Model
 from anydraft.models.transformers import TransformersModel
+from anydraft.models.versions import cache_argument
 from anydraft.streaming import Event
 
 
@@ -99,7 +100,7 @@ def generate_output(model: Any, call: GenerateCall, steps: Steps, targets: Seque
         "logits": steps.recorded("logits"),
         "hidden_states": states[0],
         "attentions": states[1],
-        "past_key_values": cache if call.config.use_cache else None,
+        cache_argument(type(model)): cache if call.config.use_cache else None,
     }
     return GenerateDecoderOnlyOutput(**fields)
 
@@ -115,7 +116,7 @@ def _read_again(model: Any, call: GenerateCall, sequences: Tensor, cache: Any) -
         input_ids=ids[:, start:],
         attention_mask=mask.long(),
         position_ids=(mask.long().cumsum(-1) - 1).clamp(min=0)[:, start:],
-        past_key_values=cache,
+        **{cache_argument(type(model)): cache},
         use_cache=cache is not None,
         output_hidden_states=bool(config.output_hidden_states),
         output_attentions=bool(config.output_attentions),

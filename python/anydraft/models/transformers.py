@@ -15,6 +15,7 @@ from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.cache import GrowingLayer, copy_into, copy_out, new_cache
 from anydraft.models.compiled import SIZES, CompiledLean
 from anydraft.models.runner import Passes, runner_of
+from anydraft.models.versions import cache_argument
 
 
 class TransformersModel:
@@ -43,6 +44,8 @@ class TransformersModel:
         self.runner = runner_of(model, passes)
         """What is called for a pass: the model, or something with its weights."""
         self.plain = plain
+        named = isinstance(self.runner, torch.nn.Module)  # a lean form has names of its own
+        self._cache_argument = cache_argument(type(plain)) if named else "past_key_values"
         self._keeps_logits = "logits_to_keep" in parameters
         self.takes_positions = "position_ids" in parameters
         self._vocab_size = _width(plain, config.vocab_size)
@@ -123,7 +126,7 @@ class TransformersModel:
             arguments["logits_to_keep"] = keep
         output = self.runner(
             input_ids=ids,
-            past_key_values=cache,
+            **{self._cache_argument: cache},
             use_cache=True,
             return_dict=True,
             **{name: value for name, value in arguments.items() if value is not None},

@@ -124,9 +124,8 @@ class TrimmedModel(TransformersModel):
         """See :meth:`TransformersModel.run`."""
         if not self.trims:
             return super().run(ids, cache, keep, **arguments)
-        given = {name: value for name, value in arguments.items() if value is not None}
-        output = self.runner.base_model(
-            input_ids=ids, past_key_values=cache, use_cache=True, return_dict=True, **given
-        )
+        given: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
+        given[self._cache_argument] = cache
+        output = self.runner.base_model(input_ids=ids, use_cache=True, return_dict=True, **given)
         logits = self.head(output.last_hidden_state[:, -keep:])
         return logits if logits.device == self.device else logits.to(self.device)

@@ -1,0 +1,23 @@
+"""What transformers names differently from one version to the next."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+TESTED = ("4.57", "5.19", "5.23", "5.24")
+"""Versions of transformers that the tests run with; ``make test-transformers VERSION=x`` runs another."""
+
+CACHE_NAMES = ("cache", "past_key_values", "cache_params")
+"""What the argument that holds the cache is or was called; the first from 5.24 on."""
+
+
+def cache_argument(kind: Any) -> str:
+    """The name under which the ``forward`` of a class of models takes its cache."""
+    parameters = inspect.signature(kind.forward).parameters
+    return next((name for name in CACHE_NAMES if name in parameters), "past_key_values")
+
+
+def cache_of(arguments: dict[str, Any]) -> Any:
+    """The cache among the arguments of a call, or ``None``."""
+    return next((arguments[name] for name in CACHE_NAMES if arguments.get(name) is not None), None)
