@@ -12,6 +12,7 @@ LAYERS = [
     {
         "_core",
         "errors",
+        "text",
         "stats",
         "sampling",
         "pairs",

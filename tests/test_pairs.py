@@ -37,7 +37,7 @@ def fast(*specials, template=None, **named):
 
 
 def tiktoken_like(**specials):
-    return SimpleNamespace(_special_tokens=specials)
+    return SimpleNamespace(_special_tokens=specials, _mergeable_ranks={})
 
 
 def instruct():

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from tokenizers.processors import TemplateProcessing
 
+from anydraft import pairs
 from anydraft.errors import ArgumentError
-from anydraft.prompts import encode_prompt, render
+from anydraft.prompts import encode_prompt, render, render_for_draft
 from test_pairs import CHATML, base, fast, instruct, plain
 
 CHAT = [{"role": "user", "content": "Hi <|im_end|>"}]
@@ -92,14 +93,89 @@ def test_a_template_that_refuses_is_an_argument_error():
         "Hi",
         {"role": "user", "content": "Hi"},
         ["Hi"],
-        [{"role": "user"}],
-        [{"role": "user", "content": None}],
+        [{"content": "Hi"}],
+        [{"role": "user", "content": 5}],
+        [{"role": "user", "content": "caf\ud83d"}],
+        [{"role": "user", "content": [{"type": "text", "text": "caf\ud83d"}]}],
     ],
 )
 def test_bad_messages_say_got_and_expected(messages):
     for tokenizer in (instruct(), base()):
         with pytest.raises(ArgumentError, match=r"got .*expected"):
             render(tokenizer, messages)
+
+
+@pytest.mark.parametrize("message", [{"role": "user"}, {"role": "user", "content": [{"type": "image"}]}])
+def test_without_a_template_content_must_be_text(message):
+    with pytest.raises(ArgumentError, match=r"got .*expected content that is text"):
+        render(base(), [message])
+
+
+PARTS = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+    "{% if m.content is string %}{{ m.content }}{% elif m.content is none %}nothing"
+    "{% else %}{% for part in m.content %}{{ part.text }}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
+    "<|im_start|>assistant\n"
+)
+
+
+def test_content_in_every_form_that_the_template_takes():
+    tokenizer = instruct()
+    tokenizer.chat_template = PARTS
+    chat = [
+        {"role": "user", "content": [{"type": "text", "text": "Hel"}, {"type": "text", "text": "lo"}]},
+        {"role": "assistant", "content": None, "tool_calls": [{"name": "look"}]},
+        {"role": "user", "content": "Hello"},
+    ]
+    expected = tokenizer.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+    assert expected.count("Hello<|im_end|>") == 2
+    assert render(tokenizer, chat) == tokenizer(expected, add_special_tokens=False).input_ids
+
+
+def test_a_draft_reads_parts_as_text():
+    chat = [{"role": "user", "content": [{"type": "text", "text": "Hello"}]}]
+    plain = [{"role": "user", "content": "Hello"}]
+    for tokenizer in (instruct(), base()):
+        assert render_for_draft(tokenizer, chat) == render(tokenizer, plain)
+    assert render(base(), chat) == render(base(), plain)
+    picture = [{"role": "user", "content": [{"type": "image"}]}]
+    assert render_for_draft(base(), picture) == render(base(), [{"role": "user", "content": ""}])
+
+
+def test_half_a_surrogate_pair_is_named():
+    with pytest.raises(ArgumentError, match=r"a prompt with a lone surrogate, '.ud83d' at character 3"):
+        encode_prompt(base(), "caf\ud83d")
+
+
+class Wrapping:
+    """A slow tokenizer that keeps a tiktoken encoding, as those of Qwen and Kimi did."""
+
+    def __init__(self) -> None:
+        import tiktoken
+
+        ranks = {bytes([i]): i for i in range(256)} | {b"He": 256, b"ll": 257}
+        self.tokenizer = tiktoken.Encoding(
+            "small", pat_str=r"\S+|\s+", mergeable_ranks=ranks, special_tokens={"<|end|>": 258}
+        )
+
+    def __call__(self, text: str, **_: object) -> dict[str, list[int]]:
+        return {"input_ids": self.tokenizer.encode(text, allowed_special="all")}
+
+
+def test_a_tokenizer_that_wraps_tiktoken():
+    import anydraft
+    import small
+
+    ids = encode_prompt(Wrapping(), "Hello<|end|>")
+    assert ids == [256, 257, ord("o"), 258]
+    assert encode_prompt(Wrapping().tokenizer, "Hello<|end|>") == ids
+    assert pairs.control_tokens(Wrapping()) == {"<|end|>": 258}
+    target = small.byte_fallback()
+    drafting = small.tiny.llama(259, seed=1)
+    pair = anydraft.Speculator(small.model(target), drafting, target, Wrapping(), num_draft_tokens=3)
+    assert len(pair.generate("Hello you", max_new_tokens=5).token_ids) == 5
+    turned = anydraft.Speculator(drafting, small.model(target), Wrapping(), target, num_draft_tokens=3)
+    assert len(turned.generate("Hello you", max_new_tokens=5).token_ids) == 5
 
 
 @pytest.mark.parametrize("kind", ["transformers", "tokenizers"])

@@ -410,3 +410,44 @@ def test_strategies_are_built_before_a_round_is_timed() -> None:
     methods = pair.stream("The quick", temperature=1.0)._row.director.methods
     assert len(methods) > 1
     assert set(pair._strategies._built) >= set(methods)
+
+
+def forcing(token: int, place: int, start: int) -> Any:
+    """A processor that has one token said at one place."""
+
+    def force(ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
+        if ids.shape[1] != start + place:
+            return scores
+        return torch.full_like(scores, -torch.inf).index_fill(-1, torch.tensor(token), 0.0)
+
+    return force
+
+
+def test_a_stop_string_may_name_a_control_token() -> None:
+    pair = small.speculator(swap=True)
+    end = small.byte_level().convert_tokens_to_ids("<|im_end|>")
+    start = len(small.byte_level()("The quick").input_ids)
+    options: dict[str, Any] = {"max_new_tokens": 20, "logits_processor": [forcing(end, 3, start)]}
+    out = pair.generate("The quick", stop="<|im_end|>", **options)
+    assert (len(out.token_ids), out.token_ids[-1], out.finish_reason) == (4, end, "stop")
+    before = pair.bridge.target.decode(out.token_ids[2:3]).decode()
+    across = pair.generate("The quick", stop=f"{before}<|im_end|>", **options)
+    assert across.token_ids == out.token_ids
+    after = pair.generate("The quick", **options)
+    assert len(after.token_ids) == 20
+    assert after.token_ids[:4] == out.token_ids
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"prompt": "caf\ud83d"},
+        {"messages": [{"role": "user", "content": "caf\ud83d"}]},
+        {"prompt": "The quick", "stop": "caf\ud83d"},
+    ],
+)
+def test_half_a_surrogate_pair_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(anydraft.ArgumentError, match="lone surrogate"):
+        small.speculator().generate(**given)
+    with pytest.raises(anydraft.ArgumentError, match="lone surrogate"):
+        small.speculator().bridge.usage("caf\ud83d")

@@ -13,6 +13,7 @@ from anydraft import _core
 from anydraft.bridge_file import BridgeFile
 from anydraft.errors import BridgeFileError, PairError
 from anydraft.tables import ClassArrays, Tables
+from anydraft.text import utf8
 from anydraft.tokenizer_source import TokenizerSource
 
 _Pairs: TypeAlias = list[tuple[int, int]]
@@ -124,7 +125,7 @@ class Bridge:
         ids = []
         for side in (self.target, self.draft):
             stream = _core.Retokenizer(side)  # leaves out what a side cannot write
-            stream.push(text.encode())
+            stream.push(utf8(text, "a text"))
             ids.append(stream.ids())
         shared = self.core.shared_usage(*ids)
         target, draft = (count / max(len(side), 1) for count, side in zip(shared, ids, strict=True))

@@ -30,15 +30,15 @@ class Conversation:
         self._caches = PairCaches(*pair.sequences())
 
     @property
-    def messages(self) -> list[dict[str, str]]:
+    def messages(self) -> list[dict[str, Any]]:
         """All messages so far; a copy."""
         return [dict(message) for message in self._messages]
 
-    def add(self, role: str, content: str) -> None:
+    def add(self, role: str, content: Any) -> None:
         """Append a message without an answer, such as a system prompt."""
         self._messages.append({"role": role, "content": content})
 
-    def edit(self, index: int, content: str) -> None:
+    def edit(self, index: int, content: Any) -> None:
         """Say message ``index`` differently, and forget those after it.
 
         Raises:
@@ -50,12 +50,12 @@ class Conversation:
         self._messages[index]["content"] = content
         del self._messages[index + 1 :]
 
-    def say(self, content: str | None = None, **options: Any) -> Output:
+    def say(self, content: Any = None, **options: Any) -> Output:
         """Add a user's message, and have it answered; arguments and errors as for :meth:`stream`."""
         stream = self.stream(content, **options)
         return collect(stream, stream.prompt_ids, stream.stats)
 
-    def stream(self, content: str | None = None, **options: Any) -> Turn:
+    def stream(self, content: Any = None, **options: Any) -> Turn:
         """Add a user's message, and answer round by round.
 
         Without ``content`` the chat as it is gets answered, for example after :meth:`edit`. The answer
@@ -66,18 +66,18 @@ class Conversation:
         """
         _refuse_prompts(options)
         asked = [] if content is None else [{"role": "user", "content": content}]
-        messages: list[Mapping[str, str]] = [*self._messages, *asked]
+        messages: list[Mapping[str, Any]] = [*self._messages, *asked]
         stream = self._pair.stream(messages=messages, caches=self._caches, **{**self._options, **options})
         return Turn(stream, self, asked)
 
-    def _ended(self, asked: list[dict[str, str]], answer: str) -> None:
+    def _ended(self, asked: list[dict[str, Any]], answer: str) -> None:
         self._messages += [*asked, {"role": "assistant", "content": answer}]
 
 
 class Turn(Iterator[Event]):
     """The events of one answer; made by :meth:`Conversation.stream`."""
 
-    def __init__(self, stream: Stream, conversation: Conversation, asked: list[dict[str, str]]) -> None:
+    def __init__(self, stream: Stream, conversation: Conversation, asked: list[dict[str, Any]]) -> None:
         """Nothing is said yet."""
         self._stream, self._conversation, self._asked = stream, conversation, asked
         self._text = ""

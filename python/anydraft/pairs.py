@@ -51,6 +51,14 @@ class RolePairs:
     """(target id, draft id): what the draft is shown for a control token of the target."""
 
 
+def tiktoken_of(tokenizer: Any) -> Any:
+    """The ``tiktoken.Encoding`` that a tokenizer is or keeps; ``None`` if it has a fast form or no such."""
+    if hasattr(tokenizer, "backend_tokenizer"):
+        return None
+    encoding = getattr(tokenizer, "tokenizer", tokenizer)
+    return encoding if hasattr(encoding, "_mergeable_ranks") else None
+
+
 def control_tokens(tokenizer: Any) -> dict[str, int]:
     """All control tokens by content, in ascending order of id."""
     found: dict[str, int] = {}
@@ -58,8 +66,9 @@ def control_tokens(tokenizer: Any) -> dict[str, int]:
     added = plain() if callable(plain) else getattr(tokenizer, "added_tokens_decoder", None)
     if added is not None:
         found = {str(token.content): i for i, token in added.items() if token.special}
-    elif isinstance(getattr(tokenizer, "_special_tokens", None), dict):  # tiktoken
-        found = dict(tokenizer._special_tokens)
+    encoding = tiktoken_of(tokenizer)
+    if encoding is not None:
+        found |= encoding._special_tokens
     for role in ("bos", "eos", "pad", "unk"):
         i, content = getattr(tokenizer, f"{role}_token_id", None), getattr(tokenizer, f"{role}_token", None)
         if isinstance(i, int) and content is not None:

@@ -8,10 +8,11 @@ from itertools import takewhile
 from typing import Any, NamedTuple
 
 from anydraft.errors import ArgumentError
-from anydraft.pairs import control_tokens, special_roles
+from anydraft.pairs import control_tokens, special_roles, tiktoken_of
+from anydraft.text import utf8
 
-Messages = Sequence[Mapping[str, str]]
-"""A chat: ``{"role": ..., "content": ...}`` in order."""
+Messages = Sequence[Mapping[str, Any]]
+"""A chat: ``{"role": ..., "content": ...}`` in order, in any form that the chat template takes."""
 
 
 class Prompt(NamedTuple):
@@ -60,6 +61,7 @@ def encode_prompt(tokenizer: Any, text: str) -> list[int]:
     """
     if not isinstance(text, str):
         raise ArgumentError(f"got a prompt of type {type(text).__name__}; expected a string")
+    utf8(text, "a prompt")
     ids = _encode(tokenizer, text)
     if ids:
         return ids
@@ -84,7 +86,8 @@ def render(tokenizer: Any, messages: Messages) -> list[int]:
     a colon, a line break, its content and an empty line; last comes ``assistant:`` and a line break.
 
     Raises:
-        ArgumentError: no messages, a message without role or content, or a chat that the template refuses.
+        ArgumentError: no messages, a message without a role, or a chat that the template refuses; without a
+            template also content that is not text.
     """
     _check(messages)
     if not getattr(tokenizer, "chat_template", None):
@@ -96,29 +99,57 @@ def render(tokenizer: Any, messages: Messages) -> list[int]:
                 chat, add_generation_prompt=True, tokenize=True, return_dict=False
             )
     except Exception as error:  # a template is a program of its own, and may raise anything
-        raise ArgumentError(f"got a chat that the tokenizer's chat template refuses: {error}") from error
+        raise ArgumentError(
+            f"got a chat that the tokenizer's chat template refuses ({type(error).__name__}: {error}); "
+            "expected roles and content as this template takes them"
+        ) from error
     return list(ids)
 
 
 def render_for_draft(tokenizer: Any, messages: Messages) -> list[int]:
-    """As :func:`render`; a chat that the template refuses becomes plain text: a draft may read anything."""
+    """As :func:`render`, with content in parts as one text: many templates take nothing else.
+
+    A chat that the template refuses becomes plain text, without what is not text: a draft may read anything.
+    """
+    _check(messages)
+    plain = [{**message, "content": _text(message) or ""} for message in messages]
     try:
-        return render(tokenizer, messages)
+        return render(tokenizer, plain)
     except ArgumentError:
-        return _transcript(tokenizer, messages)
+        return _transcript(tokenizer, plain)
 
 
 def _transcript(tokenizer: Any, messages: Messages) -> list[int]:
-    said = "".join(f"{message['role']}:\n{message['content']}\n\n" for message in messages)
+    said = ""
+    for message in messages:
+        text = _text(message)
+        if text is None:
+            raise ArgumentError(
+                f"got the message {message!r} for a tokenizer without a chat template; expected content that "
+                "is text"
+            )
+        said += f"{message['role']}:\n{text}\n\n"
     return encode_prompt(tokenizer, f"{said}assistant:\n")
 
 
+def _text(message: Mapping[str, Any]) -> str | None:
+    """The text of a message: its content, or that of its parts; ``None`` if it has other content or none."""
+    if "content" not in message:
+        return None
+    content = message["content"]
+    if content is None or isinstance(content, str):
+        return content or ""
+    texts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
+    return None if any(not isinstance(text, str) for text in texts) else "".join(map(str, texts))
+
+
 def _encode(tokenizer: Any, text: str) -> list[int]:
-    if hasattr(tokenizer, "backend_tokenizer"):
+    if callable(tokenizer):  # one of transformers, fast or slow
         with _unchanged(tokenizer):
             return list(tokenizer(text, verbose=False)["input_ids"])
-    if hasattr(tokenizer, "_special_tokens"):  # tiktoken
-        return list(tokenizer.encode(text, allowed_special="all"))
+    encoding = tiktoken_of(tokenizer)
+    if encoding is not None:
+        return list(encoding.encode(text, allowed_special="all"))
     with _untrimmed(tokenizer):
         return list(tokenizer.encode(text).ids)
 
@@ -129,11 +160,31 @@ def _check(messages: Messages) -> None:
             f"got messages={messages!r}; expected a list such as [{{'role': 'user', 'content': 'Hello'}}]"
         )
     for message in messages:
-        parts = [message.get(key) for key in ("role", "content")] if isinstance(message, Mapping) else [None]
-        if not all(isinstance(part, str) for part in parts):
+        if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
             raise ArgumentError(
-                f"got the message {message!r}; expected a dictionary with 'role' and 'content', both strings"
+                f"got the message {message!r}; expected a dictionary with a 'role' and a 'content', such as "
+                "{'role': 'user', 'content': 'Hello'}"
             )
+        content = message.get("content")
+        if not (content is None or isinstance(content, (str, list, tuple))):
+            raise ArgumentError(
+                f"got a message with content of type {type(content).__name__}; expected text, parts such as "
+                "[{'type': 'text', 'text': 'Hello'}], or None"
+            )
+        for text in _strings(message):
+            utf8(text, "a message")
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """All text in a message, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _strings(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _strings(inner)
 
 
 @contextmanager

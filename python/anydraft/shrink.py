@@ -18,6 +18,7 @@ from typing import Any
 from anydraft import pairs
 from anydraft.errors import ArgumentError
 from anydraft.models.trimmed import KEPT_ROWS
+from anydraft.text import utf8
 from anydraft.tokenizer_source import TokenizerSource
 
 
@@ -49,7 +50,7 @@ def kept_rows(tokenizer: Any, texts: Iterable[str], count: int, generation_confi
         )
     used: Counter[int] = Counter()
     for text in texts:
-        used.update(plain.encode(text.encode()) or [])
+        used.update(plain.encode(utf8(text, "a text")) or [])
     if not used:
         raise ArgumentError("got no text to count tokens in; expected texts like those that will be drafted")
     order = sorted((i for i in range(len(plain)) if i not in always), key=lambda i: (-used[i], i))

@@ -26,7 +26,7 @@ from anydraft.models.few_rows import DraftWeights, Weights
 from anydraft.models.processing import ProcessedLaw, least_length, processed_law
 from anydraft.models.protocol import Model
 from anydraft.models.runner import Passes
-from anydraft.models.stop_rules import criteria_rules, stop_rules, time_rules
+from anydraft.models.stop_rules import criteria_rules, stop_rules, time_rules, written_out
 from anydraft.models.team import team_of
 from anydraft.models.together import Joint
 from anydraft.models.transformers import TransformersModel
@@ -246,7 +246,7 @@ class Speculator:
             first=[*logits_processor, *least_length(len(given.ids), min_new_tokens, self.end_ids)],
         )
         caches = caches or PairCaches(*self.sequences())
-        rules = [*stop_rules(stop, self.bridge.target.decode), *time_rules(max_time)]
+        rules = [*stop_rules(stop, written_out(self.bridge.target)), *time_rules(max_time)]
         window = caches.target.window
         room = None if window is None else window - len(given.ids)
         if room is not None and room < 1:

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from anydraft import _core
 from anydraft.errors import ModelFileError, TokenizerError
+from anydraft.pairs import tiktoken_of
 
 Role: TypeAlias = Literal["target", "draft"]
 
@@ -56,8 +57,8 @@ class TokenizerSource:
         backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
         if callable(getattr(backend, "to_str", None)):
             return cls._of_json(role, kind, backend.to_str())
-        encoding = getattr(tokenizer, "tokenizer", tokenizer)
-        if hasattr(encoding, "_mergeable_ranks"):
+        encoding = tiktoken_of(tokenizer)
+        if encoding is not None:
             return cls._of_tiktoken(role, kind, encoding)
         raise TokenizerError(
             f"the {role}'s tokenizer: got a {kind}; expected a fast tokenizer of transformers, a "

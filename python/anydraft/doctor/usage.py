@@ -15,6 +15,7 @@ from anydraft.doctor.segmentation import Segmentation
 from anydraft.doctor.shown import visible
 from anydraft.doctor.subject import Subject
 from anydraft.tables import Ids
+from anydraft.text import utf8
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Cut:
 
 def cut_texts(target: Subject, draft: Subject, texts: dict[str, str]) -> list[Cut]:
     """Every text as both tokenizers cut it."""
-    pairs = ((name, text.encode()) for name, text in texts.items())
+    pairs = ((name, utf8(text, f"the text {name!r}")) for name, text in texts.items())
     return [Cut(name, len(data), target.encode(data), draft.encode(data)) for name, data in pairs]
 
 

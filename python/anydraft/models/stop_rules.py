@@ -14,6 +14,7 @@ from transformers import MaxTimeCriteria
 from anydraft.errors import ArgumentError
 from anydraft.stopping import Prefix, StopRule
 from anydraft.streaming import FinishReason
+from anydraft.text import utf8
 
 Scores = Callable[[Tensor], tuple[Tensor, ...]]
 """From all ids of a row so far, int64 ``[n]``, to the scores ``[1, V]`` of every emitted one."""
@@ -36,6 +37,8 @@ def criteria_rules(criteria: Iterable[Any], scores: Scores | None = None) -> Ite
 def stop_rules(stop: str | Sequence[str], decode: Callable[[list[int]], bytes]) -> Iterator[StopRule]:
     """Stop with the token in which one of the strings ends.
 
+    ``decode``: ids to bytes, control tokens as they are written, so that a string may name one.
+
     Raises:
         ArgumentError: something else than strings, or an empty one.
     """
@@ -44,7 +47,7 @@ def stop_rules(stop: str | Sequence[str], decode: Callable[[list[int]], bytes]) 
         raise ArgumentError(f"got stop={stop!r}; expected a string, or several, none of them empty")
     if not strings:
         return
-    wanted = [string.encode() for string in strings]
+    wanted = [utf8(string, "a stop string") for string in strings]
     longest = max(map(len, wanted))
 
     def rule(prefix: Prefix) -> FinishReason | None:
@@ -56,6 +59,18 @@ def stop_rules(stop: str | Sequence[str], decode: Callable[[list[int]], bytes]) 
         )
 
     yield rule
+
+
+def written_out(tokenizer: Any) -> Callable[[list[int]], bytes]:
+    """Ids to bytes by a tokenizer of the core, control tokens as they are written in its vocabulary."""
+    control = {i: content.encode() for i, content in tokenizer.special_tokens.items()}
+
+    def decode(ids: list[int]) -> bytes:
+        if control.keys().isdisjoint(ids):
+            return bytes(tokenizer.decode(ids))
+        return b"".join(control.get(i) or tokenizer.decode([i]) for i in ids)
+
+    return decode
 
 
 def time_rules(max_time: float | None) -> Iterator[StopRule]:
