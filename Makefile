@@ -78,7 +78,8 @@ test-vllm: $(VLLM)/.installed  ## pass the tests with a real vLLM engine on the 
 
 OLD := $(abspath $(VENV))/transformers4
 OLD_TESTS := tests/test_integrations_*.py tests/test_conversation.py tests/test_models_batch.py \
-	tests/test_models_processing.py tests/test_models_transformers.py tests/test_speculator.py \
+	tests/test_models_faithful.py tests/test_models_growing.py tests/test_models_processing.py \
+	tests/test_models_transformers.py tests/test_speculator.py \
 	tests/test_asynchronous.py tests/test_tensor_parallel.py tests/test_reports.py
 test-transformers4: install  ## the tests of what touches transformers, with its version 4.57
 	test -d $(OLD) || PIP_CONSTRAINT= $(BIN)/python -m pip install --no-deps --target $(OLD) \

@@ -33,8 +33,8 @@ TOKENS = 60
 PROMPTS = (10, 17, 23)
 SECONDS = 120
 """A name may take so long."""
-_SHARE = 0.03
-"""How far the draft's weights are from the target's."""
+_SHARES = (0.03, 0.1, 0.3)
+"""How far the weights of the drafts are from the target's."""
 _PENALTY = 1.5
 """For repetitions, or tiny random models say one token again and again."""
 _OWN = 0.9
@@ -74,7 +74,7 @@ def tried(name: str) -> Outcome:
     model = None
     try:
         with _limit(SECONDS):
-            model = _model(name, tokenizer)
+            model = made(name)
             kind, said = _tried(model, tokenizer)
     except TimeoutError:
         kind, said = "not run", f"longer than {SECONDS} s"
@@ -85,8 +85,9 @@ def tried(name: str) -> Outcome:
     return Outcome(name, type(model).__name__ if model is not None else "", kind, said)
 
 
-def _model(name: str, tokenizer: Any) -> Any:
-    model = shrunk.shrunk(name, len(tokenizer))
+def made(name: str) -> Any:
+    """The shrunk model of a name, which ends at no token."""
+    model = shrunk.shrunk(name, len(small.characters()))
     for config in (model.config, model.config.get_text_config(decoder=True)):
         config.eos_token_id = None
         config.pad_token_id = 0
@@ -128,7 +129,7 @@ def _refusal_of_speculator(model: Any, tokenizer: Any, as_target: bool) -> str |
     pair = (model, other) if as_target else (other, model)
     try:
         speculator = anydraft.Speculator(*pair, tokenizer, tokenizer, method="tli", num_draft_tokens=4)
-        speculator.generate(input_ids=_prompts(model)[0].tolist(), max_new_tokens=8)
+        speculator.generate(input_ids=prompts()[0].tolist(), max_new_tokens=8)
     except anydraft.ModelError as error:
         return str(error)
     return None
@@ -139,35 +140,44 @@ def _refusal_of_generate(model: Any, tokenizer: Any, as_target: bool) -> str | N
     target, draft = (model, other) if as_target else (other, model)
     ours = anydraft.custom_generate(draft, tokenizer, tokenizer, method="tli", num_draft_tokens=4)
     try:
-        _plain(target, _prompts(model)[0][None], tokens=8, custom_generate=ours)
+        plain(target, prompts()[0][None], tokens=8, custom_generate=ours)
     except anydraft.ModelError as error:
         return str(error)
-    except ValueError as error:
-        if "'custom_generate'" not in str(error):
+    except Exception as error:
+        if "'custom_generate'" not in str(error) and not _fails(target, type(error)):
             raise
-        return _refusal_of_speculator(model, tokenizer, as_target)  # a generate of the model's own
+        return _refusal_of_speculator(model, tokenizer, as_target)  # it did not come to us
     return None
+
+
+def _fails(model: Any, kind: type[Exception]) -> bool:
+    """Whether plain decoding raises the same."""
+    try:
+        plain(model, prompts()[0][None], tokens=8)
+    except kind:
+        return True
+    return False
 
 
 def _compare(model: Any, tokenizer: Any) -> str:
     """Raise :class:`WrongError`, or tell what else is to be said."""
-    draft = shrunk.perturbed(model, _SHARE)
-    prompts = _prompts(model)
-    batches = {"alone": prompts[-1:], "batch": [prompts[1], prompts[1].flip(0)], "padded": prompts}
+    texts = prompts()
+    batches = {"alone": texts[-1:], "batch": [texts[1], texts[1].flip(0)], "padded": texts}
+    drafts = [shrunk.perturbed(model, share) for share in _SHARES]
     options: Any = {"method": "tli", "num_draft_tokens": 4, "draft_weights": "shared"}
-    pair = anydraft.Speculator(model, draft, tokenizer, tokenizer, **options)
-    ours = anydraft.custom_generate(draft, tokenizer, tokenizer, **options)
     said, drafted, accepted = "", 0, 0
-    for i, prompt in enumerate(prompts):
-        expected = _plain(model, prompt[None])[0, len(prompt) :].tolist()
+    for i, (prompt, draft) in enumerate(zip(texts, drafts, strict=True)):
+        expected = plain(model, prompt[None])[0, len(prompt) :].tolist()
+        pair = anydraft.Speculator(model, draft, tokenizer, tokenizer, **options)
         output = pair.generate(input_ids=prompt.tolist(), max_new_tokens=TOKENS, repetition_penalty=_PENALTY)
         _same(f"Speculator, prompt {i}", [expected], [list(output.token_ids)])
         drafted, accepted = drafted + output.stats.drafted, accepted + output.stats.accepted
+    ours = anydraft.custom_generate(drafts[1], tokenizer, tokenizer, **options)
     for label, rows in batches.items():
         ids, mask = _padded(rows, 0)
-        expected = _plain(model, ids, attention_mask=mask).tolist()
+        expected = plain(model, ids, attention_mask=mask).tolist()
         try:
-            found = _plain(model, ids, attention_mask=mask, custom_generate=ours).tolist()
+            found = plain(model, ids, attention_mask=mask, custom_generate=ours).tolist()
         except anydraft.ModelError as error:
             if label != "padded":
                 raise
@@ -175,10 +185,10 @@ def _compare(model: Any, tokenizer: Any) -> str:
         else:
             _same(f"generate, {label}", expected, found)
     own = anydraft.Speculator(model, model, tokenizer, tokenizer, **options)
-    output = own.generate(input_ids=prompts[0].tolist(), max_new_tokens=TOKENS)
+    output = own.generate(input_ids=texts[0].tolist(), max_new_tokens=TOKENS)
     if output.stats.accepted < _OWN * output.stats.drafted:
         raise WrongError(f"its own draft: {output.stats.accepted} of {output.stats.drafted} accepted")
-    if not 0.05 < accepted / drafted < 0.95:
+    if not 0.02 < accepted / drafted < 0.9:
         print(f"  note: {accepted} of {drafted} accepted", file=sys.stderr)
     return said
 
@@ -190,7 +200,8 @@ def _same(where: str, expected: Any, found: Any) -> None:
             raise WrongError(f"{where}, row {row}: token {at} of {len(one)} and {len(other)}")
 
 
-def _plain(model: Any, ids: torch.Tensor, *, tokens: int = TOKENS, **options: Any) -> torch.Tensor:
+def plain(model: Any, ids: torch.Tensor, *, tokens: int = TOKENS, **options: Any) -> torch.Tensor:
+    """What ``generate`` says: prompt and new tokens."""
     options.setdefault("attention_mask", torch.ones_like(ids))
     found: torch.Tensor = model.generate(
         ids, max_new_tokens=tokens, do_sample=False, repetition_penalty=_PENALTY, **options
@@ -198,7 +209,8 @@ def _plain(model: Any, ids: torch.Tensor, *, tokens: int = TOKENS, **options: An
     return found
 
 
-def _prompts(model: Any) -> list[torch.Tensor]:
+def prompts() -> list[torch.Tensor]:
+    """int64 ``[n]`` each."""
     generator = torch.Generator().manual_seed(0)
     return [torch.randint(96, (n,), generator=generator) for n in PROMPTS]
 

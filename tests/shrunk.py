@@ -108,6 +108,14 @@ OVERRIDES: Mapping[str, Mapping[str, Any]] = {
     "dots3_note_text": _DOTS3,
     "zamba": {"layers_block_type": ["mamba", "hybrid"] * 2},
     "dbrx": {"attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0, "clip_qkv": 8.0}},
+    "gemma3n_text": {
+        "num_kv_shared_layers": 2,
+        "layer_types": ["sliding_attention", "full_attention"] * 2,
+        "activation_sparsity_pattern": [0.5, 0.0, 0.0, 0.0],
+    },
+    "phi4_multimodal": {"original_max_position_embeddings": 512},  # beyond it, it forgets its text
+    "hrm_text": {"num_layers_per_stack": 1, "num_hidden_layers": 8},
+    "gemma4_unified_assistant": {"num_kv_shared_layers": LAYERS},
     "xmod": {"default_language": "en_XX"},
     "qwen4_exp": _QWEN4,
     "qwen4_exp_text": _QWEN4,
@@ -250,14 +258,12 @@ def _kept(kinds: Any, count: int | None) -> list[int]:
 
 
 def _sharpen(model: PreTrainedModel) -> None:
-    """Matrices that keep the size of what they multiply, norms and biases that are not trivial."""
-    tables = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
+    """Matrices that keep the size of what they multiply, norms and biases that are not trivial.
+
+    Embeddings are as small as that too, or what a layer adds to them would hardly matter.
+    """
     for values in model.parameters():
-        if not values.is_floating_point():
-            continue
-        if values.dim() < 2:
+        if values.is_floating_point() and values.dim() < 2:
             values.data += 0.1 * torch.randn_like(values)
-        elif id(values) in tables:
-            values.data = torch.randn_like(values)
-        else:
+        elif values.is_floating_point():
             values.data = 1.5 * torch.randn_like(values) / math.sqrt(values.shape[-1])

@@ -17,6 +17,8 @@ from transformers import (
     MambaForCausalLM,
     OpenAIGPTConfig,
     OpenAIGPTLMHeadModel,
+    PaliGemmaConfig,
+    PaliGemmaForConditionalGeneration,
     PreTrainedModel,
     XLNetConfig,
     XLNetLMHeadModel,
@@ -56,6 +58,19 @@ def bart() -> PreTrainedModel:
             pad_token_id=0,
         )
     ).eval()
+
+
+def paligemma() -> PreTrainedModel:
+    """A prompt sees all of itself, which only ``prepare_inputs_for_generation`` says."""
+    text = {**BERT, "model_type": "gemma", "num_key_value_heads": 1, "head_dim": 16, "pad_token_id": 0}
+    sight = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1, "num_attention_heads": 4}
+    sight |= {"patch_size": 8, "image_size": 16}
+    config = PaliGemmaConfig(
+        text_config=text, vision_config=sight, projection_dim=64, hidden_size=64, image_token_index=95
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return PaliGemmaForConditionalGeneration(config).eval()
 
 
 class BothWays(LlamaForCausalLM):
@@ -104,6 +119,7 @@ REFUSED: dict[str, tuple[Callable[[], PreTrainedModel], str]] = {
     "no cache": (lambda: OpenAIGPTLMHeadModel(OpenAIGPTConfig(**GPT)).eval(), "keeps no key-value cache"),
     "two streams": (lambda: XLNetLMHeadModel(XLNetConfig(**XLNET)).eval(), "keeps no key-value cache"),
     "state": (lambda: MambaForCausalLM(MambaConfig(**SMALL)).eval(), "whose layers keep a state"),
+    "prefix": (paligemma, "several tokens at once are not those"),
     "both ways": (lambda: custom(BothWays), "several tokens at once are not those"),
     "off by one": (lambda: custom(OffByOne), "several tokens at once are not those"),
 }
@@ -151,6 +167,15 @@ def test_what_is_proven_is_not_tried() -> None:
     TransformersModel(model)
     sequences(model, 2)
     assert not passes
+
+
+def test_a_proven_class_that_is_told_to_look_both_ways_is_tried() -> None:
+    model = tiny.gemma3()
+    assert proven(model)
+    both_ways = tiny.gemma3(use_bidirectional_attention=True)
+    assert not proven(both_ways)
+    with pytest.raises(anydraft.ModelError, match="several tokens at once are not those"):
+        TransformersModel(both_ways)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -7,7 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, Phi3Config, Phi3ForCausalLM, PreTrainedModel
+from transformers import (
+    GenerationMixin,
+    LlamaConfig,
+    LlamaForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
+    PreTrainedModel,
+)
 
 import anydraft
 import small
@@ -28,7 +35,7 @@ SHAPE: dict[str, Any] = {
     "initializer_range": 0.3,
     "pad_token_id": 0,
 }
-LONG = {"short_factor": [1.0] * 8, "long_factor": [1.0 + 3 * i for i in range(8)], "rope_type": "longrope"}
+FACTORS = {"short_factor": [1.0] * 8, "long_factor": [1.0 + 3 * i for i in range(8)]}
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 
 
@@ -38,15 +45,21 @@ def phi3() -> PreTrainedModel:
         **SHAPE,
         max_position_embeddings=512,
         original_max_position_embeddings=ORIGINAL,
-        rope_scaling=LONG | {"type": "longrope"},
+        rope_scaling=FACTORS | {"type": "longrope"},
     )
     return made(Phi3ForCausalLM, config)
 
 
 def longrope() -> PreTrainedModel:
     """It keeps what is cached."""
-    scaling = LONG | {"factor": 16.0, "original_max_position_embeddings": ORIGINAL}
-    return made(LlamaForCausalLM, LlamaConfig(**SHAPE, max_position_embeddings=512, rope_scaling=scaling))
+    config = LlamaConfig(
+        **SHAPE,
+        max_position_embeddings=512,
+        original_max_position_embeddings=ORIGINAL,
+        rope_scaling=FACTORS
+        | {"rope_type": "longrope", "factor": 16.0, "original_max_position_embeddings": ORIGINAL},
+    )
+    return made(LlamaForCausalLM, config)
 
 
 def dynamic() -> PreTrainedModel:
@@ -55,6 +68,19 @@ def dynamic() -> PreTrainedModel:
     return made(
         LlamaForCausalLM, LlamaConfig(**SHAPE, max_position_embeddings=ORIGINAL, rope_scaling=scaling)
     )
+
+
+class Forgetting(Phi3ForCausalLM):
+    """It drops its cache where the scales change, and goes on with one token (Phi-4-multimodal in 5.23)."""
+
+    def prepare_inputs_for_generation(
+        self, input_ids: Any, past_key_values: Any = None, **kwargs: Any
+    ) -> Any:
+        prepare = GenerationMixin.prepare_inputs_for_generation
+        inputs = prepare(self, input_ids, past_key_values=past_key_values, **kwargs)
+        if past_key_values and past_key_values.get_seq_length() == ORIGINAL:
+            inputs["past_key_values"] = None
+        return inputs
 
 
 def made(kind: Any, config: Any) -> PreTrainedModel:
@@ -169,6 +195,19 @@ def test_generate_says_the_same(make: Make) -> None:
         found = model.generate(ids, **given, custom_generate=ours)
         assert torch.equal(found, model.generate(ids, **given))
     assert all(isinstance(row, TransformersModel) for row in sequences(model, 2))
+
+
+def test_a_model_that_forgets_its_text_is_served_up_to_there() -> None:
+    tokenizer, model = small.characters(), made(Forgetting, phi3().config)
+    pair = anydraft.Speculator(model, phi3(), tokenizer, tokenizer, method="tli")
+    ids = tiny.ids(10, 96)
+    assert len(pair.generate(input_ids=ids.tolist(), max_new_tokens=40).token_ids) == ORIGINAL - 10
+    ours = anydraft.custom_generate(phi3(), tokenizer, tokenizer, method="tli")
+    given: Any = {"attention_mask": torch.ones_like(ids)[None], "do_sample": False}
+    with pytest.raises(anydraft.ModelError, match="forgets its text beyond 32 tokens"):
+        model.generate(ids[None], max_new_tokens=23, custom_generate=ours, **given)
+    short = model.generate(ids[None], max_new_tokens=22, custom_generate=ours, **given)
+    assert torch.equal(short, model.generate(ids[None], max_new_tokens=22, **given))
 
 
 def test_padded_rows_that_change_each_others_scales_are_refused() -> None:

@@ -19,7 +19,7 @@ from anydraft.integrations.generate_call import GenerateCall, ask_for_more
 from anydraft.integrations.generate_output import Steps, generate_output
 from anydraft.integrations.recording import RecordingLaw
 from anydraft.models.batch import sequences
-from anydraft.models.faithful import ensure_padding
+from anydraft.models.faithful import ensure_length
 from anydraft.models.few_rows import DraftWeights, Weights
 from anydraft.models.processing import ProcessedLaw
 from anydraft.models.protocol import Model
@@ -145,8 +145,7 @@ class CustomGenerate:
     def _rows(
         self, pair: Speculator, call: GenerateCall, messages: Messages | None, seed: int | None
     ) -> tuple[list[Row], list[RecordingLaw]]:
-        if call.padded:
-            ensure_padding(call.model, call.input_ids.shape[1] + call.max_new_tokens)
+        ensure_length(call.model, call.input_ids.shape[1] + call.max_new_tokens, call.padded)
         passes = Passes(self._options["weights"], self._options["compile"])
         targets: Sequence[Model] = sequences(call.model, len(call.prompts), passes)
         if call.cache is not None and len(targets) == 1:

@@ -20,6 +20,7 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from anydraft.errors import ModelError
 from anydraft.models.cache import new_cache
 from anydraft.models.growing import growing_of
+from anydraft.models.loaded import width_of
 from anydraft.models.proven import PROVEN, UNLIKE
 
 _PROMPT, _STEPS = 6, 4
@@ -54,13 +55,21 @@ def ensure_faithful(model: Any) -> None:
     _ensure(model, "blocks", _verdict)
 
 
-def ensure_padding(model: Any, length: int) -> None:
-    """Raise :class:`ModelError` if plain decoding reads a row with padding before it otherwise than without.
+def ensure_length(model: Any, length: int, padded: bool) -> None:  # noqa: FBT001
+    """Raise :class:`ModelError` if ``generate`` reads rows otherwise than each by itself.
 
-    ``length``: how long rows may become, padding included, in tokens.
+    ``length``: how long they may become, padding included, in tokens; ``padded``: some have padding.
     """
     growing = growing_of(model)
-    if growing is not None and length > growing.original:
+    beyond = growing is not None and length > growing.original
+    if growing is not None and beyond and growing.forgets:
+        raise ModelError(
+            f"got rows of up to {length} tokens for {type(model).__name__}, whose generate forgets its text "
+            f"beyond {growing.original} tokens; expected shorter ones. Lower max_new_tokens"
+        )
+    if not padded:
+        return
+    if growing is not None and beyond:
         raise ModelError(
             f"got padded rows of up to {length} tokens for {type(model).__name__}, whose rotary scales "
             f"change beyond {growing.original} tokens for all rows at once, by the longest; expected rows of "
@@ -70,8 +79,12 @@ def ensure_padding(model: Any, length: int) -> None:
 
 
 def proven(model: Any) -> bool:
-    """Whether the class is one of transformers' own that the sweep has shown to be faithful."""
-    return own(model) and type(model).__name__ in PROVEN
+    """Whether the class is one of transformers' own that the sweep has shown to be faithful.
+
+    Not if it is told to look both ways: the sweep's are causal.
+    """
+    both_ways = getattr(model.config.get_text_config(decoder=True), "use_bidirectional_attention", None)
+    return own(model) and type(model).__name__ in PROVEN and not both_ways
 
 
 def own(model: Any) -> bool:
@@ -129,7 +142,8 @@ def text(model: Any) -> Tensor:
     """A text to try a model on: int64 ``[n]``, without the ids that its configuration names."""
     table = model.get_input_embeddings().weight
     named = set(_named(model.config.to_dict()))
-    plain = [i for i in range(min(len(table), 4096)) if i not in named] or [0]
+    size = width_of(model, model.config.get_text_config(decoder=True).vocab_size)
+    plain = [i for i in range(min(len(table), size, 4096)) if i not in named] or [0]
     generator = torch.Generator().manual_seed(0)
     drawn = torch.randint(len(plain), (_PROMPT + _STEPS + _WRONG,), generator=generator)
     return torch.tensor(plain)[drawn].to(table.device)

@@ -33,17 +33,18 @@ class _Scales(NamedTuple):
 class Growing(NamedTuple):
     """How the scales of a model change with the length of its text."""
 
+    original: int
+    """The longest text, in tokens, that has the scales of training."""
     scales: frozenset[_Scales]
     rereads: bool
     """Whether the model reads its whole text again when they change (Phi-3); else what is cached stays."""
-
-    @property
-    def original(self) -> int:
-        """The longest text, in tokens, that has the scales of training."""
-        return min(scales.original for scales in self.scales)
+    forgets: bool
+    """Whether it drops its cache there and reads nothing again: plain decoding has lost the text then."""
 
     def window(self, given: int | None) -> int | None:
         """How long a text may be, by ``max_position_embeddings``, where scales grow from that on."""
+        if self.forgets:
+            return self.original
         factors = [scales.factor for scales in self.scales if scales.dynamic]
         return int(given * max(factors)) if given is not None and factors else given
 
@@ -77,9 +78,15 @@ class Growing(NamedTuple):
 def growing_of(model: Any) -> Growing | None:
     """How a model's scales change; ``None`` if they do not."""
     scales = frozenset(_scales(rotary, prefix, kind) for rotary, prefix, kind in _rotaries(model))
-    if not scales:
+    config = model.config.get_text_config(decoder=True)
+    named = getattr(config, "original_max_position_embeddings", None)
+    original = min((each.original for each in scales), default=named)
+    if original is None:
         return None
-    return Growing(scales, _rereads(model, min(each.original for each in scales)))
+    prepared = _prepared(model, original)
+    drops = prepared.get("past_key_values") is None
+    forgets = drops and prepared["input_ids"].shape[1] <= original
+    return Growing(original, scales, drops, forgets) if scales or forgets else None
 
 
 def _rotaries(model: Any) -> Iterator[tuple[Any, str, str]]:
@@ -89,23 +96,27 @@ def _rotaries(model: Any) -> Iterator[tuple[Any, str, str]]:
         kinds = getattr(module, "rope_type", None)
         named = kinds.items() if isinstance(kinds, dict) else [("", kinds)]
         for layers, kind in named:
-            if kind in _KINDS and hasattr(module, "config"):
-                yield module, f"{layers}_" if layers else "", kind
+            prefix = f"{layers}_" if layers else ""
+            if kind in _KINDS and hasattr(module, f"{prefix}original_inv_freq"):
+                yield module, prefix, kind
 
 
 def _scales(rotary: Any, prefix: str, kind: str) -> _Scales:
     config = rotary.config
-    given = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
-    given = given.get(prefix[:-1], given) if prefix else given
+    newer = getattr(config, "rope_parameters", None) is not None  # since version 5
+    given: Any = config.rope_parameters if newer else config.rope_scaling
+    given = given[prefix[:-1]] if prefix else given
     if kind == _DYNAMIC:
         return _Scales(rotary.original_max_seq_len, dynamic=True, factor=float(given.get("factor", 1.0)))
-    original = getattr(config, "original_max_position_embeddings", None)
-    original = given.get("original_max_position_embeddings") or original or config.max_position_embeddings
+    if newer:
+        original = given["original_max_position_embeddings"]
+    else:
+        original = getattr(config, "original_max_position_embeddings", config.max_position_embeddings)
     return _Scales(int(original), dynamic=False, factor=1.0)
 
 
-def _rereads(model: Any, original: int) -> bool:
-    """Ask the model what it prepares for the first token beyond its original window."""
+def _prepared(model: Any, original: int) -> Any:
+    """What the model prepares for the first token beyond its original window."""
     layer: Any = DynamicLayer()  # type: ignore[no-untyped-call, unused-ignore]
     states = torch.zeros(1, 1, 1, 1).expand(1, 1, original, 1)
     layer.keys = layer.values = states
@@ -113,11 +124,11 @@ def _rereads(model: Any, original: int) -> bool:
     cache = DynamicCache()
     cache.layers.append(layer)
     ids = torch.zeros(1, 1, dtype=torch.int64).expand(1, original + 1)
-    prepared = model.prepare_inputs_for_generation(
+    return model.prepare_inputs_for_generation(
         ids,
         past_key_values=cache,
         attention_mask=torch.ones_like(ids),
         use_cache=True,
-        cache_position=torch.tensor([original]),
+        cache_position=torch.tensor([original]),  # of version 4
+        next_sequence_length=1,
     )
-    return prepared.get("past_key_values") is None

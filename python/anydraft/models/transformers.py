@@ -14,6 +14,7 @@ from anydraft.models.cache import GrowingLayer, copy_into, copy_out, new_cache, 
 from anydraft.models.compiled import SIZES, CompiledLean
 from anydraft.models.faithful import ensure_faithful, takes_positions
 from anydraft.models.growing import growing_of
+from anydraft.models.loaded import check, device_of, in_training, plain_of, width_of
 from anydraft.models.runner import Passes, runner_of
 
 
@@ -36,9 +37,10 @@ class TransformersModel:
 
     def __init__(self, model: PreTrainedModel, passes: Passes = Passes()) -> None:  # noqa: B008  # frozen
         """Wrap ``model``; a compiled or PEFT-wrapped model is called as it is."""
-        plain: Any = _plain(model)
-        _check(plain)
+        plain: Any = plain_of(model)
+        check(plain)
         config = plain.config.get_text_config(decoder=True)
+        self._device = device_of(plain)
         new_cache(plain)
         ensure_faithful(plain)
         parameters = inspect.signature(type(plain).forward).parameters
@@ -49,13 +51,12 @@ class TransformersModel:
         self.takes_positions = takes_positions(plain)
         self.growing = growing_of(plain)
         """How rotary scales change with the length of the text, if they do."""
-        self._vocab_size = _width(plain, config.vocab_size)
+        self._vocab_size = width_of(plain, config.vocab_size)
         self._readable = int(plain.get_input_embeddings().weight.shape[0])
         window = getattr(config, "max_position_embeddings", None)
         if window is not None and window <= 0:
             window = None
         self._window = self.growing.window(window) if self.growing else window
-        self._device = _input_device(plain)
         self._cache = self._new_cache()
         self._length = 0
         self._read = torch.empty(0, dtype=torch.int64, device=self._device)
@@ -149,7 +150,7 @@ class TransformersModel:
                 f"got ids of shape {list(ids.shape)} and keep={keep}; expected ids [n] with n >= keep >= 1"
             )
         if self.plain.training:
-            raise _in_training(self.plain)
+            raise in_training(self.plain)
         if self._length == 0 or ids.device.type == "cpu":
             self._check_ids(ids)
 
@@ -188,12 +189,13 @@ class TransformersModel:
         if self._length == 0:
             raise ArgumentError("got tokens to branch into before any context; call advance first")
         cache = shared_cache(self._cache)
-        grows = self.growing is not None and self.growing.differ(self._length, self._length + 1)
-        if cache is None or grows:
+        if cache is None or (self.growing and self.growing.differ(self._length, self._length + 1)):
             return torch.cat([self._peek(ids[i : i + 1]) for i in range(len(ids))])
         positions = (
             torch.full((len(ids), 1), self._length, device=ids.device) if self.takes_positions else None
         )
+        if self.growing is not None:
+            self.growing.restore(self.runner)
         return self.run(ids[:, None], cache, 1, position_ids=positions)[:, -1]
 
     @property
@@ -260,57 +262,3 @@ class TransformersModel:
                 f"got token id {low if low < 0 else high}; expected ids from 0 to {self._readable - 1}, the "
                 f"vocabulary of {type(self.plain).__name__}. Is this the model's own tokenizer?"
             )
-
-
-def _plain(model: Any) -> PreTrainedModel:
-    """The transformers model inside a compiled or PEFT-wrapped one."""
-    model = getattr(model, "_orig_mod", model)
-    base = getattr(model, "get_base_model", None)
-    plain = base() if callable(base) else model
-    if not isinstance(plain, PreTrainedModel):
-        raise ModelError(
-            f"got a {type(plain).__name__}; expected a transformers causal language model, "
-            "as AutoModelForCausalLM.from_pretrained returns"
-        )
-    return plain
-
-
-def _check(model: Any) -> None:
-    name = type(model).__name__
-    if model.config.is_encoder_decoder:
-        raise ModelError(
-            f"got the encoder-decoder {name}; expected a decoder-only model (AutoModelForCausalLM)"
-        )
-    if model.get_output_embeddings() is None:
-        raise ModelError(
-            f"got {name}, which has no language-model head; load the model with AutoModelForCausalLM"
-        )
-    if not hasattr(model.get_input_embeddings(), "weight"):
-        raise ModelError(
-            f"got {name}, which has several tables of tokens (codebooks); expected a model of one text"
-        )
-    if model.training:
-        raise _in_training(model)
-
-
-def _in_training(model: PreTrainedModel) -> ModelError:
-    return ModelError(
-        f"got {type(model).__name__} in training mode, where dropout makes its answers random; "
-        "expected evaluation mode. Call model.eval() first."
-    )
-
-
-def _width(model: Any, fallback: int) -> int:
-    """Columns of the logits; a quantised head has a packed weight, so ask for its declared width."""
-    width = getattr(model.get_output_embeddings(), "out_features", None)
-    return width if isinstance(width, int) else int(fallback)
-
-
-def _input_device(model: Any) -> torch.device:
-    device: torch.device = model.get_input_embeddings().weight.device
-    if device.type == "meta":
-        raise ModelError(
-            f"got {type(model).__name__} with its embedding on the meta device (not loaded or off-loaded); "
-            "expected loaded weights"
-        )
-    return device
