@@ -51,6 +51,16 @@ def byte_level(vocab_size: int = 400) -> PreTrainedTokenizerFast:
 
 
 @cache
+def characters() -> PreTrainedTokenizerFast:
+    """Every character of ASCII is a token of its own: any ids are what their text is encoded to; no end."""
+    letters = [chr(code) for code in range(33, 127)] + ["Ġ", "Ċ"]
+    backend = Tokenizer(models.BPE({letter: i for i, letter in enumerate(letters)}, []))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=backend)
+
+
+@cache
 def byte_fallback(vocab_size: int = 520) -> PreTrainedTokenizerFast:
     """SentencePiece style: spaces as ▁, byte fallback, newlines as added tokens, a BOS before every text."""
     raw = [f"<0x{byte:02X}>" for byte in range(256)]

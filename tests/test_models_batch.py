@@ -15,7 +15,7 @@ from anydraft.models.batch import TransformersBatch, TransformersRow, sequences
 from anydraft.models.together import advance_together
 from anydraft.models.transformers import TransformersModel
 
-MODELS: list[Callable[..., PreTrainedModel]] = [tiny.llama, tiny.gemma3]
+MODELS: list[Callable[..., PreTrainedModel]] = [tiny.llama, tiny.gemma3, tiny.llama4]
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
 

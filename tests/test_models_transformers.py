@@ -26,7 +26,7 @@ from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.cache import GrowingLayer
 from anydraft.models.transformers import TransformersModel
 
-MODELS = {"llama": tiny.llama, "gemma3": tiny.gemma3}
+MODELS = {"llama": tiny.llama, "gemma3": tiny.gemma3, "llama4": tiny.llama4}
 TOLERANCE = 5e-5
 """On logits whose standard deviation is about 2.5; a wrong mask or position moves them by 0.1 and more."""
 

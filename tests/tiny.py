@@ -6,6 +6,8 @@ import torch
 from transformers import (
     Gemma3ForCausalLM,
     Gemma3TextConfig,
+    Llama4ForCausalLM,
+    Llama4TextConfig,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
@@ -103,6 +105,22 @@ def gemma3(vocab_size: int = 97, *, seed: int = 0, **changes: object) -> PreTrai
         **changes,
     )
     return _made(Gemma3ForCausalLM, config, seed)
+
+
+def llama4(*, seed: int = 0) -> PreTrainedModel:
+    """A llama4-like model: one layer that attends within chunks of 16 tokens, one full layer, experts."""
+    config = Llama4TextConfig(
+        **_SHAPE,
+        head_dim=16,
+        intermediate_size_mlp=96,
+        num_local_experts=4,
+        attention_chunk_size=SLIDING_WINDOW,
+        no_rope_layers=[1, 0],
+        layer_types=["chunked_attention", "full_attention"],
+        attn_temperature_tuning=False,
+        pad_token_id=0,
+    )
+    return _made(Llama4ForCausalLM, config, seed)
 
 
 def ids(n: int, vocab_size: int = 97, *, seed: int = 0) -> torch.Tensor:

@@ -24,6 +24,8 @@ class Guidance(LogitsProcessor):
         self._scale = theirs.guidance_scale
         self._start = prompt
         self._model = TransformersModel(theirs.model)
+        if self._model.growing is not None:  # theirs calls forward alone, which reads nothing again
+            self._model.growing = self._model.growing._replace(rereads=False)
         self._fed: list[int] = []
         negative = theirs.unconditional_context["input_ids"]
         mask = theirs.unconditional_context["attention_mask"]

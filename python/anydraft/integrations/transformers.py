@@ -20,6 +20,7 @@ from anydraft.integrations.generate_call import GenerateCall, ask_for_more
 from anydraft.integrations.generate_output import Steps, generate_output
 from anydraft.integrations.recording import RecordingLaw
 from anydraft.models.batch import sequences
+from anydraft.models.faithful import ensure_length
 from anydraft.models.few_rows import DraftWeights, Weights
 from anydraft.models.processing import ProcessedLaw
 from anydraft.models.protocol import Model
@@ -110,6 +111,7 @@ class CustomGenerate:
         **model_kwargs: Any,
     ) -> Any:
         """Decode; called by ``generate`` with what it has prepared."""
+        pair = self._pair(model)
         call = GenerateCall.of(
             model,
             input_ids,
@@ -123,7 +125,6 @@ class CustomGenerate:
         team = team_of(model)
         if team is not None:
             call.refuse_guidance()
-        pair = self._pair(model)
         rows, laws = self._rows(pair, call, messages, seed)
         steps = Steps(call, anydraft_streamer)
         for i, event in decode(rows, team):
@@ -145,6 +146,7 @@ class CustomGenerate:
     def _rows(
         self, pair: Speculator, call: GenerateCall, messages: Messages | None, seed: int | None
     ) -> tuple[list[Row], list[RecordingLaw | RowInOrder]]:
+        ensure_length(call.model, call.input_ids.shape[1] + call.max_new_tokens, call.padded)
         passes = Passes(self._options["weights"], self._options["compile"])
         targets: Sequence[Model] = sequences(call.model, len(call.prompts), passes)
         if call.cache is not None and len(targets) == 1:

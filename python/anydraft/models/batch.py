@@ -12,13 +12,18 @@ from transformers import PreTrainedModel
 
 from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.cache import new_cache
+from anydraft.models.faithful import near, own, text, tried
 from anydraft.models.protocol import Model
+from anydraft.models.proven import ALONE
 from anydraft.models.ragged import Layout, RaggedLayer
 from anydraft.models.runner import Passes
 from anydraft.models.transformers import TransformersModel
 
 _MASKED = {"sdpa", "eager"}
 """Attention implementations that take a mask per sequence and token."""
+
+_CHUNKED = "chunked_attention"
+"""The kind of layers whose tokens see their own chunk of the text."""
 
 _PASS = 8
 """What a pass costs by itself, in tokens: a sequence with many new ones may better run alone."""
@@ -35,9 +40,36 @@ def sequences_of(make: Callable[[], TransformersModel], count: int) -> list[Mode
     if count == 1:
         return [alone]
     batch = TransformersBatch(alone)
-    if not batch.possible:
+    if not (batch.possible and _as_alone(alone)):
         return [alone, *(make() for _ in range(count - 1))]
     return [batch.add() for _ in range(count)]
+
+
+def _as_alone(model: TransformersModel) -> bool:
+    """Whether rows of one pass get the logits that each has by itself; tried once if that is not known."""
+    plain = model.plain
+    if own(plain) and type(plain).__name__ in ALONE:
+        return False
+    return not tried(plain, "batch", lambda _: "" if _agrees(model) else "rows differ")
+
+
+def _agrees(model: TransformersModel) -> bool:
+    """Try two rows of different lengths; the sequence of ``model`` is empty before and after."""
+    ids = text(model.plain)
+    starts, steps = (6, 3), (2, 4)
+    expected = []
+    for start, n in zip(starts, steps, strict=True):
+        expected.append(model.advance(ids[: start + n], n))
+        model.crop(0)
+    batch = TransformersBatch(model)
+    rows = [batch.add().row for _ in starts]
+    try:
+        batch.advance(rows, [ids[:start] for start in starts], [1, 1])
+        fed = [ids[start : start + n] for start, n in zip(starts, steps, strict=True)]
+        found = batch.advance(rows, fed, list(steps))
+    except Exception:
+        return False
+    return all(near(*pair) for pair in zip(found, expected, strict=True))
 
 
 class TransformersBatch:
@@ -56,7 +88,7 @@ class TransformersBatch:
     def possible(self) -> bool:
         """Whether the model's layers and attention can serve sequences of different lengths at once."""
         config = self.model.plain.config.get_text_config(decoder=True)
-        layers = len(self._layers) == len(self._cache.layers)
+        layers = len(self._layers) == len(self._cache.layers) and self.model.growing is None
         return layers and self.model.takes_positions and config._attn_implementation in _MASKED
 
     def __len__(self) -> int:
@@ -172,10 +204,11 @@ class TransformersBatch:
         config: Any = self.model.plain.config.get_text_config(decoder=True)
         kinds = list(getattr(config, "layer_types", None) or ())
         windows = [layer.window for layer in self._layers]
-        made = {window: self._form(self._layout.mask(window), config) for window in set(windows)}
+        seen = [(window, i < len(kinds) and kinds[i] == _CHUNKED) for i, window in enumerate(windows)]
+        made = {key: self._form(self._layout.mask(key[0], chunked=key[1]), config) for key in set(seen)}
         if len(made) == 1:
-            return made[windows[0]]
-        return {kind: made[window] for kind, window in zip(kinds, windows, strict=False)}
+            return made[seen[0]]
+        return {kind: made[key] for kind, key in zip(kinds, seen, strict=False)}
 
     def _form(self, mask: Tensor, config: Any) -> Tensor:
         """What the attention implementation reads: bool for SDPA, numbers to be added for eager."""

@@ -109,13 +109,19 @@ def new_cache(
     ``layer_of`` makes an attention layer of a window, or of ``None``.
 
     Raises:
-        ModelError: the model keeps a state that cannot be rolled back (recurrent, convolutional).
+        ModelError: the model keeps a state that cannot be rolled back (recurrent, convolutional, compressed).
     """
     config = model.config.get_text_config(decoder=True)
     kinds = set(getattr(config, "layer_types", None) or ())
     if getattr(model, "_is_stateful", False) or kinds - _ATTENTION:
         raise _not_croppable(model)
-    cache = DynamicCache(config=config)
+    try:
+        cache = DynamicCache(config=config)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"got a {type(model).__name__}, whose configuration does not tell what its layers cache "
+            f"({error}); expected a decoder-only model with one key-value cache"
+        ) from error
     for i, layer in enumerate(cache.layers):
         if type(layer) is DynamicLayer:
             cache.layers[i] = layer_of(None)
@@ -168,6 +174,7 @@ def _moved(old: Any, store: Tensor) -> Tensor:
 
 def _not_croppable(model: PreTrainedModel) -> ModelError:
     return ModelError(
-        f"got a {type(model).__name__}, whose layers keep a state (recurrent or convolutional) that cannot "
-        "be taken back when drafted tokens are rejected; expected a model whose layers are all attention"
+        f"got a {type(model).__name__}, whose layers keep a state (recurrent, convolutional or compressed) "
+        "that cannot be taken back when drafted tokens are rejected; expected a model whose layers are all "
+        "plain attention"
     )

@@ -57,12 +57,17 @@ class Layout:
         """The first position in reach of any new token."""
         return 0 if window is None else max(0, min(self.starts) - window + 1)
 
-    def mask(self, window: int | None) -> Tensor:
-        """bool ``[B, 1, n, keys]``: which of the keys of :meth:`RaggedLayer.update` a token sees."""
+    def mask(self, window: int | None, *, chunked: bool = False) -> Tensor:
+        """bool ``[B, 1, n, keys]``: which of the keys of :meth:`RaggedLayer.update` a token sees.
+
+        ``chunked``: those from the start of its own chunk of ``window`` tokens, not the last ``window``.
+        """
         keys = torch.arange(self.first(window), self.end, device=self._device)
         query = self.positions[:, None, :, None]
         seen = keys <= query
-        return seen if window is None else seen & (keys > query - window)
+        if window is None:
+            return seen
+        return seen & (keys >= query - query % window if chunked else keys > query - window)
 
 
 class RaggedLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore]

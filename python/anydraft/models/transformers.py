@@ -14,6 +14,9 @@ from transformers import PreTrainedModel
 from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.cache import GrowingLayer, copy_into, copy_out, new_cache
 from anydraft.models.compiled import SIZES, CompiledLean
+from anydraft.models.faithful import ensure_faithful, takes_positions
+from anydraft.models.growing import growing_of
+from anydraft.models.loaded import check, device_of, in_training, plain_of, width_of
 from anydraft.models.runner import Passes, runner_of
 from anydraft.models.versions import cache_argument
 
@@ -26,20 +29,23 @@ class TransformersModel:
     length. Tokens run without gradients, in the model's evaluation mode: a model in training mode is refused
     rather than switched, because dropout would change its law.
 
-    Known limit: a rotary embedding of type ``"dynamic"`` or ``"longrope"`` embeds *all* tokens of a forward
-    pass differently when the context outgrows the original window, so across that boundary a block of tokens
-    is not embedded as its tokens one by one would be.
+    Logits are those of the model's own ``generate``, token by token. Where it changes its rotary scales as
+    the text grows (``"dynamic"``, ``"longrope"``) a pass is split (:mod:`anydraft.models.growing`). A class
+    that is not known to read blocks as it reads tokens is tried first (:mod:`anydraft.models.faithful`).
 
     Raises:
         ModelError: an encoder-decoder, a model without a language-model head, one whose state cannot be
-            rolled back, or one in training mode.
+            rolled back, one that does not read blocks as it reads tokens, or one in training mode.
     """
 
     def __init__(self, model: PreTrainedModel, passes: Passes = Passes()) -> None:  # noqa: B008  # frozen
         """Wrap ``model``; a compiled or PEFT-wrapped model is called as it is."""
-        plain: Any = _plain(model)
-        _check(plain)
+        plain: Any = plain_of(model)
+        check(plain)
         config = plain.config.get_text_config(decoder=True)
+        self._device = device_of(plain)
+        new_cache(plain)
+        ensure_faithful(plain)
         parameters = inspect.signature(type(plain).forward).parameters
         self.runner = runner_of(model, passes)
         """What is called for a pass: the model, or something with its weights."""
@@ -47,13 +53,21 @@ class TransformersModel:
         named = isinstance(self.runner, torch.nn.Module)  # a lean form has names of its own
         self._cache_argument = cache_argument(type(plain)) if named else "past_key_values"
         self._keeps_logits = "logits_to_keep" in parameters
-        self.takes_positions = "position_ids" in parameters
-        self._vocab_size = _width(plain, config.vocab_size)
+        self.takes_positions = takes_positions(plain)
+        self.growing = growing_of(plain)
+        """How rotary scales change with the length of the text, if they do."""
+        self._vocab_size = width_of(plain, config.vocab_size)
         self._readable = int(plain.get_input_embeddings().weight.shape[0])
-        self._window = getattr(config, "max_position_embeddings", None)
-        self._device = _input_device(plain)
+        window = getattr(config, "max_position_embeddings", None)
+        if window is not None and window <= 0:
+            window = None
+        self._window = self.growing.window(window) if self.growing else window
         self._cache = self._new_cache()
         self._length = 0
+        self._read = torch.empty(0, dtype=torch.int64, device=self._device)
+        """What was advanced, kept where the model may have to read it again."""
+        self._before: tuple[Any, int] | None = None
+        """The cache from before it was read again, and its length."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -96,17 +110,39 @@ class TransformersModel:
             ModelError: the model was put in training mode, or returned no logits of the announced width.
         """
         self.check(ids, keep)
-        start, n = self._length, len(ids)
-        positions = torch.arange(start, start + n, device=ids.device)[None] if self.takes_positions else None
         with self._undivided():
-            logits = self.run(ids[None], self._cache, keep, position_ids=positions)[0]
-            self._length = start + n
+            logits = self._pass(ids, keep) if self.growing is None else self._split(ids, keep)
         if logits.shape != (keep, self._vocab_size):
             raise ModelError(
                 f"got logits of shape {list(logits.shape)} from {type(self.plain).__name__}; "
                 f"expected [{keep}, {self._vocab_size}]"
             )
         return logits
+
+    def _pass(self, ids: Tensor, keep: int) -> Tensor:
+        start, n = self._length, len(ids)
+        positions = torch.arange(start, start + n, device=ids.device)[None] if self.takes_positions else None
+        logits = self.run(ids[None], self._cache, keep, position_ids=positions)[0]
+        self._length = start + n
+        return logits
+
+    def _split(self, ids: Tensor, keep: int) -> Tensor:
+        """A pass wherever plain decoding would change the rotary scales."""
+        assert self.growing is not None
+        growing, start = self.growing, self._length
+        self._read = torch.cat((self._read[:start], ids))
+        self._before = None
+        first = len(self._read) - keep
+        found = []
+        for end in growing.ends(start, len(ids), keep):
+            wanted = end - max(start, first)
+            if growing.rereads and self._length and growing.differ(self._length, end):
+                self._before, self._cache, self._length = (self._cache, self._length), self._new_cache(), 0
+            growing.restore(self.runner)
+            found.append(self._pass(self._read[self._length : end], wanted))
+            start = end
+        growing.restore(self.runner)
+        return torch.cat(found)
 
     def check(self, ids: Tensor, keep: int) -> None:
         """Raise what :meth:`advance` raises for its arguments."""
@@ -116,7 +152,7 @@ class TransformersModel:
                 f"got ids of shape {list(ids.shape)} and keep={keep}; expected ids [n] with n >= keep >= 1"
             )
         if self.plain.training:
-            raise _in_training(self.plain)
+            raise in_training(self.plain)
         if self._length == 0 or ids.device.type == "cpu":
             self._check_ids(ids)
 
@@ -148,9 +184,18 @@ class TransformersModel:
         return self._cache
 
     def adopt(self, cache: Any, padding: int = 0) -> None:
-        """Start from a copy of what a cache of transformers' own holds after its padding, if anything."""
-        self._cache = self._new_cache()
+        """Start from a copy of what a cache of transformers' own holds after its padding, if anything.
+
+        Raises:
+            ModelError: it holds something, and the model may have to read that again.
+        """
+        self._forget()
         self._length = copy_into(self._cache, cache, padding)
+        if self._length and self.growing is not None:
+            raise ModelError(
+                f"got filled past_key_values of {type(self.plain).__name__}, whose rotary scales change with "
+                "the length of the text; expected none. Leave them out"
+            )
 
     def give_back(self, cache: Any) -> Any:
         """Fill a cache of transformers' own with all that was advanced, and return it."""
@@ -169,10 +214,22 @@ class TransformersModel:
         if length < 0:
             raise ArgumentError(f"got a crop to {length} tokens; expected 0 or more")
         surplus = self._length - length
-        if surplus > 0:
-            with self._undivided():
-                self._cache.crop(-surplus)  # a negative number means "this many fewer" in every version
-                self._length = length
+        if surplus <= 0:
+            return
+        with self._undivided():
+            if (
+                self.growing is not None
+                and self.growing.rereads
+                and self.growing.differ(self._length, length)
+            ):
+                before = self._before
+                self._forget()
+                if before is not None:
+                    self._cache, self._length = before
+                self.crop(length)
+                return
+            self._cache.crop(-surplus)  # a negative number means "this many fewer" in every version
+            self._length = length
 
     @contextmanager
     def _undivided(self) -> Iterator[None]:
@@ -180,9 +237,11 @@ class TransformersModel:
         try:
             yield
         except BaseException:
-            self._cache = self._new_cache()
-            self._length = 0
+            self._forget()
             raise
+
+    def _forget(self) -> None:
+        self._cache, self._length, self._before = self._new_cache(), 0, None
 
     def _check_ids(self, ids: Tensor) -> None:
         low, high = torch.stack(torch.aminmax(ids)).tolist()
@@ -191,53 +250,3 @@ class TransformersModel:
                 f"got token id {low if low < 0 else high}; expected ids from 0 to {self._readable - 1}, the "
                 f"vocabulary of {type(self.plain).__name__}. Is this the model's own tokenizer?"
             )
-
-
-def _plain(model: Any) -> PreTrainedModel:
-    """The transformers model inside a compiled or PEFT-wrapped one."""
-    model = getattr(model, "_orig_mod", model)
-    base = getattr(model, "get_base_model", None)
-    plain = base() if callable(base) else model
-    if not isinstance(plain, PreTrainedModel):
-        raise ModelError(
-            f"got a {type(plain).__name__}; expected a transformers causal language model, "
-            "as AutoModelForCausalLM.from_pretrained returns"
-        )
-    return plain
-
-
-def _check(model: Any) -> None:
-    name = type(model).__name__
-    if model.config.is_encoder_decoder:
-        raise ModelError(
-            f"got the encoder-decoder {name}; expected a decoder-only model (AutoModelForCausalLM)"
-        )
-    if model.get_output_embeddings() is None:
-        raise ModelError(
-            f"got {name}, which has no language-model head; load the model with AutoModelForCausalLM"
-        )
-    if model.training:
-        raise _in_training(model)
-
-
-def _in_training(model: PreTrainedModel) -> ModelError:
-    return ModelError(
-        f"got {type(model).__name__} in training mode, where dropout makes its answers random; "
-        "expected evaluation mode. Call model.eval() first."
-    )
-
-
-def _width(model: Any, fallback: int) -> int:
-    """Columns of the logits; a quantised head has a packed weight, so ask for its declared width."""
-    width = getattr(model.get_output_embeddings(), "out_features", None)
-    return width if isinstance(width, int) else int(fallback)
-
-
-def _input_device(model: Any) -> torch.device:
-    device: torch.device = model.get_input_embeddings().weight.device
-    if device.type == "meta":
-        raise ModelError(
-            f"got {type(model).__name__} with its embedding on the meta device (not loaded or off-loaded); "
-            "expected loaded weights"
-        )
-    return device

@@ -12,9 +12,9 @@ CACHE_NAMES = ("cache", "past_key_values", "cache_params")
 """What the argument that holds the cache is or was called; the first from 5.24 on."""
 
 
-def cache_argument(kind: Any) -> str:
-    """The name under which the ``forward`` of a class of models takes its cache."""
-    parameters = inspect.signature(kind.forward).parameters
+def cache_argument(kind: Any, method: str = "forward") -> str:
+    """The name under which a method of a class of models takes its cache."""
+    parameters = inspect.signature(getattr(kind, method)).parameters
     return next((name for name in CACHE_NAMES if name in parameters), "past_key_values")
 
 

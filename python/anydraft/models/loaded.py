@@ -1,0 +1,67 @@
+"""What can be told of a model of transformers as a user has loaded it, without a pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel
+
+from anydraft.errors import ModelError
+
+
+def plain_of(model: Any) -> PreTrainedModel:
+    """The transformers model inside a compiled or PEFT-wrapped one."""
+    model = getattr(model, "_orig_mod", model)
+    base = getattr(model, "get_base_model", None)
+    plain = base() if callable(base) else model
+    if not isinstance(plain, PreTrainedModel):
+        raise ModelError(
+            f"got a {type(plain).__name__}; expected a transformers causal language model, "
+            "as AutoModelForCausalLM.from_pretrained returns"
+        )
+    return plain
+
+
+def check(model: Any) -> None:
+    """Raise :class:`ModelError` for what can be told from a model without a pass."""
+    name = type(model).__name__
+    if model.config.is_encoder_decoder:
+        raise ModelError(
+            f"got the encoder-decoder {name}; expected a decoder-only model (AutoModelForCausalLM)"
+        )
+    if model.get_output_embeddings() is None:
+        raise ModelError(
+            f"got {name}, which has no language-model head; load the model with AutoModelForCausalLM"
+        )
+    if not hasattr(model.get_input_embeddings(), "weight"):
+        raise ModelError(
+            f"got {name}, which has several tables of tokens (codebooks); expected a model of one text"
+        )
+    if model.training:
+        raise in_training(model)
+
+
+def in_training(model: PreTrainedModel) -> ModelError:
+    """The error for a model in training mode."""
+    return ModelError(
+        f"got {type(model).__name__} in training mode, where dropout makes its answers random; "
+        "expected evaluation mode. Call model.eval() first."
+    )
+
+
+def width_of(model: Any, fallback: int) -> int:
+    """Columns of the logits; a quantised head has a packed weight, so ask for its declared width."""
+    width = getattr(model.get_output_embeddings(), "out_features", None)
+    return width if isinstance(width, int) else int(fallback)
+
+
+def device_of(model: Any) -> torch.device:
+    """Where the embedding lies."""
+    device: torch.device = model.get_input_embeddings().weight.device
+    if device.type == "meta":
+        raise ModelError(
+            f"got {type(model).__name__} with its embedding on the meta device (not loaded or off-loaded); "
+            "expected loaded weights"
+        )
+    return device
