@@ -86,6 +86,8 @@ class GenerateCall:
     criteria: list[Any]
     max_new_tokens: int
     end_ids: frozenset[int]
+    token_types: Tensor | None = None
+    """int64 ``[B, L]``, for a model that reads them."""
 
     @classmethod
     def of(
@@ -125,6 +127,7 @@ class GenerateCall:
             criteria=[c for c in criteria or () if not isinstance(c, (MaxLengthCriteria, EosTokenCriteria))],
             max_new_tokens=max(1, min(lengths, default=length + 20) - length),
             end_ids=frozenset(int(i) for end in ends for i in end.reshape(-1).tolist()),
+            token_types=_token_types(model, model_kwargs.get("token_type_ids")),
         )
 
     def refuse_assistant(self, assistant: Any) -> None:
@@ -177,6 +180,12 @@ class GenerateCall:
         """int64 ``[p]``: the padding before a row, which processors and criteria see as in plain decoding."""
         padding = self.input_ids.shape[1] - len(self.prompts[row])
         return self.input_ids[row, :padding].to(self.model.device)
+
+    def types(self, row: int) -> Tensor | None:
+        """int64 ``[n]``: the types of a row's tokens without its padding; ``None`` if there are none."""
+        if self.token_types is None:
+            return None
+        return self.token_types[row, -len(self.prompts[row]) :].to(self.model.device)
 
     def processors(self, row: int) -> list[LogitsProcessor]:
         """The logits processors as a batch of this row alone would have them."""
@@ -247,6 +256,11 @@ def _nothing(value: Any, usual: Any) -> bool:
     if isinstance(value, Sized):
         return len(value) == 0
     return value is None or value is False or (isinstance(value, (bool, int, float)) and value == usual)
+
+
+def _token_types(model: Any, given: Tensor | None) -> Tensor | None:
+    reads = "token_type_ids" in inspect.signature(type(model).forward).parameters
+    return given if reads else None
 
 
 def _mask(input_ids: Tensor, given: Tensor | None) -> Tensor:

@@ -112,6 +112,9 @@ def _read_again(model: Any, call: GenerateCall, sequences: Tensor, cache: Any) -
     ids = sequences[:, :-1].to(model.device)
     prompt, end = call.input_ids.shape[1], ids.shape[1]
     mask = torch.cat((call.mask.to(ids.device), ids.new_ones((len(ids), end - prompt)).bool()), 1)
+    types = call.token_types
+    if types is not None:
+        types = torch.cat((types.to(ids.device), types[:, -1:].to(ids.device).expand(-1, end - prompt)), 1)
     output = model(
         input_ids=ids[:, start:],
         attention_mask=mask.long(),
@@ -121,6 +124,7 @@ def _read_again(model: Any, call: GenerateCall, sequences: Tensor, cache: Any) -
         output_hidden_states=bool(config.output_hidden_states),
         output_attentions=bool(config.output_attentions),
         return_dict=True,
+        **({} if types is None else {"token_type_ids": types[:, start:]}),
     )
     parts = [(start, prompt), *((i if config.use_cache else 0, i + 1) for i in range(prompt, end))]
     hidden = attentions = None

@@ -19,7 +19,7 @@ from anydraft.in_order import RowInOrder
 from anydraft.integrations.generate_call import GenerateCall, ask_for_more
 from anydraft.integrations.generate_output import Steps, generate_output
 from anydraft.integrations.recording import RecordingLaw
-from anydraft.models.batch import sequences
+from anydraft.models.batch import TransformersRow, sequences
 from anydraft.models.faithful import ensure_length
 from anydraft.models.few_rows import DraftWeights, Weights
 from anydraft.models.processing import ProcessedLaw
@@ -153,6 +153,11 @@ class CustomGenerate:
             model = targets[0]
             assert isinstance(model, TransformersModel)
             model.adopt(call.cache, len(call.pads(0)))
+        for i, target in enumerate(targets):
+            types = call.types(i)
+            if types is not None:
+                assert isinstance(target, (TransformersModel, TransformersRow))
+                target.token_types = types
         alone = len(call.prompts) == 1
         drafts = [pair.sequences()[1]] if alone else pair.draft_sequences(len(call.prompts))
         choice: Literal["sample", "greedy"] = "sample" if call.samples else "greedy"

@@ -17,7 +17,7 @@ from anydraft.models.protocol import Model
 from anydraft.models.proven import ALONE
 from anydraft.models.ragged import Layout, RaggedLayer
 from anydraft.models.runner import Passes
-from anydraft.models.transformers import TransformersModel
+from anydraft.models.transformers import TransformersModel, types_at
 
 _MASKED = {"sdpa", "eager"}
 """Attention implementations that take a mask per sequence and token."""
@@ -82,6 +82,8 @@ class TransformersBatch:
         self._slots: dict[int, int] = {}
         """Where each row is in the stores: the slots in use are 0, 1, 2, ... without a gap."""
         self._lengths: dict[int, int] = {}
+        self.token_types: dict[int, Tensor] = {}
+        """Of rows that have some: see :attr:`TransformersModel.token_types`."""
         self._start()
 
     @property
@@ -183,6 +185,7 @@ class TransformersBatch:
             most,
             position_ids=self._layout.positions,
             attention_mask=self._masks(),
+            token_type_ids=self._types(rows, counts),
         )
         expected = [len(rows), most, self.model.vocab_size]
         if list(logits.shape) != expected:
@@ -209,6 +212,16 @@ class TransformersBatch:
         if len(made) == 1:
             return made[seen[0]]
         return {kind: made[key] for kind, key in zip(kinds, seen, strict=False)}
+
+    def _types(self, rows: Sequence[int], counts: Sequence[int]) -> Tensor | None:
+        """int64 ``[B, n]``: the types of the new tokens, if any row has some; 0 for filler."""
+        if not self.token_types:
+            return None
+        made = torch.zeros_like(self._layout.positions)
+        for i, (row, count) in enumerate(zip(rows, counts, strict=True)):
+            if count and row in self.token_types:
+                made[i, -count:] = types_at(self.token_types[row], self._lengths[row], count)
+        return made
 
     def _form(self, mask: Tensor, config: Any) -> Tensor:
         """What the attention implementation reads: bool for SDPA, numbers to be added for eager."""
@@ -249,6 +262,15 @@ class TransformersRow:
     def advance(self, ids: Tensor, keep: int = 1) -> Tensor:
         """A pass in which the other sequences sit still; see :class:`Model`."""
         return self.batch.advance([self.row], [ids], [keep])[0]
+
+    @property
+    def token_types(self) -> Tensor | None:
+        """See :attr:`TransformersModel.token_types`."""
+        return self.batch.token_types.get(self.row)
+
+    @token_types.setter
+    def token_types(self, types: Tensor) -> None:
+        self.batch.token_types[self.row] = types
 
     def crop(self, length: int) -> None:
         """See :class:`Model`."""

@@ -66,6 +66,8 @@ class TransformersModel:
         self._length = 0
         self._read = torch.empty(0, dtype=torch.int64, device=self._device)
         """What was advanced, kept where the model may have to read it again."""
+        self.token_types: Tensor | None = None
+        """int64 ``[L]``, L >= 1: the types of the first tokens; the last holds for all that follow."""
         self._before: tuple[Any, int] | None = None
         """The cache from before it was read again, and its length."""
 
@@ -122,7 +124,8 @@ class TransformersModel:
     def _pass(self, ids: Tensor, keep: int) -> Tensor:
         start, n = self._length, len(ids)
         positions = torch.arange(start, start + n, device=ids.device)[None] if self.takes_positions else None
-        logits = self.run(ids[None], self._cache, keep, position_ids=positions)[0]
+        types = None if self.token_types is None else types_at(self.token_types, start, n)[None]
+        logits = self.run(ids[None], self._cache, keep, position_ids=positions, token_type_ids=types)[0]
         self._length = start + n
         return logits
 
@@ -250,3 +253,8 @@ class TransformersModel:
                 f"got token id {low if low < 0 else high}; expected ids from 0 to {self._readable - 1}, the "
                 f"vocabulary of {type(self.plain).__name__}. Is this the model's own tokenizer?"
             )
+
+
+def types_at(types: Tensor, start: int, n: int) -> Tensor:
+    """int64 ``[n]``: token types from position ``start`` on; see :attr:`TransformersModel.token_types`."""
+    return types[torch.arange(start, start + n, device=types.device).clamp(max=len(types) - 1)]
