@@ -19,6 +19,7 @@ from transformers import (
 import anydraft
 import small
 import trained
+from anydraft.integrations.generate_call import GenerateCall
 
 
 def custom(**options: Any) -> Any:
@@ -255,3 +256,26 @@ def test_quantized_weights(library: str, tmp_path: Any) -> None:
     given = ids().to(small_target.device)
     plain = small_target.generate(given, **options)
     assert small_target.generate(given, **options, custom_generate=made).tolist() == plain.tolist()
+
+
+@pytest.mark.parametrize(
+    "value", [None, False, {}, [], (), {"pixels": None}, torch.empty(0), torch.empty(2, 0)], ids=repr
+)
+def test_an_argument_that_says_nothing_passes(value: Any) -> None:
+    """As those that a coming version of ``generate`` may add by itself."""
+    read(something_new=value)
+
+
+def test_an_argument_with_its_usual_value_passes() -> None:
+    read(logits_to_keep=0, output_router_logits=None)
+
+
+@pytest.mark.parametrize("value", [True, 0.5, {"pixels": [1]}, [0], torch.zeros(1), "x"], ids=repr)
+def test_an_argument_that_says_something_is_named(value: Any) -> None:
+    with pytest.raises(anydraft.ArgumentError, match=r"got something_new; .*tested with 4\.57, .*5\.24"):
+        read(something_new=value)
+
+
+def read(**arguments: Any) -> None:
+    target = trained.pair()[0]
+    GenerateCall.of(target, ids(), None, None, target.generation_config, arguments, fills_cache=False)
