@@ -4,7 +4,8 @@
 
 SmolLM2 with the packaged draft, one processor of transformers (no bad words) that looks at the ids: called
 for a whole block at once; the same as a class of its own, which is called in order; and the target alone,
-with either. The ways take turns; printed are the medians, over all prompts, of the ratio of speeds within a turn.
+with either. The ways take turns; printed are the medians, over all prompts, of the ratio of speeds within a
+turn.
 """
 
 from __future__ import annotations
