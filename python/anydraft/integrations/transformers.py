@@ -6,6 +6,7 @@ import inspect
 import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ from anydraft.models.protocol import Model
 from anydraft.models.runner import Passes
 from anydraft.models.team import team_of
 from anydraft.models.transformers import TransformersModel
+from anydraft.models.twin import forget
 from anydraft.prompts import Messages, render_for_draft
 from anydraft.row import Row
 from anydraft.sampling import Greedy, Randomness, SeededRandomness
@@ -80,6 +82,7 @@ class CustomGenerate:
         self._bridge = bridge
         self._options = options
         self._target: Any = None
+        self._targets: WeakSet[Any] = WeakSet()
         self._speculator: Speculator | None = None
         self.stats: list[Stats] = []
         """Counts of the last call, one per row."""
@@ -133,12 +136,20 @@ class CustomGenerate:
         self.finish_reasons = [row.finish_reason for row in rows if row.finish_reason]
         return generate_output(model, call, steps, [row.target for row in rows])
 
+    def refresh(self) -> None:
+        """See :meth:`Speculator.refresh`; for the draft, and every target that there was."""
+        for target in self._targets:
+            forget(target)
+        if self._speculator is not None:
+            self._speculator.refresh()
+
     def _pair(self, target: Any) -> Speculator:
         if self._speculator is None or self._target is not target:
             self._speculator = Speculator(
                 target, self._draft, *self._tokenizers, bridge=self._bridge, **self._options
             )
             self._target, self._bridge = target, self._speculator.bridge
+            self._targets.add(target)
         return self._speculator
 
     def _rows(
@@ -150,8 +161,7 @@ class CustomGenerate:
             model = targets[0]
             assert isinstance(model, TransformersModel)
             model.adopt(call.cache, len(call.pads(0)))
-        alone = len(call.prompts) == 1
-        drafts = [pair.sequences()[1]] if alone else pair.draft_sequences(len(call.prompts))
+        drafts = pair.draft_sequences(len(call.prompts))
         choice: Literal["sample", "greedy"] = "sample" if call.samples else "greedy"
         base = int(torch.randint(2**63 - 1, (), dtype=torch.int64)) if seed is None and call.samples else seed
         rows, laws = [], []

@@ -38,6 +38,7 @@ class TransformersModel:
         _check(plain)
         config = plain.config.get_text_config(decoder=True)
         parameters = inspect.signature(type(plain).forward).parameters
+        self._given = model, passes
         self.runner = runner_of(model, passes)
         """What is called for a pass: the model, or something with its weights."""
         self.plain = plain
@@ -132,6 +133,10 @@ class TransformersModel:
         )
         logits: Tensor = output.logits[:, -keep:]
         return logits if logits.device == self._device else logits.to(self._device)
+
+    def renew(self) -> None:
+        """Look at the model's weights again: a decode begins on what was read before."""
+        self.runner = runner_of(*self._given)
 
     def warm(self) -> None:
         """Have passes compiled now that are to be compiled, so that none that is timed waits for it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from anydraft.models.few_rows import DraftWeights, FewRows
+from anydraft.models.fingerprint import Fingerprint
 from anydraft.models.runner import Passes
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.twin import IN_BYTES, fits, ways_of
@@ -36,6 +38,8 @@ class TrimmedHead:
         """Number of logits of the whole head."""
         self.first = int(rows[-1]) + 1 == len(rows)
         """Whether the rows are the first ones, of which a view is enough."""
+        self._made_of = [part for part in (head.weight, head.bias) if part is not None]
+        self._copied = Fingerprint(self._made_of)
         self._weight = self._of(head.weight.detach())
         self._bias = None if head.bias is None else self._of(head.bias.detach())
         if weights == "auto":
@@ -54,6 +58,13 @@ class TrimmedHead:
         """Memory taken beside the model."""
         weight, bias = (0 if t is None else t.numel() * t.element_size() for t in (self._weight, self._bias))
         return self._product.nbytes + (0 if self.first else weight + bias)
+
+    def holds(self, model: Any) -> bool:
+        """Whether it still is made of the model's numbers; see :class:`Fingerprint`."""
+        head = model.get_output_embeddings()
+        parts = [part for part in (head.weight, head.bias) if part is not None]
+        same = len(parts) == len(self._made_of) and all(map(operator.is_, parts, self._made_of))
+        return same and self._copied.holds()
 
     def kept(self, hidden: Tensor) -> Tensor:
         """Logits of the kept rows: hidden states ``[..., h]`` to ``[..., n]``."""
