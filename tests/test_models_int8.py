@@ -25,6 +25,7 @@ from anydraft.models.few_rows import FewRows, Joined, Quicker
 from anydraft.models.int8 import STEPS, Int8
 from anydraft.models.lean import Lean
 from anydraft.models.processing import processed_law
+from anydraft.models.quicker import can
 from anydraft.models.runner import Passes
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.twin import twin_of, weights_of
