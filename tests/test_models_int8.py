@@ -32,6 +32,9 @@ from anydraft.models.twin import twin_of, weights_of
 from enumeration import EnumeratingRandomness, branches
 
 ALL = frozenset(range(1, 17))
+pytestmark = pytest.mark.skipif(
+    not can("int8", torch.float32), reason="this machine has no product of weights in bytes"
+)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -29,6 +30,13 @@ WEIGHTS: list[Weights] = ["shared", "packed"]
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
 
 Maker = Callable[[], Any]
+
+
+def rope(**values: Any) -> dict[str, Any]:
+    """Rotary embeddings, in the words of either version of transformers."""
+    if int(transformers.__version__.split(".")[0]) >= 5:
+        return {"rope_parameters": values}
+    return {"rope_theta": values.pop("rope_theta"), "rope_scaling": values}
 
 
 def own(model: PreTrainedModel, ids: torch.Tensor) -> torch.Tensor:
@@ -146,7 +154,7 @@ def test_it_dies_with_its_model() -> None:
 
 def test_models_that_have_none() -> None:
     assert lean_of(tiny.olmo2(), NOWHERE, "shared") is None
-    growing = tiny.llama(rope_parameters={"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0})
+    growing = tiny.llama(**rope(rope_type="dynamic", rope_theta=1e4, factor=2.0))
     assert lean_of(growing, NOWHERE, "shared") is None
 
 
@@ -161,14 +169,14 @@ def test_what_computes_otherwise_is_not_used(
 
 def test_rope_scaling_is_the_models_own() -> None:
     scaled = tiny.llama(
-        rope_parameters={
-            "rope_type": "llama3",
-            "rope_theta": 1e4,
-            "factor": 4.0,
-            "low_freq_factor": 1.0,
-            "high_freq_factor": 4.0,
-            "original_max_position_embeddings": 64,
-        }
+        **rope(
+            rope_type="llama3",
+            rope_theta=1e4,
+            factor=4.0,
+            low_freq_factor=1.0,
+            high_freq_factor=4.0,
+            original_max_position_embeddings=64,
+        )
     )
     ours = TransformersModel(scaled)
     assert isinstance(ours.runner, Lean)

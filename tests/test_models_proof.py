@@ -216,7 +216,11 @@ def test_one_layer_that_is_set_otherwise() -> None:
     """Each kind of layer is tried; settings of a module are read from it, and what is unknown is not used."""
     model: Any = tiny.llama()
     model.model.layers[1].self_attn.scaling *= 1.5
-    assert list(proof._kinds(model)) == [0, 1]
+    assert proof._pairs(model) == [[0, 1]]
+    single: Any = tiny.llama()
+    single.model.layers, single.config.num_hidden_layers = single.model.layers[:1], 1
+    assert proof._pairs(single) == [[0]]
+    assert lean_of(single, NOWHERE, "shared") is not None
     ids = tiny.ids(12)
     own = model(input_ids=ids[None]).logits[0]
     assert torch.allclose(TransformersModel(model).advance(ids, 12), own, atol=1e-4)

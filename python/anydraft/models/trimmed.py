@@ -115,10 +115,16 @@ def _agrees(model: Any, head: TrimmedHead) -> bool:
         model.get_input_embeddings().weight.device
     )
     whole: Tensor = model(input_ids=ids[None], use_cache=False, return_dict=True).logits[0]
-    hidden = model.base_model(input_ids=ids[None], use_cache=False, return_dict=True).last_hidden_state[0]
+    hidden = _decoder(model)(input_ids=ids[None], use_cache=False, return_dict=True).last_hidden_state[0]
     expected = whole.index_select(-1, head.rows.to(whole.device))
     furthest = (head.kept(hidden).to(expected) - expected).abs().amax()
     return whole.shape[-1] == head.width and bool(furthest <= head.close * expected.abs().amax())
+
+
+def _decoder(runner: Any) -> Any:
+    """What gives the hidden states; in version 4 a Gemma 3 calls itself its base."""
+    base = runner.base_model
+    return runner.get_decoder() if base is runner else base
 
 
 class TrimmedModel(TransformersModel):
@@ -136,7 +142,7 @@ class TrimmedModel(TransformersModel):
         if not self.trims:
             return super().run(ids, cache, keep, **arguments)
         given = {name: value for name, value in arguments.items() if value is not None}
-        output = self.runner.base_model(
+        output = _decoder(self.runner)(
             input_ids=ids, past_key_values=cache, use_cache=True, return_dict=True, **given
         )
         logits = self.head(output.last_hidden_state[:, -keep:])
