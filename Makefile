@@ -61,7 +61,7 @@ test-python: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 # PyTorch's kernels and oneDNN are told to do without AVX-512; oneDNN then has no products in bfloat16.
-AVX2_TESTS := tests/test_models_*.py tests/test_speculator.py
+AVX2_TESTS := $(filter-out %_compiled.py,$(wildcard tests/test_models_*.py)) tests/test_speculator.py
 test-avx2: install  ## the tests of the models as on a CPU that has AVX2 only
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1 \
 		$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not real" $(AVX2_TESTS) $(ARGS)

@@ -147,7 +147,8 @@ def _parts(model: nn.Module) -> _Parts | None:
     if getattr(model, "_tp_size", None) or getattr(model, "hf_quantizer", None):
         return None
     modules: list[Any] = []
-    tensors: list[Any] = []
+    parameters: list[Any] = []
+    buffers: list[Any] = []
     waiting: list[Any] = [model]
     while waiting:
         inside = vars(waiting.pop())
@@ -156,13 +157,14 @@ def _parts(model: nn.Module) -> _Parts | None:
         children = [child for child in inside["_modules"].values() if child is not None]
         modules += children
         waiting += children
-        tensors += inside["_parameters"].values()
-        tensors += inside["_buffers"].values()
-    parameters = [tensor for tensor in tensors if type(tensor) is nn.Parameter]
+        parameters += [parameter for parameter in inside["_parameters"].values() if parameter is not None]
+        buffers += inside["_buffers"].values()
+    if any(type(parameter) is not nn.Parameter for parameter in parameters):
+        return None
     kinds = {(tensor.device, tensor.dtype) for tensor in parameters}
     if len(kinds) != 1 or not all(dtype.is_floating_point for _, dtype in kinds):
         return None
-    return _Parts([*modules, *tensors], *kinds)
+    return _Parts([*modules, *parameters, *buffers], *kinds)
 
 
 def _tensors(model: nn.Module) -> list[Tensor]:
