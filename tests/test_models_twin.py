@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import weakref
+from typing import Any
 
 import pytest
 import torch
@@ -14,10 +16,10 @@ import small
 import tiny
 from anydraft.models import few_rows, memory, twin
 from anydraft.models.few_rows import FewRows, FewRowsLinear, Quicker, Weights, packed, product
-from anydraft.models.quicker import quicker
+from anydraft.models.quicker import can, quicker
 from anydraft.models.runner import Passes
 from anydraft.models.transformers import TransformersModel
-from anydraft.models.twin import twin_of
+from anydraft.models.twin import twin_of, weights_of
 
 ALL = frozenset(range(1, 17))
 KINDS: list[Weights] = ["shared", "packed"]
@@ -31,20 +33,75 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(twin, "quicker", lambda dtype, threads: Quicker(ALL, ALL))
 
 
-@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs oneDNN")
+def needs(name: str, dtype: torch.dtype) -> None:
+    """Skip a test of a product that this machine does not have."""
+    if not can(name, dtype):
+        pytest.skip(f"this machine has no product of {dtype} with {name} weights")
+
+
 @pytest.mark.parametrize("rows", [1, 2, 3, 7, 16])
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 1e-5), (torch.bfloat16, 0.05)])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("kind", KINDS)
 @torch.no_grad()
-def test_the_products_are_the_same(rows: int, bias: bool, dtype: torch.dtype, close: float) -> None:
+def test_the_products_are_the_same(kind: Weights, rows: int, bias: bool, dtype: torch.dtype) -> None:
+    """Their error against float64 is like that of PyTorch's own."""
+    needs(kind, dtype)
     layer = nn.Linear(33, 65, bias=bias).to(dtype)
     given = torch.randn(1, rows, 33).to(dtype)
-    expected = layer(given)
-    for weight in (layer.weight, packed(layer.weight)):
-        assert torch.allclose(product(given, weight, layer.bias), expected, atol=close)
-    for kind in KINDS:
-        few = FewRows(layer.weight, layer.bias, Quicker(ALL, frozenset({1, 7})), kind)
-        assert torch.allclose(few(given), expected, atol=close)
+    exact = copy.deepcopy(layer).double()(given.double())
+    allowed = 4 * (layer(given) - exact).abs().amax() + torch.finfo(dtype).eps * exact.abs().amax()
+    weight = layer.weight if kind == "shared" else packed(layer.weight)
+    few = FewRows(layer.weight, layer.bias, Quicker(ALL, frozenset({1, 7})), kind)
+    for found in (product(given, weight, layer.bias), few(given)):
+        assert (found - exact).abs().amax() <= allowed
+
+
+REFUSED = "mkldnn_reorder_linear_weight: bf16 path needs the cpu support avx512bw, avx512vl and avx512dq"
+
+
+@pytest.mark.parametrize("missing", ["_reorder_linear_weight", "_linear_pointwise"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_where_the_processor_cannot_pack_the_weights_are_shared(
+    missing: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a CPU without AVX-512; and where a matrix can be packed, but not multiplied."""
+    asked: list[torch.dtype] = []
+
+    def refuse(*given: Any) -> None:
+        asked.append(given[0].dtype)
+        raise RuntimeError(REFUSED)
+
+    monkeypatch.setattr(torch.ops.mkldnn, missing, refuse)
+    for answers in (can, quicker):
+        answers.cache_clear()
+    try:
+        assert not can("packed", dtype)
+        assert not quicker(dtype, 1).packed
+        tried = len(asked)
+        for make in (tiny.llama, tiny.olmo2):
+            for weights in ("packed", "auto", "shared"):
+                model = make().to(dtype)
+                assert weights_of(model, weights) != "packed"
+                ours = TransformersModel(model, Passes(weights))
+                ids = tiny.ids(9)
+                with torch.no_grad():
+                    exact = copy.deepcopy(model).double()(ids[None]).logits[0]
+                    allowed = 4 * (model(ids[None]).logits[0] - exact).abs().amax() + 1e-4
+                found = torch.cat([ours.advance(part, len(part)) for part in ids.split([5, 1, 3])])
+                assert (found - exact).abs().amax() <= allowed
+        assert len(asked) == tried  # once it is known, it is not tried again
+    finally:
+        for answers in (can, quicker):
+            answers.cache_clear()
+
+
+def test_products_of_every_dtype_are_asked_for_without_an_error() -> None:
+    for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16):
+        for name in ("shared", "packed", "int8"):
+            assert can(name, dtype) in (True, False)
+        if not can("packed", dtype):
+            assert not quicker(dtype, 1).packed
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8])

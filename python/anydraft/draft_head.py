@@ -11,7 +11,7 @@ from torch import Tensor
 
 from anydraft.bridge import Bridge
 from anydraft.errors import ArgumentError
-from anydraft.models.batch import TransformersRow, sequences_of
+from anydraft.models.batch import TransformersRow, renew, sequences_of, whole_of
 from anydraft.models.few_rows import DraftWeights
 from anydraft.models.protocol import Model
 from anydraft.models.runner import Passes
@@ -45,7 +45,8 @@ class DraftHead:
     :mod:`anydraft.shrink` has made the rows kept are those that it names; and a user may say which.
 
     Raises:
-        ArgumentError: rows that the draft's vocabulary does not have.
+        ArgumentError: rows that the draft's vocabulary does not have; or some of the head only, and passes
+            that are to be the model's own.
     """
 
     def __init__(self, model: Any, bridge: Bridge, wish: Wish | Rows, passes: Passes) -> None:
@@ -55,24 +56,42 @@ class DraftHead:
         self._passes = passes
         self._wish: Wish = wish if isinstance(wish, str) else "shared"
         self._rows = None if isinstance(wish, str) else _checked(wish, len(bridge.draft))
+        self._made: list[TrimmedHead | None] = []
+        """The head, once it was needed."""
+        if passes.weights == "model" and self._wish == "shared":
+            raise ArgumentError(
+                f"got draft_head={'shared' if self._rows is None else 'rows'!r} and draft_weights='model'; "
+                "expected 'full' or 'auto': with a trimmed head a pass is not the model's own"
+            )
 
     def sequence(self) -> TransformersModel:
         """The draft with an empty cache."""
-        if self._head is None:
+        head = self._head()
+        if head is None:
             return TransformersModel(self._model, self._passes)
-        return TrimmedModel(self._model, self._head, self._passes)
+        return TrimmedModel(self._model, head, self._passes)
 
     def sequences(self, count: int) -> list[Model]:
         """Several of them, in one batch where that is possible."""
         return sequences_of(self.sequence, count)
+
+    def renew(self, model: Model) -> None:
+        """Have a sequence that was kept read the weights that the draft has now."""
+        renew(model)
+        whole, head = whole_of(model), self._head()
+        if isinstance(whole, TrimmedModel) and head is not None:
+            whole.head = head
+
+    def refresh(self) -> None:
+        """Gather the rows anew when they are next needed."""
+        self._made.clear()
 
     def set_for(self, model: Model, view: Sequence[int]) -> bool:
         """Use what suits the text of draft ids ``view``; whether that is the trimmed head.
 
         A batch has one head: it is trimmed as long as that suits all texts that were begun in it.
         """
-        shared = isinstance(model, TransformersRow)
-        whole = model.batch.model if isinstance(model, TransformersRow) else model
+        shared, whole = isinstance(model, TransformersRow), whole_of(model)
         if not isinstance(whole, TrimmedModel):
             return False
         if self._wish == "auto":
@@ -81,7 +100,7 @@ class DraftHead:
             whole.trims = suits and (whole.trims or not shared)
         return whole.trims
 
-    @cached_property
+    @property
     def weights(self) -> DraftWeights:
         """What the draft multiplies by."""
         return weights_of(self._model, self._passes.weights, drafts=self._passes.drafts)
@@ -101,9 +120,15 @@ class DraftHead:
                 kept[token] = True
         return kept
 
-    @cached_property
     def _head(self) -> TrimmedHead | None:
-        if self._wish == "full":
+        """Made once, and anew where the model's has changed."""
+        if not self._made or (self._made[0] is not None and not self._made[0].holds(self._model)):
+            self._made = [None]  # the memory of the old one first
+            self._made = [self._trimmed()]
+        return self._made[0]
+
+    def _trimmed(self) -> TrimmedHead | None:
+        if self._wish == "full" or self._passes.weights == "model":
             return None
         plain = TransformersModel(self._model, self._passes)
         rows = (torch.from_numpy(self._bridge.tables.draft_to_target) >= 0).sum()

@@ -22,6 +22,7 @@ from anydraft.drafting.recall import Recall
 from anydraft.errors import ArgumentError, PairError
 from anydraft.in_order import InOrder, RowInOrder
 from anydraft.mixture import LOOKUP, Directors, Times
+from anydraft.models.batch import renew
 from anydraft.models.few_rows import DraftWeights, Weights
 from anydraft.models.processing import ProcessedLaw, least_length, processed_law
 from anydraft.models.protocol import Model
@@ -30,6 +31,7 @@ from anydraft.models.stop_rules import criteria_rules, stop_rules, time_rules, w
 from anydraft.models.team import team_of
 from anydraft.models.together import Joint
 from anydraft.models.transformers import TransformersModel
+from anydraft.models.twin import forget
 from anydraft.models.weights import pass_bytes
 from anydraft.plan_store import find
 from anydraft.plans import Plan
@@ -113,16 +115,16 @@ class Speculator:
         logits (``"full"``), only those of tokens that the target has too (``"shared"``), those of the ids
         given, or what suits the text; see :class:`~anydraft.draft_head.DraftHead`. ``plan``: what
         :func:`anydraft.plan` measured, from which ``"auto"`` starts; by default one that was made on this
-        machine before. ``weights``: on a CPU,
-        whether linear layers may have a second, packed copy of their weights, by which a block costs what one
-        token costs (``"packed"``), or not (``"shared"``); by default where there is room. ``draft_weights``:
-        the same of the draft alone, if it shall differ; by default its copy has one byte a number
-        (``"int8"``) where that is quicker: the draft's law is known whatever it is, and the output's law
-        stays what it is. ``compile``: have
-        PyTorch compile both models' passes over a few tokens, with static shapes; it needs a C++ compiler,
-        and takes some seconds to a minute at first. ``bridge``: one that was built or loaded before for these
-        tokenizers, best the :attr:`bridge` of another speculator: one made without roles does not know which
-        control tokens mean the same.
+        machine before. ``weights``: what runs the models' passes. ``"model"``: the models themselves, called
+        as transformers calls them. ``"shared"``: where there is some, code of our own that computes the same
+        on the same weights. ``"packed"``: on a CPU linear layers also have a second, packed copy of their
+        weights, by which a block costs what one token costs; by default where there is room.
+        ``draft_weights``: the same of the draft alone, if it shall differ; by default its copy has one byte a
+        number (``"int8"``) where that is quicker: the draft's law is known whatever it is, and the output's
+        law stays what it is. ``compile``: have PyTorch compile both models' passes over a few tokens, with
+        static shapes; it needs a C++ compiler, and takes some seconds to a minute at first. ``bridge``: one
+        that was built or loaded before for these tokenizers, best the :attr:`bridge` of another speculator:
+        one made without roles does not know which control tokens mean the same.
         """
         check_method(method, rule)
         if num_draft_tokens != "auto" and (not isinstance(num_draft_tokens, int) or num_draft_tokens < 1):
@@ -245,7 +247,11 @@ class Speculator:
             repetition_penalty=repetition_penalty,
             first=[*logits_processor, *least_length(len(given.ids), min_new_tokens, self.end_ids)],
         )
-        caches = caches or PairCaches(*self.sequences())
+        if caches is None:
+            caches = PairCaches(*self.sequences())
+        else:
+            renew(caches.target)
+            self._draft_head.renew(caches.draft)
         rules = [*stop_rules(stop, written_out(self.bridge.target)), *time_rules(max_time)]
         window = caches.target.window
         room = None if window is None else window - len(given.ids)
@@ -371,6 +377,20 @@ class Speculator:
         if text is not None:
             return self.plain_prompt(prompts.encode_prompt(target, text))
         return self.plain_prompt(prompts.plain_ids(input_ids, len(self.bridge.target)))
+
+    def refresh(self) -> None:
+        """Have everything that was made of the models' weights made anew.
+
+        Not needed after what PyTorch counts (``copy_``, ``load_state_dict``, any in-place arithmetic), nor
+        after adapters are merged, weights averaged or synchronised through ``.data``: each decode looks for
+        that when it begins, see :class:`~anydraft.models.fingerprint.Fingerprint`. Only a change through
+        ``.data`` of a handful of single numbers of a matrix could be missed, or one of a module's settings
+        (its ``scaling``, say). Caches that you keep are yours to drop: what they hold was computed with the
+        weights of then.
+        """
+        for model in self._models:
+            forget(model)
+        self._draft_head.refresh()
 
     def strategy(self, method: str) -> Strategy:
         """The strategy of a method; raises :class:`PairError` if it cannot work with this pair."""

@@ -6,6 +6,7 @@ import inspect
 import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -27,6 +28,7 @@ from anydraft.models.protocol import Model
 from anydraft.models.runner import Passes
 from anydraft.models.team import team_of
 from anydraft.models.transformers import TransformersModel
+from anydraft.models.twin import forget
 from anydraft.prompts import Messages, render_for_draft
 from anydraft.row import Row
 from anydraft.sampling import Greedy, Randomness, SeededRandomness
@@ -56,8 +58,12 @@ def custom_generate(
     draft_tokenizer))`` returns what it would return without, sooner. Make it once and use it again and
     again: the vocabularies are joined at the first call. It may serve several targets with one tokenizer.
 
-    Options are those of :class:`anydraft.Speculator`. Two more arguments can be given to ``generate``:
-    ``messages``, the chat behind ``input_ids``, so that the draft reads it in its own template; and ``seed``.
+    Options are those of :class:`anydraft.Speculator`. With ``weights="model"``, for example, each pass of
+    both models is the model itself, called as transformers calls it; ``draft_weights`` is the draft's alone.
+    Weights that changed since the last call are followed; see :meth:`CustomGenerate.refresh`.
+
+    Two more arguments can be given to ``generate``: ``messages``, the chat behind ``input_ids``, so that the
+    draft reads it in its own template; and ``seed``.
 
     Raises (when called):
         ArgumentError: a generation mode other than greedy or sampling, or an argument that cannot be served;
@@ -82,6 +88,7 @@ class CustomGenerate:
         self._bridge = bridge
         self._options = options
         self._target: Any = None
+        self._targets: WeakSet[Any] = WeakSet()
         self._speculator: Speculator | None = None
         self.stats: list[Stats] = []
         """Counts of the last call, one per row."""
@@ -135,12 +142,20 @@ class CustomGenerate:
         self.finish_reasons = [row.finish_reason for row in rows if row.finish_reason]
         return generate_output(model, call, steps, [row.target for row in rows])
 
+    def refresh(self) -> None:
+        """See :meth:`Speculator.refresh`; for the draft, and every target that there was."""
+        for target in self._targets:
+            forget(target)
+        if self._speculator is not None:
+            self._speculator.refresh()
+
     def _pair(self, target: Any) -> Speculator:
         if self._speculator is None or self._target is not target:
             self._speculator = Speculator(
                 target, self._draft, *self._tokenizers, bridge=self._bridge, **self._options
             )
             self._target, self._bridge = target, self._speculator.bridge
+            self._targets.add(target)
         return self._speculator
 
     def _rows(
@@ -158,8 +173,7 @@ class CustomGenerate:
             if types is not None:
                 assert isinstance(target, (TransformersModel, TransformersRow))
                 target.token_types = types
-        alone = len(call.prompts) == 1
-        drafts = [pair.sequences()[1]] if alone else pair.draft_sequences(len(call.prompts))
+        drafts = pair.draft_sequences(len(call.prompts))
         choice: Literal["sample", "greedy"] = "sample" if call.samples else "greedy"
         base = int(torch.randint(2**63 - 1, (), dtype=torch.int64)) if seed is None and call.samples else seed
         order = None if call.pure else call.in_order(choice)

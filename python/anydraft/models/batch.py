@@ -45,6 +45,18 @@ def sequences_of(make: Callable[[], TransformersModel], count: int) -> list[Mode
     return [batch.add() for _ in range(count)]
 
 
+def whole_of(model: Model) -> Model:
+    """The model that a sequence of a batch is one of; any other is itself."""
+    return model.batch.model if isinstance(model, TransformersRow) else model
+
+
+def renew(model: Model) -> None:
+    """Have a sequence that was kept read the weights that its model has now."""
+    whole = whole_of(model)
+    if isinstance(whole, TransformersModel):
+        whole.renew()
+
+
 def _as_alone(model: TransformersModel) -> bool:
     """Whether rows of one pass get the logits that each has by itself; tried once if that is not known."""
     plain = model.plain

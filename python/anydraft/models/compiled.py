@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from anydraft.models.cache import GrowingLayer
-from anydraft.models.lean import Hidden, Lean, Logits, Rotation, Surroundings, stacked, through
+from anydraft.models.lean import Hidden, Lean, Logits, Surroundings, stacked, through
+from anydraft.models.rotary import Rotation
 
 SIZES = (1, 8)
 """Numbers of tokens that a pass is compiled for; one in between is filled up to the next."""

@@ -17,10 +17,12 @@ from torch.nn.functional import linear
 
 from anydraft.models.int8 import Int8
 
-Weights = Literal["auto", "shared", "packed"]
-"""Whether linear layers on a CPU get a second, packed copy of their weights; ``"auto"``: if there is room."""
+Weights = Literal["auto", "model", "shared", "packed"]
+"""What runs a model's passes. ``"model"``: the model itself, as transformers calls it. Else code of our own
+that computes the same: on the model's weights (``"shared"``), or on a CPU also on a packed copy of them
+(``"packed"``), if this machine can pack; ``"auto"``: packed, if that is quicker and there is room."""
 
-DraftWeights = Literal["auto", "shared", "packed", "int8"]
+DraftWeights = Literal["auto", "model", "shared", "packed", "int8"]
 """The same of a draft, whose copy may be in whole numbers of one byte."""
 
 MOST_ROWS = 16
@@ -40,12 +42,15 @@ class Quicker(NamedTuple):
     int8: frozenset[int] = frozenset()
     """With a copy in bytes; none, if one is not among them."""
 
-    def copy_of(self, weight: Tensor, weights: DraftWeights) -> Copy:
-        """A second copy of a matrix as ``weights`` says, if it is quicker anywhere; else :data:`NO_COPY`."""
+    def copy_of(self, matrices: Sequence[Tensor], weights: DraftWeights) -> Copy:
+        """A second copy as ``weights`` says, if it is quicker anywhere; else :data:`NO_COPY`.
+
+        ``matrices`` ``[out, in]`` have the same rows, and are joined to one.
+        """
         if weights == "packed" and self.packed:
-            return Copy(self.packed, Packed(weight))
-        if weights == "int8" and self.int8 and Int8.takes(weight):
-            return Copy(self.int8, Int8(weight))
+            return Copy(self.packed, Packed(_joined(matrices)))
+        if weights == "int8" and self.int8 and all(Int8.takes(matrix) for matrix in matrices):
+            return Copy(self.int8, Int8(_joined(matrices)))
         return NO_COPY
 
 
@@ -80,12 +85,17 @@ class FewRows:
     def __init__(self, weight: Tensor, bias: Tensor | None, quicker: Quicker, weights: DraftWeights) -> None:
         """``weights`` of ``"packed"`` or ``"int8"`` makes the copy; with anything else there is none."""
         self._weight, self._bias, self._quicker = weight, bias, quicker
-        self._copy = quicker.copy_of(weight, weights)
+        self._copy = quicker.copy_of([weight], weights)
 
     @property
     def nbytes(self) -> int:
         """Memory that the copy takes."""
         return self._copy.product.nbytes if self._copy.product else 0
+
+    @property
+    def copied(self) -> list[Tensor]:
+        """What there is a copy of."""
+        return [self._weight] if self._copy.product else []
 
     def __call__(self, rows: Tensor) -> Tensor:
         """``[..., in]`` to ``[..., out]``; without gradients."""
@@ -105,11 +115,16 @@ class Joined:
         self._sizes = [layer.out_features for layer in layers]
         own: DraftWeights = weights if len(layers) == 1 else "shared"
         self._each = [FewRows(layer.weight, layer.bias, quicker, own) for layer in layers]
-        self._copy = NO_COPY
-        if len(layers) > 1 and len({layer.bias is None for layer in layers}) == 1:
-            self._copy = quicker.copy_of(torch.cat([layer.weight.detach() for layer in layers]), weights)
+        self._copy, self._bias = NO_COPY, None
+        self.copied = [tensor for layer in self._each for tensor in layer.copied]
+        """What there is a copy of."""
+        matrices: list[Tensor] = [layer.weight for layer in layers]
         biases: list[Tensor] = [layer.bias for layer in layers if layer.bias is not None]
-        self._bias = torch.cat(biases).detach() if len(biases) == len(layers) else None
+        if len(layers) > 1 and len(biases) in (0, len(layers)):
+            self._copy = quicker.copy_of(matrices, weights)
+        if self._copy.product is not None:
+            self.copied = [*matrices, *biases]
+            self._bias = torch.cat(biases).detach() if biases else None
 
     def __call__(self, rows: Tensor) -> tuple[Tensor, ...]:
         """``[..., in]`` to ``[..., out]`` of each layer."""
@@ -160,6 +175,11 @@ torch.library.register_fake(
     lambda rows, weight, bias, out: rows.new_empty((*rows.shape[:-1], out)),
     lib=_library,
 )
+
+
+def _joined(matrices: Sequence[Tensor]) -> Tensor:
+    detached = [matrix.detach() for matrix in matrices]
+    return detached[0] if len(detached) == 1 else torch.cat(detached)
 
 
 def packed(weight: Tensor) -> Tensor:

@@ -17,7 +17,10 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention, silu
 
 from anydraft.models.cache import new_cache
-from anydraft.models.few_rows import DraftWeights, Joined, Quicker
+from anydraft.models.few_rows import NOWHERE, DraftWeights, Joined, Quicker
+from anydraft.models.fingerprint import Fingerprint
+from anydraft.models.proof import near, proves
+from anydraft.models.rotary import GROWING, Rotary, Rotation, rope_types
 
 _KNOWN = {
     "transformers.models.llama.modeling_llama": "LlamaForCausalLM",
@@ -29,22 +32,11 @@ _KNOWN = {
 ARCHITECTURES = sorted(_KNOWN.values())
 """The classes of transformers that have a lean form."""
 
-_GROWING_ROPE = {"dynamic", "longrope"}
-"""Rotary embeddings that embed a token differently when the text gets longer."""
-
-_CLOSE = {torch.float32: 1e-3, torch.float64: 1e-4}
-"""How far logits may be from the model's own, as a share of the largest; else 0.05. In float64 too a model
-computes its norms in float32."""
-
 _ATTENTION = {"sdpa", "eager"}
 """What a user may have chosen where it is SDPA that is used."""
 
-_LEAST_TABLE = 1024
 _STACKED = 64
 """New tokens of a pass, up to which heads that share keys are stacked."""
-
-Rotation = tuple[Tensor, Tensor]
-"""Cosine, and sine with the sign that goes with a rolled half: ``[n, 1, size]`` or ``[B, n, 1, size]``."""
 
 
 class Surroundings(NamedTuple):
@@ -61,7 +53,10 @@ class Norm(NamedTuple):
     """A root mean square norm over the last dimension."""
 
     weight: Tensor
+    """The model's own parameter, read at every pass, or what was made of some."""
     eps: float
+    made_of: tuple[Tensor, ...] = ()
+    """Those."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """``[..., size]``, in the dtype of ``x``; a weight in float32 stands for more digits than that."""
@@ -83,8 +78,8 @@ class Block:
     scale: float
     before: Norm
     query_key_value: Joined
-    of_heads: tuple[Tensor, float] | None
-    """Weights ``[heads + groups, head size]`` and epsilon of a norm of queries and keys."""
+    of_heads: Norm | None
+    """Of queries and keys: its weight is ``[heads + groups, head size]``."""
     out: Joined
     after: Norm | None
     before_inner: Norm
@@ -92,6 +87,14 @@ class Block:
     activation: Callable[[Tensor], Tensor]
     down: Joined
     after_inner: Norm | None
+
+    @property
+    def copied(self) -> list[Tensor]:
+        """The parameters that there is a copy of, or something made of them."""
+        products = (self.query_key_value, self.out, self.gate_up, self.down)
+        norms = (self.before, self.of_heads, self.after, self.before_inner, self.after_inner)
+        copied = [tensor for part in products for tensor in part.copied]
+        return copied + [tensor for norm in norms if norm is not None for tensor in norm.made_of]
 
 
 class Hidden(NamedTuple):
@@ -124,6 +127,9 @@ class Lean:
         self.norm = _norm(decoder.norm)
         self._lm_head, self._ways, self._weights = model.lm_head, ways, weights
         self._cap = getattr(model.config, "final_logit_softcapping", None)
+        copied = [tensor for block in self.blocks for tensor in block.copied]
+        self.copied = [Fingerprint([*copied, *self.norm.made_of, *self.rotary.read])]
+        """Of all that there is a copy of, or something made of it; the rest is read at every pass."""
 
     def __call__(self, *, input_ids: Tensor, logits_to_keep: int = 0, **given: Any) -> Logits:
         """As the model: the logits of the last tokens, ``[B, logits_to_keep, V]``; of all if it is 0."""
@@ -133,7 +139,9 @@ class Lean:
     @cached_property
     def _head(self) -> Joined:
         """Packed when it is needed: a draft may have another head."""
-        return Joined([self._lm_head], self._ways, self._weights)
+        head = Joined([self._lm_head], self._ways, self._weights)
+        self.copied.append(Fingerprint(head.copied))
+        return head
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Of hidden states ``[B, n, h]`` after the last norm: ``[B, n, V]``."""
@@ -182,39 +190,6 @@ class Lean:
         return Surroundings(rotation, stacked(block, seen, like.dtype), causal=False)
 
 
-class Rotary:
-    """Rotations by position, taken from the model's own embedding once and kept in a table."""
-
-    def __init__(self, decoder: Any) -> None:
-        """``decoder``: the model without its head."""
-        self._decoder = decoder
-        self._tables: dict[tuple[str, torch.dtype], Rotation] = {}
-
-    def between(self, like: Tensor, kind: str, start: int, end: int) -> Rotation:
-        """Of the positions from ``start`` to before ``end``."""
-        cos, sin = self.all(like.dtype, kind, end)
-        return cos.narrow(0, start, end - start), sin.narrow(0, start, end - start)
-
-    def at(self, like: Tensor, kind: str, positions: Tensor | None, end: int) -> Rotation:
-        """Of positions ``[B, n]``, all before ``end``."""
-        cos, sin = self.all(like.dtype, kind, end)
-        return cos[positions], sin[positions]
-
-    def all(self, dtype: torch.dtype, kind: str, end: int) -> Rotation:
-        """Of all positions before ``end``, and of more."""
-        table = self._tables.get((kind, dtype))
-        if table is None or len(table[0]) < end:
-            size = max(_LEAST_TABLE, 1 << (end - 1).bit_length())
-            device = self._decoder.embed_tokens.weight.device
-            like = torch.empty(0, dtype=dtype, device=device)
-            positions = torch.arange(size, device=device)[None]
-            cos, sin = (values[0, :, None] for values in _embedded(self._decoder, like, positions, kind))
-            half = sin.shape[-1] // 2
-            table = cos, torch.cat((-sin[..., :half], sin[..., half:]), -1)
-            self._tables[kind, dtype] = table
-        return table
-
-
 def through(block: Block, hidden: Tensor, layer: Any, given: Surroundings) -> Tensor:
     """Hidden states ``[B, n, h]`` through one layer; ``hidden`` itself is written to."""
     rows, n, _ = hidden.shape
@@ -222,9 +197,9 @@ def through(block: Block, hidden: Tensor, layer: Any, given: Surroundings) -> Te
     joined = block.query_key_value.whole(block.before(hidden)).view(rows, n, heads + 2 * groups, -1)
     turned = joined.narrow(2, 0, heads + groups)
     if block.of_heads is not None:
-        weight, eps = block.of_heads
+        weight = block.of_heads.weight
         wide = turned.to(weight.dtype)
-        turned = (torch.rms_norm(wide, wide.shape[-1:], None, eps) * weight).to(turned.dtype)
+        turned = (torch.rms_norm(wide, wide.shape[-1:], None, block.of_heads.eps) * weight).to(turned.dtype)
     cos, sin = given.rotation
     turned = (turned * cos).addcmul_(turned.roll(turned.shape[-1] // 2, -1), sin)
     query = turned.narrow(2, 0, heads)
@@ -278,34 +253,31 @@ def stacked(block: Block, mask: Tensor, dtype: torch.dtype) -> Tensor:
     return mask if n == 1 else mask.repeat(*[1] * (mask.dim() - 2), block.heads // block.groups, 1)
 
 
-def lean_of(model: Any, ways: Quicker, weights: DraftWeights, close: float | None = None) -> Lean | None:
+def lean_of(
+    model: Any, ways: Quicker, weights: DraftWeights, close: float | None = None, *, proven: bool = False
+) -> Lean | None:
     """The lean form of a model that is nothing but its modules; ``None`` if it has none.
 
-    Only of architectures that are known, and tried on a few tokens: its logits must be the model's own, or
-    no further from them than ``close``, a share of the largest.
+    Only of architectures that are known, and proven to compute what the model does, but for what weights in
+    bytes round; the logits of the whole must be near the model's own, ``close`` as a share of the largest.
+    ``proven``: that was found before, with other weights in the same modules.
     """
     if _KNOWN.get(type(model).__module__) != type(model).__name__:
         return None
-    if model.config._attn_implementation not in _ATTENTION or _rope_types(model.model) & _GROWING_ROPE:
+    if model.config._attn_implementation not in _ATTENTION or rope_types(model.model) & GROWING:
         return None
+    exact: DraftWeights = "shared" if weights == "int8" else weights
+
+    def small(part: Any) -> Lean:
+        return Lean(part, ways if part.dtype == model.dtype else NOWHERE, exact)
+
     try:
+        if not proven and not proves(model, small):
+            return None
         lean = Lean(model, ways, weights)
-        return lean if near(model, lean, close or _CLOSE.get(lean.dtype, 0.05)) else None
-    except (RuntimeError, TypeError, AttributeError, IndexError, KeyError):
+        return lean if near(model, lean, close) else None
+    except Exception:  # a model that cannot be tried runs itself, and says itself what is wrong
         return None
-
-
-@torch.no_grad()
-def near(model: Any, runner: Any, close: float) -> bool:
-    """Whether a text, and then a block after it, get from ``runner`` the logits that the model gives."""
-    vocabulary = model.get_input_embeddings().weight
-    ids = torch.linspace(0, len(vocabulary) - 1, 9, device=vocabulary.device).long()[None]
-    expected: Tensor = model(input_ids=ids, use_cache=False, return_dict=True).logits
-    cache = new_cache(model)
-    parts = (ids[:, :4], ids[:, 4:8], ids[:, 8:])
-    found = torch.cat([runner(input_ids=part, past_key_values=cache).logits for part in parts], 1)
-    far = (found - expected).abs().amax()
-    return found.shape == expected.shape and bool(far <= close * expected.abs().amax())
 
 
 def _block(
@@ -343,31 +315,14 @@ def _activation(module: nn.Module) -> Callable[[Tensor], Tensor]:
 
 
 def _norm(module: Any) -> Norm:
-    weight = module.weight.detach()
-    if type(module).__name__.startswith("Gemma"):  # what is added to 1 is too small for half precision
-        weight = 1 + (weight if weight.dtype == torch.float64 else weight.float())
-    return Norm(weight, getattr(module, "variance_epsilon", None) or module.eps)
+    weight: Tensor = module.weight
+    if not type(module).__name__.startswith("Gemma"):
+        return Norm(weight, module.variance_epsilon)
+    wide = weight if weight.dtype == torch.float64 else weight.float()
+    return Norm((1 + wide).detach(), module.eps, (weight,))  # what is added is too small for half precision
 
 
-def _norm_of_heads(attention: Any, heads: int, groups: int) -> tuple[Tensor, float]:
+def _norm_of_heads(attention: Any, heads: int, groups: int) -> Norm:
     query, key = _norm(attention.q_norm), _norm(attention.k_norm)
-    return torch.cat((query.weight.expand(heads, -1), key.weight.expand(groups, -1))), query.eps
-
-
-def _rope_types(decoder: Any) -> set[str]:
-    found: set[str] = set()
-    for rotary in (decoder.rotary_emb, getattr(decoder, "rotary_emb_local", None)):
-        types = getattr(rotary, "rope_type", ())
-        found |= set(types.values()) if isinstance(types, dict) else {types} if types else set()
-    return found
-
-
-def _embedded(decoder: Any, like: Tensor, positions: Tensor, kind: str) -> tuple[Tensor, Tensor]:
-    """Cosine and sine ``[1, n, head size]`` by the model's own rotary embedding, as either version has it."""
-    rotary, local = decoder.rotary_emb, getattr(decoder, "rotary_emb_local", None)
-    if local is not None and kind == "sliding_attention":
-        rotary = local
-    found: tuple[Tensor, Tensor] = (
-        rotary(like, positions, kind) if isinstance(rotary.rope_type, dict) else rotary(like, positions)
-    )
-    return found
+    weight = torch.cat((query.weight.expand(heads, -1), key.weight.expand(groups, -1))).detach()
+    return Norm(weight, query.eps, (attention.q_norm.weight, attention.k_norm.weight))

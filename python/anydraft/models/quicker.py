@@ -1,4 +1,4 @@
-"""Which product of a few rows with a matrix is the quickest on this machine: timed once."""
+"""Which products of a few rows with a matrix this machine has, and which is the quickest: tried once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from torch.nn.functional import linear
 from anydraft.models.few_rows import MOST_ROWS, NOWHERE, Packed, Quicker, product
 from anydraft.models.int8 import Int8
 
-Product = Callable[[Tensor], Tensor]
+Product = Callable[..., Tensor]
+"""``(rows, bias=None) -> rows @ weight.T + bias``."""
 
 _TRIED = (1, 2, 4, 8, MOST_ROWS)
 _SIZE = (1536, 1024)
@@ -22,8 +23,12 @@ _SIZE = (1536, 1024)
 _COUNT = 6
 _REPEATS = 5
 _GAIN = 0.95
-_NEAR = 0.02
-"""How far a product may be from PyTorch's own, as a share of the largest."""
+_NEAR = {"int8": 0.02}
+"""How far a product may be from the true one, as a share of the largest."""
+_ERROR = 4
+"""How far any other may be, in errors of PyTorch's own product."""
+_MISSING = (RuntimeError, TypeError, AttributeError)
+"""What a call of an operator raises that is not there, is another, or lacks the processor for it."""
 
 _MAKERS: Mapping[str, Callable[[Tensor], Product]] = {
     "own": lambda weight: partial(linear, weight=weight),
@@ -34,6 +39,24 @@ _MAKERS: Mapping[str, Callable[[Tensor], Product]] = {
 
 _BESIDE = {"shared": ("own",), "packed": ("own",), "int8": ("own", "shared")}
 """What each must beat: what would be used in its place."""
+
+
+@cache
+def can(name: str, dtype: torch.dtype) -> bool:
+    """Whether this machine has the product ``"shared"``, ``"packed"`` or ``"int8"`` for such matrices.
+
+    Tried on small ones, with and without a bias: its error against float64 must be like PyTorch's own.
+    """
+    generator = torch.Generator().manual_seed(0)
+    weight, given = (torch.randn((rows, 64), generator=generator).to(dtype) for rows in (48, MOST_ROWS))
+    bias = torch.randn(48, generator=generator).to(dtype)
+    try:
+        multiply = _MAKERS[name](weight)
+        return all(
+            _near(name, multiply, (given[:rows], weight, added)) for rows in _TRIED for added in (None, bias)
+        )
+    except _MISSING:
+        return False
 
 
 @cache
@@ -54,7 +77,7 @@ def quicker(dtype: torch.dtype, threads: int) -> Quicker:
         spent = _times(ways, given)
         for name in found.keys() & ways.keys():
             best = min(spent[other] for other in _BESIDE[name] if other in spent)
-            if spent[name] < _GAIN * best and _near(ways, name, given):
+            if spent[name] < _GAIN * best:
                 found[name].update(range(least, rows + 1))
         least = rows + 1
     if 1 not in found["int8"]:  # most of a draft's passes are over one token
@@ -64,22 +87,22 @@ def quicker(dtype: torch.dtype, threads: int) -> Quicker:
 
 def _ways(weights: Sequence[Tensor]) -> dict[str, list[Product]]:
     """The products that there are here, of all the matrices."""
-    row = torch.ones((1, 1, _SIZE[1]), dtype=weights[0].dtype)
-    ways: dict[str, list[Product]] = {}
-    for name, make in _MAKERS.items():
-        try:
-            products = [make(weight) for weight in weights]
-            products[0](row)
-        except (RuntimeError, TypeError, AttributeError):  # an operator that is not there, or is another
-            continue
-        ways[name] = products
-    return ways
+    return {
+        name: [make(weight) for weight in weights]
+        for name, make in _MAKERS.items()
+        if name == "own" or can(name, weights[0].dtype)
+    }
 
 
 @torch.no_grad()
-def _near(ways: Mapping[str, Sequence[Product]], name: str, rows: Tensor) -> bool:
-    found, expected = ways[name][0](rows).float(), ways["own"][0](rows).float()
-    return bool((found - expected).abs().amax() <= _NEAR * expected.abs().amax())
+def _near(name: str, multiply: Product, given: tuple[Tensor, Tensor, Tensor | None]) -> bool:
+    rows, weight, bias = given
+    true = linear(rows.double(), weight.double(), None if bias is None else bias.double())
+    far = (multiply(rows, bias=bias).double() - true).abs().amax()
+    if name in _NEAR:
+        return bool(far <= _NEAR[name] * true.abs().amax())
+    own = (linear(rows, weight, bias).double() - true).abs().amax()
+    return bool(far <= _ERROR * own + torch.finfo(rows.dtype).eps * true.abs().amax())
 
 
 @torch.no_grad()

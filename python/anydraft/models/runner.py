@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from anydraft.errors import ModelError
+from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.compiled import compiled
 from anydraft.models.few_rows import DraftWeights
 from anydraft.models.lean import ARCHITECTURES, Lean
@@ -26,9 +26,17 @@ class Passes:
 def runner_of(model: Any, passes: Passes) -> Any:
     """What to call instead of ``model``, with the arguments that it takes.
 
+    To be called where a decode begins: what was made of the model's weights is made anew if they changed.
+
     Raises:
+        ArgumentError: passes that are to be the model's own, and compiled.
         ModelError: the passes of such a model cannot be compiled here.
     """
+    if passes.compile and passes.weights == "model":
+        raise ArgumentError(
+            "got compile=True and weights='model'; expected one of them: what is compiled here is code of "
+            "our own. Leave one out, or pass torch.compile(model)"
+        )
     runner = twin_of(model, passes.weights, drafts=passes.drafts)
     if not passes.compile:
         return runner

@@ -47,11 +47,11 @@ class TransformersModel:
         new_cache(plain)
         ensure_faithful(plain)
         parameters = inspect.signature(type(plain).forward).parameters
+        self._given = model, passes
         self.runner = runner_of(model, passes)
         """What is called for a pass: the model, or something with its weights."""
         self.plain = plain
-        named = isinstance(self.runner, torch.nn.Module)  # a lean form has names of its own
-        self._cache_argument = cache_argument(type(plain)) if named else "past_key_values"
+        self._cache_named = cache_argument(type(plain))
         self._keeps_logits = "logits_to_keep" in parameters
         self.takes_positions = takes_positions(plain)
         self.growing = growing_of(plain)
@@ -70,6 +70,11 @@ class TransformersModel:
         """int64 ``[L]``, L >= 1: the types of the first tokens; the last holds for all that follow."""
         self._before: tuple[Any, int] | None = None
         """The cache from before it was read again, and its length."""
+
+    @property
+    def cache_argument(self) -> str:
+        """Under which name :attr:`runner` takes the cache; a lean form has a name of its own."""
+        return self._cache_named if isinstance(self.runner, torch.nn.Module) else "past_key_values"
 
     @property
     def dtype(self) -> torch.dtype:
@@ -165,13 +170,17 @@ class TransformersModel:
             arguments["logits_to_keep"] = keep
         output = self.runner(
             input_ids=ids,
-            **{self._cache_argument: cache},
+            **{self.cache_argument: cache},
             use_cache=True,
             return_dict=True,
             **{name: value for name, value in arguments.items() if value is not None},
         )
         logits: Tensor = output.logits[:, -keep:]
         return logits if logits.device == self._device else logits.to(self._device)
+
+    def renew(self) -> None:
+        """Look at the model's weights again: a decode begins on what was read before."""
+        self.runner = runner_of(*self._given)
 
     def warm(self) -> None:
         """Have passes compiled now that are to be compiled, so that none that is timed waits for it."""

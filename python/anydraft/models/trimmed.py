@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from anydraft.models.few_rows import DraftWeights, FewRows
+from anydraft.models.fingerprint import Fingerprint
 from anydraft.models.runner import Passes
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.twin import IN_BYTES, fits, ways_of
@@ -36,6 +38,8 @@ class TrimmedHead:
         """Number of logits of the whole head."""
         self.first = int(rows[-1]) + 1 == len(rows)
         """Whether the rows are the first ones, of which a view is enough."""
+        self._made_of = [part for part in (head.weight, head.bias) if part is not None]
+        self._copied = Fingerprint(self._made_of)
         self._weight = self._of(head.weight.detach())
         self._bias = None if head.bias is None else self._of(head.bias.detach())
         if weights == "auto":
@@ -54,6 +58,13 @@ class TrimmedHead:
         """Memory taken beside the model."""
         weight, bias = (0 if t is None else t.numel() * t.element_size() for t in (self._weight, self._bias))
         return self._product.nbytes + (0 if self.first else weight + bias)
+
+    def holds(self, model: Any) -> bool:
+        """Whether it still is made of the model's numbers; see :class:`Fingerprint`."""
+        head = model.get_output_embeddings()
+        parts = [part for part in (head.weight, head.bias) if part is not None]
+        same = len(parts) == len(self._made_of) and all(map(operator.is_, parts, self._made_of))
+        return same and self._copied.holds()
 
     def kept(self, hidden: Tensor) -> Tensor:
         """Logits of the kept rows: hidden states ``[..., h]`` to ``[..., n]``."""
@@ -104,10 +115,16 @@ def _agrees(model: Any, head: TrimmedHead) -> bool:
         model.get_input_embeddings().weight.device
     )
     whole: Tensor = model(input_ids=ids[None], use_cache=False, return_dict=True).logits[0]
-    hidden = model.base_model(input_ids=ids[None], use_cache=False, return_dict=True).last_hidden_state[0]
+    hidden = _decoder(model)(input_ids=ids[None], use_cache=False, return_dict=True).last_hidden_state[0]
     expected = whole.index_select(-1, head.rows.to(whole.device))
     furthest = (head.kept(hidden).to(expected) - expected).abs().amax()
     return whole.shape[-1] == head.width and bool(furthest <= head.close * expected.abs().amax())
+
+
+def _decoder(runner: Any) -> Any:
+    """What gives the hidden states; in version 4 a Gemma 3 calls itself its base."""
+    base = runner.base_model
+    return runner.get_decoder() if base is runner else base
 
 
 class TrimmedModel(TransformersModel):
@@ -125,7 +142,7 @@ class TrimmedModel(TransformersModel):
         if not self.trims:
             return super().run(ids, cache, keep, **arguments)
         given: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
-        given[self._cache_argument] = cache
-        output = self.runner.base_model(input_ids=ids, use_cache=True, return_dict=True, **given)
+        given[self.cache_argument] = cache
+        output = _decoder(self.runner)(input_ids=ids, use_cache=True, return_dict=True, **given)
         logits = self.head(output.last_hidden_state[:, -keep:])
         return logits if logits.device == self.device else logits.to(self.device)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import Any
 
+from torch.nn import Module
+
 TESTED = ("4.57", "5.19", "5.23", "5.24")
 """Versions of transformers that the tests run with; ``make test-transformers VERSION=x`` runs another."""
 
@@ -16,6 +18,12 @@ def cache_argument(kind: Any, method: str = "forward") -> str:
     """The name under which a method of a class of models takes its cache."""
     parameters = inspect.signature(getattr(kind, method)).parameters
     return next((name for name in CACHE_NAMES if name in parameters), "past_key_values")
+
+
+def cached(runner: Any, cache: Any) -> dict[str, Any]:
+    """The cache as an argument of a call: to a module by its own name for it, to code of our own by ours."""
+    own = isinstance(runner, Module)
+    return {cache_argument(type(runner)) if own else "past_key_values": cache}
 
 
 def cache_of(arguments: dict[str, Any]) -> Any:
