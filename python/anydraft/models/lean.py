@@ -53,10 +53,10 @@ class Norm(NamedTuple):
     """A root mean square norm over the last dimension."""
 
     weight: Tensor
-    """The model's own parameter, read at every pass, or what was made of some."""
+    """The storage of the model's own parameter, or what was made of some."""
     eps: float
-    made_of: tuple[Tensor, ...] = ()
-    """Those."""
+    made_of: tuple[Tensor, ...]
+    """The parameters."""
 
     def __call__(self, x: Tensor) -> Tensor:
         """``[..., size]``, in the dtype of ``x``; a weight in float32 stands for more digits than that."""
@@ -90,7 +90,7 @@ class Block:
 
     @property
     def copied(self) -> list[Tensor]:
-        """The parameters that there is a copy of, or something made of them."""
+        """The parameters that there is a copy of, and those of norms."""
         products = (self.query_key_value, self.out, self.gate_up, self.down)
         norms = (self.before, self.of_heads, self.after, self.before_inner, self.after_inner)
         copied = [tensor for part in products for tensor in part.copied]
@@ -129,7 +129,7 @@ class Lean:
         self._cap = getattr(model.config, "final_logit_softcapping", None)
         copied = [tensor for block in self.blocks for tensor in block.copied]
         self.copied = [Fingerprint([*copied, *self.norm.made_of, *self.rotary.read])]
-        """Of all that there is a copy of, or something made of it; the rest is read at every pass."""
+        """Of norms, and of all that there is a copy of; the other parameters are read at every pass."""
 
     def __call__(self, *, input_ids: Tensor, logits_to_keep: int = 0, **given: Any) -> Logits:
         """As the model: the logits of the last tokens, ``[B, logits_to_keep, V]``; of all if it is 0."""
@@ -317,7 +317,8 @@ def _activation(module: nn.Module) -> Callable[[Tensor], Tensor]:
 def _norm(module: Any) -> Norm:
     weight: Tensor = module.weight
     if not type(module).__name__.startswith("Gemma"):
-        return Norm(weight, module.variance_epsilon)
+        # Detached: with the parameter itself, what torch.compile makes writes past its memory (PyTorch 2.15).
+        return Norm(weight.detach(), module.variance_epsilon, (weight,))
     wide = weight if weight.dtype == torch.float64 else weight.float()
     return Norm((1 + wide).detach(), module.eps, (weight,))  # what is added is too small for half precision
 
