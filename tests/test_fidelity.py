@@ -24,6 +24,7 @@ KINDS = {
     "mamba": "refused",  # a state
     "xlnet": "refused",
     "bloom": "same",  # biases by distance
+    "falcon, alibi": "same",  # the same in a class that has positions too
     "gpt2": "same",  # learnt positions
     "bart": "same",  # positions that count the padding
     "gpt_neo": "same",  # masks of its own

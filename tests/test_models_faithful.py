@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -192,6 +193,20 @@ def test_a_model_that_cannot_continue_text_is_refused() -> None:
 
     with pytest.raises(anydraft.ModelError, match="pictures are missing"):
         TransformersModel(custom(Failing))
+
+
+def test_virtual_tokens_are_refused() -> None:
+    """As PEFT wraps a model for prompt tuning; adapters of weights say so too, and are taken."""
+    for learns in (True, False):
+        model = small.model(small.characters(), padding=0)
+        wrapped: Any = torch.nn.Module()
+        wrapped.inner, wrapped.get_base_model = model, lambda model=model: model
+        wrapped.active_peft_config = Mock(is_prompt_learning=learns)
+        if learns:
+            with pytest.raises(anydraft.ModelError, match="virtual tokens"):
+                TransformersModel(wrapped)
+        else:
+            TransformersModel(wrapped)
 
 
 def test_code_that_takes_no_mask_runs_row_by_row() -> None:

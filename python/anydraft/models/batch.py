@@ -102,7 +102,9 @@ class TransformersBatch:
     def possible(self) -> bool:
         """Whether the model's layers and attention can serve sequences of different lengths at once."""
         config = self.model.plain.config.get_text_config(decoder=True)
-        layers = len(self._layers) == len(self._cache.layers) and self.model.growing is None
+        if self.model.growing is not None or getattr(config, "alibi", False):
+            return False  # scales, or biases, are made for all rows at once
+        layers = len(self._layers) == len(self._cache.layers)
         return layers and self.model.takes_positions and config._attn_implementation in _MASKED
 
     def __len__(self) -> int:

@@ -116,6 +116,8 @@ def _verdict(model: Any) -> str:
     ids = text(model)
     try:
         expected = _one_by_one(model, ids)
+    except torch.cuda.OutOfMemoryError:
+        raise
     except Exception as error:
         return (
             f"got {name}, whose own generate fails on a few tokens ({_told(error)}); expected a model that "
@@ -125,6 +127,8 @@ def _verdict(model: Any) -> str:
         found = _in_blocks(model, ids)
     except ModelError as error:
         return str(error)
+    except torch.cuda.OutOfMemoryError:
+        raise
     except Exception as error:
         return (
             f"got {name}, which cannot read several tokens at once behind a cache ({_told(error)}); expected "

@@ -11,8 +11,17 @@ from anydraft.errors import ModelError
 
 
 def plain_of(model: Any) -> PreTrainedModel:
-    """The transformers model inside a compiled or PEFT-wrapped one."""
+    """The transformers model inside a compiled or PEFT-wrapped one.
+
+    Raises:
+        ModelError: there is none, or the wrapper adds tokens of its own to every text.
+    """
     model = getattr(model, "_orig_mod", model)
+    if getattr(getattr(model, "active_peft_config", None), "is_prompt_learning", False):
+        raise ModelError(
+            f"got a {type(model).__name__} that puts virtual tokens before a text (prompt or prefix tuning), "
+            "which a cache that is cut back would lose; expected adapters of weights, such as LoRA"
+        )
     base = getattr(model, "get_base_model", None)
     plain = base() if callable(base) else model
     if not isinstance(plain, PreTrainedModel):
