@@ -1,6 +1,6 @@
 """What it costs to be sure: of weights that may have changed, and of code of our own for a user's model.
 
-    python benches/python/guards.py [--threads 1] [--tokens 512] [--repeats 9]
+    python benches/python/guards.py [--threads 1] [--tokens 512] [--repeats 9] [--models smollm2 tiny]
 
 The first is paid wherever a decode begins, the second once a model. Both are given as shares of a prefill of
 512 tokens, with which they take turns, so that what they read is not in the processor's caches. "copies" says
@@ -84,6 +84,14 @@ def wide() -> Any:
     return LlamaForCausalLM(config).eval()
 
 
+MODELS: dict[str, Callable[[], Any]] = {
+    "smollm2": lambda: load_model(packaged("smollm2")),
+    "gemma3": lambda: load_model(packaged("gemma3")),
+    "tiny": lambda: drafts.load("tiny").model,
+    "wide": wide,
+}
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(
@@ -92,14 +100,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--tokens", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--models", nargs="*", default=list(MODELS), choices=list(MODELS))
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    models = {
-        "SmolLM2-135M-Instruct": load_model(packaged("smollm2")),
-        "Gemma-3-270M": load_model(packaged("gemma3")),
-        "tiny": drafts.load("tiny").model,
-        "2 layers, 2048 wide": wide(),
-    }
+    models = {name: MODELS[name]() for name in options.models}
     table = Table(title=f"a prefill of {options.tokens} tokens, {options.threads} threads")
     for column in ("", "dtype", "copies"):
         table.add_column(column)
