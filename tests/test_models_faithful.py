@@ -31,6 +31,7 @@ import tiny
 from anydraft.models.batch import sequences
 from anydraft.models.faithful import near, proven
 from anydraft.models.transformers import TransformersModel
+from anydraft.models.versions import cache_of
 
 SMALL: dict[str, Any] = {
     "vocab_size": 96,
@@ -78,7 +79,7 @@ class BothWays(LlamaForCausalLM):
     """Custom code: a token sees those that follow it in its pass."""
 
     def forward(self, input_ids: Any = None, attention_mask: Any = None, **given: Any) -> Any:
-        seen = given["past_key_values"].get_seq_length() + input_ids.shape[1]
+        seen = cache_of(given).get_seq_length() + input_ids.shape[1]
         mask = torch.ones(len(input_ids), 1, input_ids.shape[1], seen, dtype=torch.bool)
         return super().forward(input_ids=input_ids, attention_mask=mask, **given)
 

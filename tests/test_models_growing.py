@@ -23,6 +23,7 @@ from anydraft.models.batch import sequences
 from anydraft.models.cache import new_cache
 from anydraft.models.growing import growing_of
 from anydraft.models.transformers import TransformersModel
+from anydraft.models.versions import CACHE_NAMES, cache_of
 
 ORIGINAL = 32
 SHAPE: dict[str, Any] = {
@@ -73,13 +74,11 @@ def dynamic() -> PreTrainedModel:
 class Forgetting(Phi3ForCausalLM):
     """It drops its cache where the scales change, and goes on with one token (Phi-4-multimodal in 5.23)."""
 
-    def prepare_inputs_for_generation(
-        self, input_ids: Any, past_key_values: Any = None, **kwargs: Any
-    ) -> Any:
-        prepare = GenerationMixin.prepare_inputs_for_generation
-        inputs = prepare(self, input_ids, past_key_values=past_key_values, **kwargs)
-        if past_key_values and past_key_values.get_seq_length() == ORIGINAL:
-            inputs["past_key_values"] = None
+    def prepare_inputs_for_generation(self, input_ids: Any, **kwargs: Any) -> Any:
+        cache = cache_of(kwargs)
+        inputs = GenerationMixin.prepare_inputs_for_generation(self, input_ids, **kwargs)
+        if cache and cache.get_seq_length() == ORIGINAL:
+            inputs |= {name: None for name in CACHE_NAMES if name in inputs}
         return inputs
 
 
