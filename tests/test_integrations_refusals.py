@@ -276,6 +276,15 @@ def test_an_argument_that_says_something_is_named(value: Any) -> None:
         read(something_new=value)
 
 
+@pytest.mark.parametrize("directions", [0, 3, 4])
+def test_positions_for_each_direction_of_a_picture(directions: int) -> None:
+    """Qwen-VL has three or four, which are alike for text."""
+    usual = torch.arange(ids().shape[1])[None]
+    read(position_ids=usual.expand(directions, -1, -1) if directions else usual)
+    with pytest.raises(anydraft.ArgumentError, match="position_ids of your own"):
+        read(position_ids=(usual + 1).expand(directions, -1, -1) if directions else usual + 1)
+
+
 def read(**arguments: Any) -> None:
     target = trained.pair()[0]
     GenerateCall.of(target, ids(), None, None, target.generation_config, arguments, fills_cache=False)

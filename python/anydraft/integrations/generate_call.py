@@ -284,7 +284,8 @@ def _check_positions(mask: Tensor, given: Tensor | None) -> None:
     if given is None:
         return
     usual = (mask.long().cumsum(-1) - 1).clamp(min=0)[:, -given.shape[-1] :]
-    if not torch.equal(torch.where(mask[:, -given.shape[-1] :], given.to(mask.device), usual), usual):
+    seen = torch.where(mask[:, -given.shape[-1] :], given.to(mask.device), usual)
+    if not torch.equal(seen, usual.expand_as(seen)):  # models of pictures have some for each direction
         raise ArgumentError(
             "got position_ids of your own; expected the usual ones, 0, 1, 2, ... after the padding. "
             "Leave them out"
