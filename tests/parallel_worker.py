@@ -16,6 +16,7 @@ import torch  # noqa: E402
 from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
 import anydraft  # noqa: E402
+from generate_cases import GoingOn  # noqa: E402
 
 
 def main(folder: Path, parallel: bool) -> dict[str, Any]:
@@ -42,6 +43,10 @@ def main(folder: Path, parallel: bool) -> dict[str, Any]:
     said["drafted"] = custom.stats[0].drafted > 0
     said["rows"] = target.generate(**inputs, do_sample=False, **call).tolist()
     said["sample"] = target.generate(**inputs, do_sample=True, **call).tolist()
+    stateful = {"logits_processor": [GoingOn()], "return_dict_in_generate": True, "output_scores": True}
+    walked = target.generate(**inputs, do_sample=False, **stateful, **call)
+    said["walked"] = walked.sequences.tolist()
+    said["walked scores"] = [float(step.logsumexp(-1).sum()) for step in walked.scores]
     said["timed"] = target.generate(**single, do_sample=False, max_time=30.0, **call).tolist()
     found = target.generate(
         **single, do_sample=False, return_dict_in_generate=True, output_scores=True, **call

@@ -50,14 +50,15 @@ def test_all_processes_say_the_same(said: dict[str, dict[str, Any]]) -> None:
     assert set(said) == {"rankalone", "rank0", "rank1"}
     first, second = said["rank0"], said["rank1"]
     assert (first["tp"], second["tp"]) == (2, 2)
-    for name in ("greedy", "rows", "sample", "timed", "pair", "auto", "plain"):
+    for name in ("greedy", "rows", "sample", "walked", "timed", "pair", "auto", "plain"):
         assert first[name] == second[name], name
-    assert first["scores"] == pytest.approx(second["scores"], rel=1e-4)
+    for name in ("scores", "walked scores"):
+        assert first[name] == pytest.approx(second[name], rel=1e-4)
 
 
 def test_it_is_what_one_process_says(said: dict[str, dict[str, Any]]) -> None:
     alone, first = said["rankalone"], said["rank0"]
-    for name in ("greedy", "rows", "timed", "pair", "plain"):
+    for name in ("greedy", "rows", "walked", "timed", "pair", "plain"):
         assert first[name] == alone[name], name
     assert first["greedy"] == first["plain"]
     assert first["drafted"]
