@@ -101,6 +101,9 @@ class Row:
     def __post_init__(self) -> None:
         """A row that may emit nothing is finished before it begins."""
         self.committed = Committed(self.prompt, self.target.device)
+        law = self.law
+        if not isinstance(law, RowInOrder):
+            self._best = law.best if isinstance(law, PointedLaw) else lambda *given: best_of(law(*given))
         self.choice: Choice | None = None
         self.ending: Ending | None = None
         self._begun = self._pace()
@@ -211,8 +214,7 @@ class Row:
         strategy, law = self.strategy, self.law
         assert not isinstance(law, RowInOrder)  # those are walked
         if isinstance(self.randomness, Greedy):
-            given = logits, self.committed.ids, candidates
-            best = law.best(*given) if isinstance(law, PointedLaw) else best_of(law(*given))
+            best = self._best(logits, self.committed.ids, candidates)
             following = verify_greedy(best, candidates)
             broken = following[1:] == NAN
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeGuard, cast
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ def draft_together(drafts: Sequence[Draft]) -> list[Block | DraftError]:
 
     A block whose draft failed after it had drawn something says so, and is verified all the same.
     """
-    rows = [i for i, (strategy, *_) in enumerate(drafts) if isinstance(strategy, Drawing)]
+    rows = [i for i, (strategy, *_) in enumerate(drafts) if draws(strategy)]
     drawn = dict(zip(rows, _draw([drafts[i] for i in rows]), strict=True)) if rows else {}
     blocks: list[Block | DraftError] = []
     for i, (strategy, context, gamma, randomness) in enumerate(drafts):
@@ -34,10 +35,14 @@ def draft_together(drafts: Sequence[Draft]) -> list[Block | DraftError]:
         if failure is not None and len(found.ids) == 0:
             blocks.append(failure)
             continue
-        assert isinstance(strategy, Drawing)
-        block = strategy.block(found, context)
+        block = cast(Drawing, strategy).block(found, context)
         blocks.append(block if failure is None else replace(block, failure=failure))
     return blocks
+
+
+def draws(strategy: Strategy) -> TypeGuard[Drawing]:
+    """Whether a strategy draws token by token: what ``isinstance`` says, in a fraction of its time."""
+    return hasattr(strategy, "allowed")
 
 
 def draw_tokens(context: DraftContext, gamma: int, randomness: Randomness, allowed: Tensor) -> Drawn:
