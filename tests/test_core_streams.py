@@ -47,6 +47,26 @@ def bits(data: bytes, step: int) -> list[tuple[str, bytes]]:
     return [("push", data[start : start + step]) for start in range(0, len(data), step)]
 
 
+def _some(alphabet: str, length: int = 2_000) -> str:
+    """Characters in an order that repeats only after a long time."""
+    return "".join(alphabet[(i * i + i // 7) % len(alphabet)] for i in range(length))
+
+
+RUNS = {
+    "dna": _some("ACGT"),
+    "letters": _some("setting"),
+    "spaces": " " * 2_000,
+    "newlines": "\n" * 2_000,
+    "digits": _some("0123456789"),
+    "cjk": _some("的一是不了人我在有他这中大来上个国"),
+    "kana": _some("ひらがなカタカナー", 900),
+    "signs": _some("-="),
+    "quotes": "'" * 1_000,
+    "emoji": _some("😀👍🎉", 900),
+    "devanagari": _some("नमस्ते", 900),
+}
+"""Texts without a break, or with breaks that only digits and the like make."""
+
 CHANGES = st.lists(
     st.one_of(
         texts.data.map(lambda data: [("push", data)]),
@@ -105,6 +125,29 @@ class TestRetokenizer:
             assert splice == between(old, whole(tokenizer.ours, before + new))
             stream.truncate(len(before))
             assert stream.ids() == old
+
+    @pytest.mark.parametrize("kind", RUNS)
+    def test_a_long_run_at_every_offset_near_its_end(self, tokenizer: Pair, kind: str) -> None:
+        """Pushed in steps, cut back, ended by other text, gone on with: always the whole encoding."""
+        run = RUNS[kind].encode()
+        stream = Retokenizer(tokenizer.ours)
+        stream.push(b"It's so: " + run[:-60])
+        for start in range(len(run) - 60, len(run), 7):
+            stream.push(run[start : start + 7])
+            assert stream.ids() == whole(tokenizer.ours, stream.text())
+        length = len(stream.text())
+        for back in range(12):
+            stream.truncate(length - back)
+            assert stream.ids() == whole(tokenizer.ours, stream.text())
+        for end in (" a", "'s", "\n", "1", "\u0301", "\xff", "<0x0A>", "  \n"):
+            here = len(stream.text())
+            for byte in end.encode("latin-1" if end == "\xff" else "utf-8"):
+                stream.push(bytes([byte]))
+                assert stream.ids() == whole(tokenizer.ours, stream.text())
+            stream.push(run[:9])
+            assert stream.ids() == whole(tokenizer.ours, stream.text())
+            stream.truncate(here)
+            assert stream.ids() == whole(tokenizer.ours, stream.text())
 
     def test_out_of_range(self, tokenizer: Pair) -> None:
         stream = Retokenizer(tokenizer.ours)

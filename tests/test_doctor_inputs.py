@@ -180,7 +180,7 @@ def test_what_a_config_says(tmp_path: Path, config: object, generation: object, 
 def test_nothing_there(tmp_path: Path) -> None:
     with pytest.raises(ModelFileError, match="nothing"):
         Subject.open(tmp_path / "absent")
-    with pytest.raises(ModelFileError, match=r"finds no tokenizer|no tokenizer can be read"):
+    with pytest.raises(ModelFileError, match="a tokenizer cannot be read"):
         Subject.open(tmp_path)
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(ModelFileError):

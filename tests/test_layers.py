@@ -12,6 +12,7 @@ LAYERS = [
     {
         "_core",
         "errors",
+        "paths",
         "text",
         "stats",
         "sampling",

@@ -35,10 +35,8 @@ def keep(plan: Plan) -> Path:
 
 def find(pair: dict[str, str], kind: str) -> Plan | None:
     """The plan that was kept for a pair, if it can be read."""
-    path = plan_path(pair, kind)
-    if not path.is_file():
-        return None
     try:
-        return Plan.load(path)
-    except ModelFileError:  # of another version: it will be measured again
+        path = plan_path(pair, kind)
+        return Plan.load(path) if path.is_file() else None
+    except OSError:  # of another version, or no cache folder that can be read: it will be measured again
         return None

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 from anydraft import _core
 from anydraft.errors import ModelFileError, TokenizerError
 from anydraft.pairs import tiktoken_of
+from anydraft.paths import existing
 
 Role: TypeAlias = Literal["target", "draft"]
 
@@ -79,7 +80,7 @@ class TokenizerSource:
 
 
 def _file(path: Path) -> str:
-    path = path.expanduser()
+    path = existing(path, "expected a tokenizer.json, or a folder with one")
     path = path / "tokenizer.json" if path.is_dir() else path
     try:
         return path.read_text(encoding="utf-8")

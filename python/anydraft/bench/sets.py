@@ -24,9 +24,12 @@ def own_set(path: Path) -> list[str]:
     """The prompts of a text file, apart by lines that hold nothing but ``---``.
 
     Raises:
-        ArgumentError: no text in it.
+        ArgumentError: no text in it, or none that is UTF-8.
     """
-    parts = path.read_text(encoding="utf-8").split("\n---\n")
+    try:
+        parts = path.read_text(encoding="utf-8").split("\n---\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArgumentError(f"got {path}, which is no readable UTF-8 file: {error}") from error
     prompts = [part.strip("\n") for part in parts if part.strip()]
     if not prompts:
         raise ArgumentError(f"got {path} without any text; expected prompts, apart by lines with ---")

@@ -18,6 +18,7 @@ from rich.text import Text
 from anydraft.cli import options
 from anydraft.cli.terminal import clean_endings, console, error_console
 from anydraft.errors import ArgumentError
+from anydraft.paths import A_TOKENIZER, existing
 
 if TYPE_CHECKING:
     from anydraft.doctor import Subject
@@ -66,6 +67,8 @@ def align(
 ) -> None:
     """Show a text as TARGET and DRAFT cut it, with the boundaries that they share."""
     with clean_endings():
+        for path in (target, draft):
+            existing(path, A_TOKENIZER)
         from anydraft.doctor import Subject
         from anydraft.doctor.examine import picture
 

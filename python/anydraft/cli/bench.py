@@ -12,9 +12,10 @@ from rich.console import Console
 from rich.table import Table
 
 from anydraft.cli import options
-from anydraft.cli.loading import Side, load_pair
+from anydraft.cli.loading import load_pair, side
 from anydraft.cli.terminal import clean_endings, console, error_console
 from anydraft.errors import ArgumentError
+from anydraft.paths import A_TEXT, existing, writable
 
 if TYPE_CHECKING:
     from anydraft.bench.record import Cell
@@ -64,6 +65,12 @@ def bench(
 ) -> None:
     """Compare TARGET alone with what makes it faster, all on the same prompts, taking turns in one run."""
     with clean_endings():
+        sides = side(target, target_tokenizer), side(draft, draft_tokenizer)
+        for path in (json_path, chart_path):
+            if path is not None:
+                writable(path)
+        if prompts_file is not None:
+            existing(prompts_file, A_TEXT)
         from anydraft.bench.sets import SETS, own_set
 
         names = list(SETS) if sets is None and prompts_file is None else sets or []
@@ -73,10 +80,6 @@ def bench(
         chosen = {name: SETS[name] for name in names}
         if prompts_file is not None:
             chosen[prompts_file.stem] = own_set(prompts_file)
-        sides = (
-            Side(target.name, lambda _: target, target_tokenizer),
-            Side(draft.name, lambda _: draft, draft_tokenizer),
-        )
         big, small = load_pair(*sides, dtype=dtype, device=device, threads=threads)
 
         from anydraft.bench.comparison import Pair, Settings

@@ -16,6 +16,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from anydraft.cli import options
 from anydraft.cli.terminal import clean_endings, console, error_console
 from anydraft.errors import ArgumentError, ModelFileError, TokenizerError
+from anydraft.paths import A_TEXT, A_TOKENIZER, existing, expanded, writable
 
 if TYPE_CHECKING:
     from anydraft.doctor import Finding, Subject
@@ -83,14 +84,25 @@ def doctor(
     With several drafts they are ranked in one table.
     """
     with clean_endings():
+        paths = [target, *draft]
+        needed = paths if len(paths) == 2 else [] if all_pairs else paths[:1]
+        for path in needed:
+            existing(path, A_TOKENIZER)
+            if predict and expanded(path).is_file() and path.suffix != ".gguf":
+                raise ArgumentError(
+                    f"got --predict and {path}; expected a folder or a GGUF file with weights: they are "
+                    "measured"
+                )
+        for path in text or []:
+            existing(path, A_TEXT)
+        if html is not None:
+            writable(html)
         from anydraft.doctor import ranked, samples
         from anydraft.doctor.report import LEVELS
 
-        paths = [target, *draft]
         texts = samples.from_files(text) if text else None
         names = _names(paths)
         with _progress() as tell:
-            needed = paths if len(paths) == 2 else [] if all_pairs else paths[:1]
             opened = _opened(paths, names, needed, pattern, tell)
             pairs = permutations(names, 2) if all_pairs else ((names[0], draft) for draft in names[1:])
             findings = _findings(list(pairs), opened, texts, top, tell)
@@ -124,7 +136,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
     """What to call each path: its short name where that is the only one, else the path."""
     from anydraft.doctor.subject import name_of
 
-    short = [name_of(path.expanduser()) for path in paths]
+    short = [name_of(expanded(path)) for path in paths]
     names = [name if short.count(name) == 1 else str(path) for name, path in zip(short, paths, strict=True)]
     return [f"{name} ({i})" if names.count(name) > 1 else name for i, name in enumerate(names, 1)]
 
@@ -211,6 +223,6 @@ def _write_page(path: Path, names: Sequence[str], findings: Sequence[Finding], *
 
     made = page.matrix(names, findings) if all_pairs else page.ranking(names[0], findings)
     try:
-        path.expanduser().write_text(made, encoding="utf-8")
+        writable(path).write_text(made, encoding="utf-8")
     except OSError as error:
         raise ModelFileError(f"cannot write the page to {path}: {error}") from error

@@ -10,9 +10,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from anydraft.cli.loading import Side, load_pair
+from anydraft.cli.loading import load_pair, side
 from anydraft.doctor.prediction import PredictedPlan, PredictedSpeed, Temperature
-from anydraft.errors import ArgumentError
 
 if TYPE_CHECKING:
     from anydraft.plans import Plan, Prediction
@@ -24,16 +23,9 @@ def predict(target: Path, draft: Path, threads: int | None) -> list[PredictedPla
     """Load both models and measure them for some seconds, greedily and at temperature 0.7.
 
     Raises:
-        ArgumentError: a tokenizer's file where a model is expected.
         ModelFileError, ModelError, PairError: as for loading and joining the two.
     """
-    for path in (target, draft):
-        if path.expanduser().is_file() and path.suffix != ".gguf":
-            raise ArgumentError(
-                f"got --predict and {path}; expected a folder or a GGUF file with weights: they are measured"
-            )
-    sides = [Side(path.name, lambda _, path=path: path) for path in (target, draft)]  # type: ignore[misc]
-    big, small = load_pair(*sides, dtype="float32", device="auto", threads=threads)
+    big, small = load_pair(side(target), side(draft), dtype="float32", device="auto", threads=threads)
     from anydraft.planner import plan
 
     models = big.model, small.model, big.tokenizer, small.tokenizer

@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from anydraft.cli.fuzz_report import Result, write_report
 from anydraft.cli.terminal import clean_endings, console, error_console
 from anydraft.errors import ArgumentError
+from anydraft.paths import expanded
 
 if TYPE_CHECKING:
     from anydraft.testing import Law, Subject
@@ -126,7 +127,7 @@ def _subjects(named: list[str], allow: list[str]) -> list[Subject]:
 def _found(name: str) -> Any:
     """A path, or what ``module:name`` names: a tokenizer, or something to call for one."""
     module, colon, attribute = name.partition(":")
-    if not colon or Path(name).expanduser().exists():
+    if not colon or os.path.exists(expanded(name)):
         return name
     sys.path.insert(0, str(Path.cwd()))
     try:

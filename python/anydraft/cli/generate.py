@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from anydraft.cli import options
-from anydraft.cli.loading import Side, load_pair
+from anydraft.cli.loading import load_pair, side
 from anydraft.cli.terminal import clean_endings, console, error_console, write
 from anydraft.errors import ArgumentError
 from anydraft.streaming import Event, Output, collect
@@ -63,11 +63,8 @@ def generate(
 ) -> None:
     """Continue a prompt with TARGET, sped up by DRAFT. What is said is the target's alone."""
     with clean_endings():
+        sides = side(target, target_tokenizer), side(draft, draft_tokenizer)
         text = _prompt(prompt)
-        sides = (
-            Side(target.name, lambda _: target, target_tokenizer),
-            Side(draft.name, lambda _: draft, draft_tokenizer),
-        )
         big, small = load_pair(*sides, dtype=dtype, device=device, threads=threads)
         from anydraft.speculator import Speculator
 

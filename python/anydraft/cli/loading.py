@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from anydraft.cli.options import DtypeName
 from anydraft.cli.terminal import error_console
 from anydraft.errors import ArgumentError
+from anydraft.paths import A_TOKENIZER, existing, model_at
 
 if TYPE_CHECKING:
     import torch
@@ -28,6 +29,17 @@ class Side:
     find: Callable[[Report], Path]
     tokenizer: Path | None = None
     """Where its tokenizer is, if not beside the model."""
+
+
+def side(path: Path, tokenizer: Path | None = None) -> Side:
+    """The model at a path, and its tokenizer if it is elsewhere: looked for at once, loaded later.
+
+    Raises:
+        ModelFileError: one of them is not there.
+    """
+    model = model_at(path)
+    beside = None if tokenizer is None else existing(tokenizer, A_TOKENIZER)
+    return Side(path.name, lambda _: model, beside)
 
 
 @dataclass(frozen=True)

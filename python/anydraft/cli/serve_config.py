@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from anydraft.cli import options
+from anydraft.cli.loading import side
 from anydraft.cli.terminal import clean_endings, console, error_console
 from anydraft.serving.command import METRICS, ServeCommand
 
@@ -54,6 +55,8 @@ def serve_config(
     with exit code 2, and no command.
     """
     with clean_endings():
+        for model, tokenizer in ((target, target_tokenizer), (draft, draft_tokenizer)):
+            side(model, tokenizer)  # before the first of them is read
         from anydraft.doctor import Subject, examine
 
         sides = [

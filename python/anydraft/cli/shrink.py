@@ -10,9 +10,10 @@ import typer
 from rich.table import Table
 
 from anydraft.cli import options
-from anydraft.cli.loading import Side, load_one
+from anydraft.cli.loading import load_one, side
 from anydraft.cli.terminal import clean_endings, console, error_console
 from anydraft.errors import ArgumentError
+from anydraft.paths import A_CORPUS, existing
 
 EPILOG = """
 **Examples**
@@ -46,7 +47,10 @@ def shrink(
     """
     with clean_endings():
         count = _count(keep)
-        small = load_one(Side(draft.name, lambda _: draft), dtype="float32", device=device, threads=threads)
+        drafting, speaking = side(draft), None if target is None else side(target)
+        for path in usage:
+            existing(path, A_CORPUS)
+        small = load_one(drafting, dtype="float32", device=device, threads=threads)
         from anydraft.shrink import kept_rows, shrunken
         from anydraft.training import corpus
 
@@ -60,13 +64,11 @@ def shrink(
         width = small.model.get_output_embeddings().weight.shape[0]
         rows.add_row("tokens it can propose", str(width), str(len(kept.rows)))
         rows.add_row("share of the texts' tokens", "100.0%", f"{kept.usage:.1%}")
-        if target is None:
+        if speaking is None:
             before, after = _steps(small.model, made)
             rows.add_row("a pass", f"{1e3 * before:.2f} ms", f"{1e3 * after:.2f} ms ({after / before:.2f}x)")
         else:
-            big = load_one(
-                Side(target.name, lambda _: target), dtype="float32", device=device, threads=threads
-            )
+            big = load_one(speaking, dtype="float32", device=device, threads=threads)
             with error_console().status("measuring both with the target"):
                 found = _accepted(big, small, made, texts)
             rows.add_row("a pass of the target's", *(f"{m.step:.1%}" for m in found))

@@ -14,9 +14,10 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
 from anydraft.cli import options
-from anydraft.cli.loading import Side, load_one
+from anydraft.cli.loading import load_one, side
 from anydraft.cli.terminal import clean_endings, console, error_console
 from anydraft.errors import ArgumentError
+from anydraft.paths import A_CORPUS, existing
 
 if TYPE_CHECKING:
     from anydraft.training.draft import Watcher
@@ -73,8 +74,10 @@ def train_draft(
             raise ArgumentError(
                 f"got {out}, where a training was begun; go on with --resume, or name another"
             )
-        side = Side(target.name, lambda _: target)
-        big = load_one(side, dtype="float32", device=device, threads=threads)
+        speaking = side(target)
+        for path in corpus or []:
+            existing(path, A_CORPUS)
+        big = load_one(speaking, dtype="float32", device=device, threads=threads)
         from anydraft.training import corpus as files
         from anydraft.training.draft import Wanted, train_draft
 

@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from anydraft.errors import ModelFileError
+from anydraft.models.reading import reading
 
 _SCALARS = {
     0: "<B",
@@ -35,11 +35,12 @@ def read_header(path: Path) -> dict[str, Any]:
     Raises:
         ModelFileError: no GGUF file of version 2 or 3.
     """
-    try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _Reader(data).header()
-    except (OSError, ValueError, KeyError, struct.error, IndexError) as error:
-        raise ModelFileError(f"got {path}, which is no readable GGUF file: {error}") from error
+    with (
+        reading(path, "the header of a GGUF file"),
+        path.open("rb") as file,
+        mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data,
+    ):
+        return _Reader(data).header()
 
 
 class _Reader:
@@ -74,6 +75,8 @@ class _Reader:
 
     def _string(self) -> str:
         size = self._scalar("<Q")
+        if size > len(self._data) - self._at:
+            raise ValueError(f"a string of {size} bytes goes beyond the end of the file")
         self._at += size
         return self._data[self._at - size : self._at].decode(errors="replace")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from anydraft.errors import ArgumentError, ModelFileError
+from anydraft.paths import A_TEXT, existing
 
 Category: TypeAlias = Literal["prose", "code", "multilingual", "numbers", "whitespace"]
 CATEGORIES: tuple[Category, ...] = ("prose", "code", "multilingual", "numbers", "whitespace")
@@ -32,7 +33,7 @@ def from_files(paths: Iterable[Path]) -> dict[str, str]:
     texts: dict[str, str] = {}
     for path in paths:
         try:
-            text = path.expanduser().read_bytes().decode()
+            text = existing(path, A_TEXT).read_bytes().decode()
         except (OSError, UnicodeDecodeError) as error:
             raise ModelFileError(f"got the text {path}, which is no readable UTF-8 file: {error}") from error
         if not text:

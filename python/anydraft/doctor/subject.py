@@ -15,6 +15,7 @@ from anydraft.doctor.model_facts import Generation, ModelFacts, model_facts
 from anydraft.doctor.segmentation import Segmentation
 from anydraft.doctor.shown import visible
 from anydraft.models.tokenizer_quick import open_tokenizer
+from anydraft.paths import A_TOKENIZER, existing
 from anydraft.tokenizer_source import Role, TokenizerSource
 
 _GPT2_PLAIN = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
@@ -60,7 +61,7 @@ class Subject:
             ModelFileError: nothing there that can be read.
             TokenizerError: a tokenizer that cannot be expressed in bytes.
         """
-        path = Path(path).expanduser()
+        path = existing(path, A_TOKENIZER)
         tokenizer = open_tokenizer(path, progress, pattern=pattern)
         return cls(tokenizer, name=name or name_of(path), facts=model_facts(path), role=role)
 

@@ -20,12 +20,24 @@ _PARTIAL = ".partial-"
 
 
 def root() -> Path:
-    """``$ANYDRAFT_CACHE``, else ``$XDG_CACHE_HOME/anydraft``, else ``~/.cache/anydraft``; may not exist."""
+    """``$ANYDRAFT_CACHE``, else ``$XDG_CACHE_HOME/anydraft``, else ``~/.cache/anydraft``; may not exist.
+
+    Raises:
+        ModelFileError: none of these is known: a user without a home folder.
+    """
     own = os.environ.get("ANYDRAFT_CACHE")
     if own:
         return Path(own)
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "anydraft"
+    if base:
+        return Path(base) / "anydraft"
+    try:
+        return Path.home() / ".cache" / "anydraft"
+    except RuntimeError as error:
+        raise ModelFileError(
+            "there is no place for the cache folder: this user has no home folder. "
+            "Set ANYDRAFT_CACHE to a folder"
+        ) from error
 
 
 def fingerprint(path: Path) -> str:
@@ -56,9 +68,9 @@ def entry(name: str, make: Callable[[Path], None]) -> Path:
         ModelFileError: the cache folder cannot be written, or the disk is full.
     """
     final = root() / name
-    if final.is_dir():
-        return final
     try:
+        if final.is_dir():
+            return final
         final.parent.mkdir(parents=True, exist_ok=True)
         _sweep(final.parent)
         partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=final.parent))

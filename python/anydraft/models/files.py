@@ -15,7 +15,9 @@ from anydraft.errors import ModelFileError
 from anydraft.models import gguf
 from anydraft.models.packaged import PackagedName, packaged
 from anydraft.models.quiet import Progress, quiet, silent
-from anydraft.models.tokenizer_files import load_tokenizer_file
+from anydraft.models.reading import reading
+from anydraft.models.tokenizer_files import is_tiktoken, load_tokenizer_file, tokenizer_file_in
+from anydraft.paths import A_TOKENIZER, existing, model_at
 
 __all__ = ["PackagedName", "Progress", "generation_config", "load_model", "load_tokenizer", "packaged"]
 
@@ -31,24 +33,27 @@ def load_model(
     A GGUF file is de-quantised on first use (tens of seconds) and kept as a plain folder in the cache folder:
     ``$ANYDRAFT_CACHE``, else ``$XDG_CACHE_HOME/anydraft``, else ``~/.cache/anydraft``.
 
+    No code from the folder is run.
+
     Raises:
-        ModelFileError: nothing at ``path``, or no model that transformers can read.
+        ModelFileError: nothing at ``path``, no model that transformers can read, one that is damaged or lacks
+            weights, or one that only code in its folder can read.
     """
-    found = _existing(path)
+    found = model_at(path)
     if found.is_file():
-        if found.suffix != ".gguf":
-            raise ModelFileError(f"got {found}; expected a transformers folder or a .gguf file")
         found = gguf.weights_folder(found, dtype, progress)
     _require_readable_config(found)
     progress("loading", 0.0)
-    with quiet():
-        try:
-            model: Any = AutoModelForCausalLM.from_pretrained(str(found), dtype=dtype, local_files_only=True)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise ModelFileError(f"got {path}, where transformers finds no causal model: {error}") from error
-    model = model.to(device).eval()
+    made: Any = AutoModelForCausalLM
+    with quiet(), reading(found, "a causal model"):
+        loaded: tuple[PreTrainedModel, dict[str, Any]] = made.from_pretrained(
+            str(found), dtype=dtype, local_files_only=True, trust_remote_code=False, output_loading_info=True
+        )
+    model, told = loaded
+    _require_whole(found, model, sorted(told["missing_keys"]))
+    model.to(device).eval()  # type: ignore[arg-type]
     progress("loading", 1.0)
-    return model  # type: ignore[no-any-return]
+    return model
 
 
 def load_tokenizer(
@@ -62,24 +67,28 @@ def load_tokenizer(
 
     Of a GGUF file (kept in the cache folder, as a model is), a ``tokenizer.json`` or a SentencePiece
     ``.model`` file the result is a fast tokenizer of transformers; of a ``tekken.json`` or a ``.tiktoken``
-    file it is a ``tiktoken.Encoding``. Only a ``.tiktoken`` file needs ``pattern``, the regular expression
-    that splits a text, and ``special_tokens``, content to id, because it holds neither.
+    file it is a ``tiktoken.Encoding``. A file in tiktoken's format, whatever its name (Llama 3's is
+    ``tokenizer.model``), needs ``pattern``, the regular expression that splits a text, and
+    ``special_tokens``, content to id, because it holds neither; well-known ones are told by their content.
+    No code from the folder is run.
 
     Raises:
         ModelFileError: nothing at ``path``, or no tokenizer that can be read.
     """
-    found = _existing(path)
+    found = existing(path, A_TOKENIZER)
     if found.suffix == ".gguf":
         found = gguf.tokenizer_folder(found, progress)
     if found.name == "tokenizer.json" and (found.parent / "tokenizer_config.json").exists():
         found = found.parent  # it names the BOS, the EOS and the chat template
+    if found.is_dir() and not (found / "tokenizer.json").exists():
+        file = tokenizer_file_in(found)
+        if file is not None and is_tiktoken(file):
+            found = file  # transformers would read it with a pattern of another model
     with quiet():
         if found.is_file():
             return load_tokenizer_file(found, pattern, special_tokens)
-        try:
-            return AutoTokenizer.from_pretrained(str(found), local_files_only=True)
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelFileError(f"got {path}, where transformers finds no tokenizer: {error}") from error
+        with reading(found, "a tokenizer"):
+            return AutoTokenizer.from_pretrained(str(found), local_files_only=True, trust_remote_code=False)
 
 
 def generation_config(path: str | Path) -> GenerationConfig | None:
@@ -90,14 +99,13 @@ def generation_config(path: str | Path) -> GenerationConfig | None:
         return None
 
 
-def _existing(path: str | Path) -> Path:
-    found = Path(path).expanduser()
-    if not found.exists():
+def _require_whole(folder: Path, model: Any, missing: list[str]) -> None:
+    """Refuse what transformers would make up: weights that no file has are random numbers there."""
+    if missing:
         raise ModelFileError(
-            f"got {path}, where there is nothing; expected a transformers folder or a .gguf file. "
-            "A model of the Hugging Face Hub must be downloaded first: hf download OWNER/NAME --local-dir DIR"
+            f"got {folder}, whose files lack {len(missing)} weights of {type(model).__name__} ({missing[0]}, "
+            "...); expected all of them. If a download was interrupted, download it again"
         )
-    return found
 
 
 def _require_readable_config(folder: Path) -> None:
@@ -106,7 +114,7 @@ def _require_readable_config(folder: Path) -> None:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return  # transformers says what is wrong
-    if transformers_version.startswith("4.") and "rope_parameters" in config:
+    if transformers_version.startswith("4.") and isinstance(config, dict) and "rope_parameters" in config:
         raise ModelFileError(
             f"got {folder}, saved by transformers {config.get('transformers_version')}, whose rotary "
             f"settings transformers {transformers_version} cannot read: pip install 'transformers>=5'"

@@ -13,6 +13,7 @@ from transformers import __version__ as transformers_version
 from anydraft.errors import ModelFileError
 from anydraft.models import disk_cache
 from anydraft.models.quiet import Progress, quiet, tensors_counted
+from anydraft.models.reading import reading
 
 _RECIPE = 1
 """Part of every entry's name: raise it when what is written changes."""
@@ -41,12 +42,10 @@ def weights_folder(file: Path, dtype: torch.dtype, progress: Progress) -> Path:
         _need_gguf(file)
         progress("reading", 0.0)
         with quiet(), tensors_counted("de-quantising", progress):
-            try:
-                read: Any = _MODEL.from_pretrained(str(file.parent), gguf_file=file.name, dtype=dtype)
-            except (ValueError, KeyError, NotImplementedError, RuntimeError) as error:
-                raise ModelFileError(
-                    f"got {file}, a GGUF file that transformers cannot read: {error}"
-                ) from error
+            with reading(file, "the model of a GGUF file"):
+                read: Any = _MODEL.from_pretrained(
+                    str(file.parent), gguf_file=file.name, dtype=dtype, trust_remote_code=False
+                )
             progress("writing", 0.0)
             _unquantised(read, dtype).save_pretrained(folder)
             progress("writing", 1.0)
@@ -70,13 +69,12 @@ def tokenizer_folder(file: Path, progress: Progress) -> Path:
             )
         progress("reading tokenizer", 0.0)
         with quiet():
-            try:
-                read: Any = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
-            except (ValueError, KeyError, NotImplementedError) as error:
-                raise ModelFileError(
-                    f"got {file}, whose tokenizer transformers cannot read: {error}"
-                ) from error
-            _plain_tokenizer(read).save_pretrained(folder)
+            with reading(file, "the tokenizer of a GGUF file"):
+                read: Any = AutoTokenizer.from_pretrained(
+                    str(file.parent), gguf_file=file.name, trust_remote_code=False
+                )
+                plain = _plain_tokenizer(read)
+            plain.save_pretrained(folder)
         progress("reading tokenizer", 1.0)
 
     return disk_cache.entry(f"gguf/{_key(file)}-tokenizer", make)

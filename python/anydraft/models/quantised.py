@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 
 from anydraft.errors import ModelFileError
 from anydraft.models.quiet import quiet
+from anydraft.models.reading import reading
 
 FILE = "model.int8.safetensors"
 
@@ -47,15 +47,12 @@ def load_quantised(folder: Path) -> Any:
     Raises:
         ModelFileError: no such files.
     """
-    try:
+    with quiet(), reading(folder, "a quantised model"):
         kept = load_file(folder / FILE)
-        with quiet():
-            config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
-            made: Any = AutoModelForCausalLM
-            model = made.from_config(config, dtype=torch.float32)
-            model.generation_config = GenerationConfig.from_pretrained(str(folder), local_files_only=True)
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise ModelFileError(f"got {folder}, which holds no quantised model ({error})") from error
+        config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
+        made: Any = AutoModelForCausalLM
+        model = made.from_config(config, dtype=torch.float32, trust_remote_code=False)
+        model.generation_config = GenerationConfig.from_pretrained(str(folder), local_files_only=True)
     weights = {name: _restored(name, kept) for name in kept if not name.endswith(_SCALE)}
     missing, unexpected = model.load_state_dict(weights, strict=False)
     lacking = [name for name in missing if name != "lm_head.weight" or not config.tie_word_embeddings]

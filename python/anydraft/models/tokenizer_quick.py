@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,10 @@ from transformers import PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from anydraft import __version__
-from anydraft.errors import ModelFileError
 from anydraft.models import disk_cache
-from anydraft.models.tiktoken_known import known_encoding
-from anydraft.models.tokenizer_files import load_tokenizer_file
+from anydraft.models.reading import reading
+from anydraft.models.tokenizer_files import load_tokenizer_file, tokenizer_file_in
+from anydraft.paths import A_TOKENIZER, existing
 
 _FAST: Any = PreTrainedTokenizerFast
 _LOGGING: Any = transformers_logging
@@ -27,35 +26,29 @@ def open_tokenizer(
     """The tokenizer at ``path``: a transformers folder, or any file that ``files.load_tokenizer`` reads.
 
     A folder is read from its ``tokenizer.json`` as it stands, never rebuilt by a model's own class; a folder
-    without one from its SentencePiece, tekken or tiktoken file. Well-known ``.tiktoken`` files are told by
-    their content, any other needs ``pattern``. PyTorch is imported in two cases: a GGUF file that is seen for
-    the first time (its tokenizer is then kept in the cache folder), and a folder with none of these files.
+    without one from its SentencePiece, tekken or tiktoken file. Well-known files of tiktoken's format are
+    told by their content, any other needs ``pattern``. PyTorch is imported in two cases: a GGUF file that is
+    seen for the first time (its tokenizer is then kept in the cache folder), and a folder with none of these.
 
     Raises:
         ModelFileError: nothing at ``path``, or no tokenizer that can be read.
     """
-    found = Path(path).expanduser()
-    if not found.exists():
-        raise ModelFileError(
-            f"got {path}, where there is nothing; expected a transformers folder, a .gguf file, a "
-            "tokenizer.json, a tekken.json, a .tiktoken file or a SentencePiece .model file"
-        )
+    found = existing(path, A_TOKENIZER)
     if found.suffix == ".gguf":
         found = _gguf_folder(found, progress)
     if found.name == "tokenizer.json" and (found.parent / "tokenizer_config.json").exists():
         found = found.parent  # it names the BOS, the EOS and the chat template
     if found.is_dir():
         return _folder(found, progress, pattern)
-    return _file(found, pattern)
+    return load_tokenizer_file(found, pattern, None)
 
 
 def _folder(folder: Path, progress: Callable[[str, float], None], pattern: str | None) -> Any:
     if (folder / "tokenizer.json").exists():
         return _fast(folder)
-    for names in ("tekken*.json", "tokenizer.model*", "*.tiktoken"):
-        files = sorted(folder.glob(names))
-        if files:
-            return _file(files[-1], pattern)
+    file = tokenizer_file_in(folder)
+    if file is not None:
+        return load_tokenizer_file(file, pattern, None)
     from anydraft.models.files import load_tokenizer
 
     return load_tokenizer(folder, progress)
@@ -65,24 +58,10 @@ def _fast(folder: Path) -> Any:
     verbosity = _LOGGING.get_verbosity()
     _LOGGING.set_verbosity(_LOGGING.CRITICAL)
     try:
-        return _FAST.from_pretrained(str(folder), local_files_only=True)
-    except Exception as error:  # the tokenizers library raises nothing more precise
-        raise ModelFileError(f"got {folder}, where no tokenizer can be read: {error}") from error
+        with reading(folder, "a tokenizer"):
+            return _FAST.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     finally:
         _LOGGING.set_verbosity(verbosity)
-
-
-def _file(file: Path, pattern: str | None) -> Any:
-    if file.suffix == ".tiktoken" and pattern is None:
-        known = known_encoding(hashlib.sha256(file.read_bytes()).hexdigest())
-        if known is None:
-            raise ModelFileError(
-                f"got {file}, a .tiktoken file of no known tokenizer: it holds tokens, but not the regular "
-                "expression that splits text before them. Give that as the pattern, or the tokenizer.json "
-                "of the same tokenizer"
-            )
-        return load_tokenizer_file(file, known.pattern, known.special_tokens)
-    return load_tokenizer_file(file, pattern, None)
 
 
 def _gguf_folder(file: Path, progress: Callable[[str, float], None]) -> Path:

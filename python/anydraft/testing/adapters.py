@@ -10,6 +10,7 @@ from typing import Any
 
 from anydraft._core import Tokenizer
 from anydraft.errors import ArgumentError, ModelFileError, TokenizerError
+from anydraft.paths import A_TOKENIZER, existing
 from anydraft.testing.subject import Subject, core_parts
 from anydraft.tokenizer_source import TokenizerSource
 
@@ -37,7 +38,7 @@ def adapt(tokenizer: Any, reading: Any = None) -> Subject:
 
 
 def _of_path(path: Path, reading: Any) -> Subject:
-    path = path.expanduser()
+    path = existing(path, A_TOKENIZER)
     bare = path / "tokenizer.json" if path.is_dir() else path
     if bare.name.endswith("tokenizer.json") and not (bare.parent / "tokenizer_config.json").exists():
         made = _of_tokenizers(_from_file(bare), reading)

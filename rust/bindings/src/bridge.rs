@@ -6,6 +6,7 @@ use anydraft_core::{alignment, intersection};
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
 
+use crate::enter::undisturbed;
 use crate::tokenizer::{Tokenizer, typed};
 
 /// A pair of tokenizers with the tables between them.
@@ -25,10 +26,10 @@ impl Bridge {
         draft: &Tokenizer,
         to_target: Vec<(u32, u32)>,
         to_draft: Vec<(u32, u32)>,
-    ) -> Self {
+    ) -> PyResult<Self> {
         let roles = Roles { to_target: pairs(to_target), to_draft: pairs(to_draft) };
         let (target, draft) = (target.inner().retype(), draft.inner().retype());
-        Self { inner: Arc::new(py.detach(|| bridge::Bridge::new(target, draft, &roles))) }
+        Ok(Self { inner: Arc::new(undisturbed(py, || bridge::Bridge::new(target, draft, &roles))?) })
     }
 
     fn draft_to_target<'py>(&self, py: Python<'py>) -> Table<'py> {
@@ -39,22 +40,22 @@ impl Bridge {
         self.inner.translation().target_to_draft().into_pyarray(py)
     }
 
-    fn expansion<'py>(&self, py: Python<'py>) -> (Table<'py>, Table<'py>) {
-        let rows = py.detach(|| self.inner.expansion());
-        (rows.offsets().into_pyarray(py), rows.ids().into_pyarray(py))
+    fn expansion<'py>(&self, py: Python<'py>) -> PyResult<(Table<'py>, Table<'py>)> {
+        let rows = undisturbed(py, || self.inner.expansion())?;
+        Ok((rows.offsets().into_pyarray(py), rows.ids().into_pyarray(py)))
     }
 
-    fn spelling<'py>(&self, py: Python<'py>) -> [Table<'py>; 6] {
-        let spelling = py.detach(|| self.inner.spelling());
-        [
+    fn spelling<'py>(&self, py: Python<'py>) -> PyResult<[Table<'py>; 6]> {
+        let spelling = undisturbed(py, || self.inner.spelling())?;
+        let tables = [
             &spelling.class_of,
             &spelling.merge_keys,
             &spelling.merge_ids,
             &spelling.crossing,
             &spelling.rest_offsets,
             &spelling.rest_ids,
-        ]
-        .map(|table| PyArray1::from_slice(py, table))
+        ];
+        Ok(tables.map(|table| PyArray1::from_slice(py, table)))
     }
 
     fn pairs(&self, py: Python<'_>) -> Vec<(u32, u32)> {

@@ -24,6 +24,7 @@ mod _core {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        crate::enter::quiet_panics();
         if cfg!(debug_assertions) {
             crate::enter::warn_debug_build(module.py())?;
         }

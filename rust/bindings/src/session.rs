@@ -5,6 +5,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::bridge::Bridge;
+use crate::enter::{guarded, undisturbed};
 use crate::tokenizer::{raw, typed};
 
 /// One sequence decoded with a bridge. It has one owner.
@@ -16,9 +17,9 @@ pub struct Session {
 #[pymethods]
 impl Session {
     #[new]
-    fn new(py: Python<'_>, bridge: &Bridge, view: Vec<u32>, prompt: Vec<u32>) -> Self {
+    fn new(py: Python<'_>, bridge: &Bridge, view: Vec<u32>, prompt: Vec<u32>) -> PyResult<Self> {
         let bridge = Arc::clone(&bridge.inner);
-        Self { inner: py.detach(|| session::Session::new(bridge, typed(view), &typed(prompt))) }
+        Ok(Self { inner: undisturbed(py, || session::Session::new(bridge, typed(view), &typed(prompt)))? })
     }
 
     fn __len__(&self) -> usize {
@@ -37,18 +38,18 @@ impl Session {
         self.inner.drafted(&typed(ids));
     }
 
-    fn propose(&mut self, ids: Vec<u32>) -> Vec<u32> {
-        raw(self.inner.propose(&typed(ids)))
+    fn propose(&mut self, py: Python<'_>, ids: Vec<u32>) -> PyResult<Vec<u32>> {
+        guarded(py, || raw(self.inner.propose(&typed(ids))))
     }
 
-    fn commit(&mut self, ids: Vec<u32>) -> (String, usize, Vec<u32>) {
-        let commit = self.inner.commit(&typed(ids));
-        (commit.text, commit.splice.keep, raw(commit.splice.append))
+    fn commit(&mut self, py: Python<'_>, ids: Vec<u32>) -> PyResult<(String, usize, Vec<u32>)> {
+        let commit = guarded(py, || self.inner.commit(&typed(ids)))?;
+        Ok((commit.text, commit.splice.keep, raw(commit.splice.append)))
     }
 
-    fn rollback(&mut self, length: usize) -> (usize, Vec<u32>) {
-        let splice = self.inner.rollback(length);
-        (splice.keep, raw(splice.append))
+    fn rollback(&mut self, py: Python<'_>, length: usize) -> PyResult<(usize, Vec<u32>)> {
+        let splice = guarded(py, || self.inner.rollback(length))?;
+        Ok((splice.keep, raw(splice.append)))
     }
 
     fn finish(&mut self) -> String {

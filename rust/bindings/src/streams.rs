@@ -3,6 +3,7 @@ use anydraft_core::{detokenizer, retokenizer};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
+use crate::enter::guarded;
 use crate::tokenizer::{Tokenizer, raw, typed};
 
 /// Ids to text, piece by piece.
@@ -68,13 +69,13 @@ impl Retokenizer {
         self.inner.ends().to_vec()
     }
 
-    fn push(&mut self, text: &[u8]) -> (usize, Vec<u32>) {
-        let splice = self.inner.push(text);
-        (splice.keep, raw(splice.append))
+    fn push(&mut self, py: Python<'_>, text: &[u8]) -> PyResult<(usize, Vec<u32>)> {
+        let splice = guarded(py, || self.inner.push(text))?;
+        Ok((splice.keep, raw(splice.append)))
     }
 
-    fn truncate(&mut self, length: usize) -> (usize, Vec<u32>) {
-        let splice = self.inner.truncate(length);
-        (splice.keep, raw(splice.append))
+    fn truncate(&mut self, py: Python<'_>, length: usize) -> PyResult<(usize, Vec<u32>)> {
+        let splice = guarded(py, || self.inner.truncate(length))?;
+        Ok((splice.keep, raw(splice.append)))
     }
 }

@@ -7,7 +7,7 @@ use anydraft_hf::{Loaded, Surface};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
-use crate::enter::detached;
+use crate::enter::{detached, undisturbed};
 
 /// A tokenizer as bytes.
 #[pyclass(frozen, module = "anydraft._core")]
@@ -97,8 +97,8 @@ impl Tokenizer {
         self.inner().vocab().find(data).map(Id::raw)
     }
 
-    fn encode(&self, py: Python<'_>, text: &[u8]) -> Option<Vec<u32>> {
-        py.detach(|| self.inner().encode_bytes(text)).map(raw)
+    fn encode(&self, py: Python<'_>, text: &[u8]) -> PyResult<Option<Vec<u32>>> {
+        Ok(undisturbed(py, || self.inner().encode_bytes(text))?.map(raw))
     }
 
     fn decode<'py>(&self, py: Python<'py>, ids: Vec<u32>) -> Bound<'py, PyBytes> {

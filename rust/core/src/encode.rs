@@ -13,6 +13,8 @@ pub struct Piece {
     pub id: TokenId,
     /// Whether the pre-tokenizer (or an added token) starts a new piece here.
     pub starts: bool,
+    /// Whether its piece is nothing but byte-pair merging, so that it may be encoded in part ([`LongPieces`]).
+    pub plain: bool,
 }
 
 /// Where an encoding may be restarted without changing what comes after.
@@ -25,6 +27,18 @@ pub enum Restart {
     Pieces,
     /// Nowhere: the whole text is encoded again.
     Never,
+}
+
+/// What it takes to encode a long piece in part: byte-pair merging behind a pre-tokenizer for which a long
+/// run of like characters is as good as a longer one.
+pub trait LongPieces: Send + Sync {
+    /// What cutting a text depends on: characters of one class are cut alike.
+    fn class(&self, character: char) -> u64;
+    /// Take a run of characters of one class, and a place in it with this many of them on both sides.
+    /// Putting more of the class there, or taking some away but these, changes no cut but by moving it along.
+    fn margin(&self) -> usize;
+    /// Appends what merging makes of a text without cutting it; whether its tokens are exactly the text's.
+    fn merge(&self, text: &str, out: &mut Vec<Piece>) -> bool;
 }
 
 /// Turns text into ids whose bytes are exactly the bytes of the text.
@@ -43,6 +57,10 @@ pub trait Encode: Send + Sync {
     }
     /// The length in bytes of the longest added token that plain text can match; 0 if there is none.
     fn longest_added(&self) -> usize;
+    /// How its long pieces are encoded in part; `None` where nothing proves that they can be.
+    fn long_pieces(&self) -> Option<&dyn LongPieces> {
+        None
+    }
 }
 
 /// A vocabulary with the encoder that belongs to it.
@@ -83,8 +101,11 @@ impl<I: Id> Tokenizer<I> {
                 Run::Text(text) => self.encoder.encode(text, &mut pieces),
                 Run::Bytes(raw) => {
                     let spelled = self.vocab.spell(raw)?;
-                    pieces
-                        .extend(spelled.iter().map(|id| Piece { id: TokenId::new(id.raw()), starts: true }));
+                    pieces.extend(spelled.iter().map(|id| Piece {
+                        id: TokenId::new(id.raw()),
+                        starts: true,
+                        plain: false,
+                    }));
                 }
             }
         }

@@ -33,6 +33,16 @@ pub enum Error {
         /// Number of ids or bytes.
         size: usize,
     },
+    /// An id far beyond the number of tokens.
+    #[error("id {id} in a vocabulary of {tokens} tokens; at most {most} ids are read for so few")]
+    TooSparse {
+        /// The largest id.
+        id: u32,
+        /// The number of tokens.
+        tokens: usize,
+        /// The number of ids that would be accepted.
+        most: usize,
+    },
     /// A saved table does not fit the vocabularies it is used with.
     #[error("table {table} has {got} entries, expected {expected}")]
     Table {

@@ -10,17 +10,20 @@
 //!   characters. A piece that is followed by others and by several changes between space, letter,
 //!   digit and sign is settled: later text cannot move its start.
 //!
-//! In both cases no added token may reach over the start, so the tail is at least that long.
+//! In both cases no added token may reach over the start, so the tail is at least that long. Where a long
+//! run of like characters ends the text, a tail in pieces would be as long: see `within_run`.
 
 use crate::encode::{Piece, Restart, Tokenizer};
 use crate::id::{Id, TokenId};
 use crate::spans;
 use crate::splice::{Splice, common_prefix};
-use crate::utf8::{self, Run};
-use crate::vocab::Kind;
+use crate::utf8;
+use crate::vocab::{Kind, Vocab};
+use run::{Run, settled};
 
-/// Changes between space, letter, digit and sign after which a piece is settled.
-const SETTLING_CHANGES: usize = 3;
+mod run;
+mod within_run;
+
 /// Further pieces after which a piece is settled.
 const SETTLING_PIECES: usize = 2;
 /// Tokens that the second attempt goes back where a seam does not hold; doubled for each further one.
@@ -31,6 +34,16 @@ struct Token {
     id: TokenId,
     end: usize,
     starts: bool,
+    plain: bool,
+}
+
+/// The piece that a token belongs to.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Its first token.
+    head: u32,
+    /// [`Piece::plain`].
+    plain: bool,
 }
 
 /// A text and its encoding, both growing and shrinking at the end.
@@ -40,7 +53,8 @@ pub struct Retokenizer<I: Id> {
     text: Vec<u8>,
     ids: Vec<I>,
     ends: Vec<usize>,
-    starts: Vec<bool>,
+    places: Vec<Place>,
+    run: Run,
     fresh: Vec<Token>,
     pieces: Vec<Piece>,
 }
@@ -53,7 +67,8 @@ impl<I: Id> Retokenizer<I> {
             text: Vec::new(),
             ids: Vec::new(),
             ends: Vec::new(),
-            starts: Vec::new(),
+            places: Vec::new(),
+            run: Run::default(),
             fresh: Vec::new(),
             pieces: Vec::new(),
         }
@@ -92,23 +107,34 @@ impl<I: Id> Retokenizer<I> {
         if append.is_empty() && keep == self.text.len() {
             return Splice { keep: self.ids.len(), append: Vec::new() };
         }
+        let tokenizer = self.tokenizer.clone();
+        let long = tokenizer.encoder().long_pieces();
+        if let Some(long) = long {
+            self.run.truncate(&self.text, keep, long);
+        }
         let mut cut = self.cut(keep);
         self.text.truncate(keep);
         self.text.extend_from_slice(append);
-        let mut step = STEP_BACK;
-        while !self.encode_from(cut) {
-            cut = self.at_character(cut.saturating_sub(step));
-            step *= 2;
+        match long.and_then(|long| self.within_run(cut, long)) {
+            Some(later) => cut = later,
+            None => cut = self.encode_from_seam(cut),
+        }
+        if let Some(long) = long {
+            self.run.extend(&self.text, long);
         }
         let fresh = std::mem::take(&mut self.fresh);
         let new: Vec<I> = fresh.iter().map(|token| I::new(token.id.raw())).collect();
         let same = common_prefix(&self.ids[cut..], &new);
         self.ids.truncate(cut + same);
         self.ends.truncate(cut);
-        self.starts.truncate(cut);
+        self.places.truncate(cut);
         self.ids.extend_from_slice(&new[same..]);
         self.ends.extend(fresh.iter().map(|token| token.end));
-        self.starts.extend(fresh.iter().map(|token| token.starts));
+        for token in &fresh {
+            let index = self.places.len() as u32;
+            let head = if token.starts { index } else { self.places.last().map_or(index, |last| last.head) };
+            self.places.push(Place { head, plain: token.plain });
+        }
         self.fresh = fresh;
         Splice { keep: cut + same, append: new[same..].to_vec() }
     }
@@ -123,13 +149,10 @@ impl<I: Id> Retokenizer<I> {
                 self.at_character(whole.saturating_sub(1))
             }
             Restart::Pieces => {
-                let reach = reach.min(settled(&self.text[..keep]));
+                let reach = reach.min(settled(&self.text[..keep], &self.run));
                 let (mut cut, mut pieces) = (spans::whole_tokens(&self.ends, keep), 0);
                 while cut > 0 {
-                    cut -= 1;
-                    if !self.starts[cut] {
-                        continue;
-                    }
+                    cut = self.head(cut - 1);
                     if pieces >= SETTLING_PIECES && self.begin(cut) <= reach {
                         return self.at_character(cut);
                     }
@@ -138,6 +161,11 @@ impl<I: Id> Retokenizer<I> {
                 0
             }
         }
+    }
+
+    /// The first token of the piece that token `index` belongs to.
+    fn head(&self, index: usize) -> usize {
+        self.places[index].head as usize
     }
 
     /// Where token `index` begins: the end of the one before it.
@@ -159,29 +187,21 @@ impl<I: Id> Retokenizer<I> {
         0
     }
 
+    /// Encodes the text into `fresh` from token `cut` on, or from the first before it where the seam holds.
+    fn encode_from_seam(&mut self, mut cut: usize) -> usize {
+        let mut step = STEP_BACK;
+        while !self.encode_from(cut) {
+            cut = self.at_character(cut.saturating_sub(step));
+            step *= 2;
+        }
+        cut
+    }
+
     /// Encodes the text from token `cut` on into `fresh`; tells whether the seam holds.
     fn encode_from(&mut self, cut: usize) -> bool {
+        let base = self.begin(cut);
         self.fresh.clear();
-        let mut base = self.begin(cut);
-        for run in utf8::runs(&self.text[base..]) {
-            self.pieces.clear();
-            match run {
-                Run::Text(text) => {
-                    self.tokenizer.encoder().encode(text, &mut self.pieces);
-                    spread(&self.tokenizer, &self.pieces, text.as_bytes(), base, &mut self.fresh);
-                    base += text.len();
-                }
-                Run::Bytes(raw) => {
-                    let ids = self.tokenizer.vocab().spell(raw).unwrap_or_default();
-                    let first = ids.first().copied();
-                    self.pieces.extend(
-                        ids.iter().map(|&id| Piece { id: TokenId::new(id.raw()), starts: Some(id) == first }),
-                    );
-                    spread(&self.tokenizer, &self.pieces, raw, base, &mut self.fresh);
-                    base += raw.len();
-                }
-            }
-        }
+        encode(&self.tokenizer, &self.text[base..], base, &mut self.pieces, &mut self.fresh);
         cut == 0 || self.tokenizer.encoder().restart() != Restart::Seams || self.seam_holds(cut)
     }
 
@@ -201,53 +221,46 @@ impl<I: Id> Retokenizer<I> {
     }
 }
 
+/// Encodes `bytes`, which stand at `base`, into `out`; `pieces` is room to work in.
+fn encode<I: Id>(
+    tokenizer: &Tokenizer<I>,
+    bytes: &[u8],
+    mut base: usize,
+    pieces: &mut Vec<Piece>,
+    out: &mut Vec<Token>,
+) {
+    for run in utf8::runs(bytes) {
+        pieces.clear();
+        let run = match run {
+            utf8::Run::Text(text) => {
+                tokenizer.encoder().encode(text, pieces);
+                text.as_bytes()
+            }
+            utf8::Run::Bytes(raw) => {
+                let ids = tokenizer.vocab().spell(raw).unwrap_or_default();
+                pieces.extend(ids.iter().enumerate().map(|(at, id)| Piece {
+                    id: TokenId::new(id.raw()),
+                    starts: at == 0,
+                    plain: false,
+                }));
+                raw
+            }
+        };
+        spread(tokenizer.vocab(), pieces, run, base, out);
+        base += run.len();
+    }
+}
+
 /// Places encoded pieces in the run of text that begins at `base`; what the vocabulary cannot write
 /// leaves holes between them.
-fn spread<I: Id>(tokenizer: &Tokenizer<I>, pieces: &[Piece], run: &[u8], base: usize, out: &mut Vec<Token>) {
+fn spread<I: Id>(vocab: &Vocab<I>, pieces: &[Piece], run: &[u8], base: usize, out: &mut Vec<Token>) {
     let mut end = 0;
     for piece in pieces {
-        let bytes = tokenizer.vocab().bytes(I::new(piece.id.raw()));
+        let bytes = vocab.bytes(I::new(piece.id.raw()));
         while end < run.len() && !run[end..].starts_with(bytes) {
             end += 1;
         }
         end += bytes.len();
-        out.push(Token { id: piece.id, end: base + end, starts: piece.starts });
+        out.push(Token { id: piece.id, end: base + end, starts: piece.starts, plain: piece.plain });
     }
-}
-
-#[derive(PartialEq, Eq)]
-enum Class {
-    Space,
-    Letter,
-    Digit,
-    Sign,
-}
-
-/// The largest offset after which the text changes its character class often enough to settle a
-/// piece that begins there. O(length of the last few runs).
-fn settled(text: &[u8]) -> usize {
-    let mut changes = 0;
-    let mut last: Option<Class> = None;
-    let mut offset = text.len();
-    while offset > 0 {
-        let mut begin = offset - 1;
-        while begin > 0 && offset - begin < 4 && text[begin] & 0b1100_0000 == 0b1000_0000 {
-            begin -= 1;
-        }
-        let class = match std::str::from_utf8(&text[begin..offset]).ok().and_then(|s| s.chars().next()) {
-            Some(c) if c.is_whitespace() => Class::Space,
-            Some(c) if c.is_alphabetic() => Class::Letter,
-            Some(c) if c.is_numeric() => Class::Digit,
-            _ => Class::Sign,
-        };
-        if last.as_ref().is_some_and(|last| *last != class) {
-            changes += 1;
-        }
-        if changes >= SETTLING_CHANGES {
-            return begin;
-        }
-        last = Some(class);
-        offset = begin;
-    }
-    0
 }

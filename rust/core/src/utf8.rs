@@ -34,6 +34,29 @@ pub fn pending(bytes: &[u8]) -> usize {
     0
 }
 
+/// The character that begins `bytes`, if one does.
+pub fn first(bytes: &[u8]) -> Option<char> {
+    let length = match bytes.first()? {
+        0..0x80 => 1,
+        0x80..0xE0 => 2,
+        0xE0..0xF0 => 3,
+        _ => 4,
+    };
+    std::str::from_utf8(bytes.get(..length)?).ok()?.chars().next()
+}
+
+/// The character that ends `bytes`, if one does.
+pub fn last(bytes: &[u8]) -> Option<char> {
+    let begin = floor(bytes, bytes.len().checked_sub(1)?);
+    first(&bytes[begin..]).filter(|c| begin + c.len_utf8() == bytes.len())
+}
+
+/// The last place at or before `offset` where a character may begin; `offset` itself if none is near.
+pub fn floor(bytes: &[u8], offset: usize) -> usize {
+    let begins = |at: &usize| bytes.get(*at).is_none_or(|byte| byte & 0b1100_0000 != 0b1000_0000);
+    (offset.saturating_sub(3)..=offset).rev().find(begins).unwrap_or(offset)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +79,17 @@ mod tests {
         for (bytes, expected) in table {
             assert_eq!(pending(bytes), *expected, "{bytes:?}");
         }
+    }
+
+    #[test]
+    fn characters_at_both_ends() {
+        let bytes = "aé世😀".as_bytes();
+        assert_eq!((first(bytes), last(bytes)), (Some('a'), Some('😀')));
+        assert_eq!((first(&bytes[1..]), first(&bytes[2..])), (Some('é'), None));
+        assert_eq!((last(&bytes[..bytes.len() - 1]), last(&bytes[..3])), (None, Some('é')));
+        assert_eq!((first(b""), last(b""), last(b"\xFF"), first(b"\xE4\xB8")), (None, None, None, None));
+        assert_eq!([0, 1, 2, 3, 5, 9, 10].map(|at| floor(bytes, at)), [0, 1, 1, 3, 3, 6, 10]);
+        assert_eq!(floor(b"\x80\x80\x80\x80\x80", 4), 4);
     }
 
     #[test]

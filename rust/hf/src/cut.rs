@@ -38,13 +38,13 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    fn regex(pattern: &str) -> Result<Self, Error> {
+    pub(crate) fn regex(pattern: &str) -> Result<Self, Error> {
         Split::new(SplitPattern::Regex(pattern.to_owned()), SplitDelimiterBehavior::Isolated, false)
             .map(Self::Split)
             .map_err(|error| Error::broken(Part::PreTokenizer, error))
     }
 
-    fn matches(&self, text: &str) -> tokenizers::Result<Vec<((usize, usize), bool)>> {
+    pub(crate) fn matches(&self, text: &str) -> tokenizers::Result<Vec<((usize, usize), bool)>> {
         match self {
             Self::Split(split) => (&split.regex).find_matches(text),
             Self::Digits => char::is_numeric.find_matches(text),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use anydraft_core::encode::{Encode, Piece, Restart};
+use anydraft_core::encode::{Encode, LongPieces, Piece, Restart};
 use anydraft_core::id::{Id, TokenId};
 use anydraft_core::vocab::{Kind, Vocab};
 use tokenizers::{
@@ -10,6 +10,7 @@ use tokenizers::{
     PreTokenizer as _, PreTokenizerWrapper,
 };
 
+use crate::alike::Alike;
 use crate::cut::{self, Cut, Stage};
 use crate::special::{Chunk, Matcher};
 use crate::surface::Surface;
@@ -31,12 +32,14 @@ pub(crate) struct Encoder {
     pub cut: Cut,
     pub restart: Restart,
     pub lone_bytes: bool,
+    /// Characters that are cut alike, if pieces are nothing but byte-pair merging.
+    pub alike: Option<Alike>,
 }
 
 impl Encode for Encoder {
     fn encode(&self, text: &str, out: &mut Vec<Piece>) {
         self.matcher.each(text, &mut |chunk| match chunk {
-            Chunk::Added(id) => out.push(Piece { id: TokenId::new(id), starts: true }),
+            Chunk::Added(id) => out.push(Piece { id: TokenId::new(id), starts: true, plain: false }),
             Chunk::Text(text) => self.text(text, out),
         });
     }
@@ -51,6 +54,24 @@ impl Encode for Encoder {
 
     fn longest_added(&self) -> usize {
         self.matcher.longest()
+    }
+
+    fn long_pieces(&self) -> Option<&dyn LongPieces> {
+        self.alike.is_some().then_some(self)
+    }
+}
+
+impl LongPieces for Encoder {
+    fn class(&self, character: char) -> u64 {
+        self.alike.as_ref().map_or(0, |alike| alike.class(character))
+    }
+
+    fn margin(&self) -> usize {
+        self.alike.as_ref().map_or(0, |alike| alike.margin)
+    }
+
+    fn merge(&self, text: &str, out: &mut Vec<Piece>) -> bool {
+        self.try_piece(text, &self.written(text), out)
     }
 }
 
@@ -134,7 +155,10 @@ impl Encoder {
     /// One piece: its text, and how the tokenizer writes it.
     fn piece(&self, text: &str, written: &str, out: &mut Vec<Piece>) {
         let mark = out.len();
-        if !self.try_piece(text, written, out) {
+        if self.try_piece(text, written, out) {
+            let plain = self.alike.is_some();
+            out[mark..].iter_mut().for_each(|piece| piece.plain = plain);
+        } else {
             out.truncate(mark);
             self.careful(text, out);
         }
@@ -152,7 +176,7 @@ impl Encoder {
                 Some(after) if !bytes.is_empty() => rest = after,
                 _ => return false,
             }
-            out.push(Piece { id, starts: false });
+            out.push(Piece { id, starts: false, plain: false });
         }
         rest.is_empty()
     }
@@ -187,7 +211,7 @@ impl Encoder {
     fn spell(&self, character: &str, out: &mut Vec<Piece>) {
         if let Some(ids) = self.vocab.spell(character.as_bytes()) {
             debug_assert!(ids.iter().all(|&id| self.vocab.kind(id) != Kind::Special));
-            out.extend(ids.into_iter().map(|id| Piece { id, starts: false }));
+            out.extend(ids.into_iter().map(|id| Piece { id, starts: false, plain: false }));
         }
     }
 

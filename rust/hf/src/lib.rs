@@ -13,12 +13,14 @@
 //! | `byte_level`, `byte_fallback` | the two byte forms |
 //! | `special` | added tokens: what they stand for, where they match |
 //! | `cut`, `pattern` | cutting a text into pieces; whether a piece may be encoded alone |
+//! | `alike` | characters that are cut alike, and how much of a run of them matters |
 //! | `encoder` | text to ids |
 //! | `tiktoken` | ranks, special tokens and a pattern to a [`Loaded`] |
 //! | `selfcheck` | every load is checked against the tokenizer's own decoder |
 
 #![forbid(unsafe_code)]
 
+mod alike;
 mod byte_fallback;
 mod byte_level;
 mod cut;

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use tokenizers::DecoderWrapper;
 use twox_hash::XxHash3_128;
 
+use crate::alike::Alike;
 use crate::cut::Cut;
 use crate::encoder::Encoder;
 use crate::error::{Error, Part};
@@ -138,8 +139,16 @@ impl Parts {
             _ => Restart::Never,
         };
         let spaced = self.surface == Surface::SentencePiece;
+        let matcher = Matcher::new(&self.added, spaced, self.normalized)?;
+        let alike = match &self.cut {
+            Cut::Stages(stages) if self.model.merges() && restart == Restart::Pieces => {
+                Alike::new(stages, matcher.initials())
+            }
+            _ => None,
+        };
         let encoder = Encoder {
-            matcher: Matcher::new(&self.added, spaced, self.normalized)?,
+            matcher,
+            alike,
             vocab: vocab.clone(),
             model: self.model.inner,
             surface: self.surface,

@@ -29,6 +29,13 @@ pub(crate) struct Model {
     pub lone_bytes: bool,
 }
 
+impl Model {
+    /// Whether it is byte-pair encoding, which merges any text that is no token itself.
+    pub(crate) fn merges(&self) -> bool {
+        matches!(self.inner, ModelWrapper::BPE(_))
+    }
+}
+
 #[derive(Deserialize)]
 struct Head {
     #[serde(rename = "type")]

@@ -6,7 +6,7 @@ use crate::error::Error;
 
 /// What a stretch of a pattern is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Item {
+pub(crate) enum Item {
     /// `\n`, `\p{L}`, `\x{41}`.
     Escape,
     /// `[...]`, nested classes included.
@@ -22,7 +22,7 @@ enum Item {
 }
 
 /// Takes a pattern apart. Unbalanced ones give items that the engine will refuse.
-fn items(pattern: &str) -> Vec<(Item, Range<usize>)> {
+pub(crate) fn items(pattern: &str) -> Vec<(Item, Range<usize>)> {
     let mut out = Vec::new();
     let mut at = 0;
     while let Some(c) = pattern[at..].chars().next() {

@@ -86,6 +86,9 @@ pub(crate) fn pre_tokenizer(value: &Value) -> Result<PreTokenizer, Error> {
             "Punctuation" if stage["behavior"] == "Removed" => {
                 return Err(refused(Part::PreTokenizer, &stage, "removes text"));
             }
+            "FixedLength" if stage["length"].as_u64().is_none_or(|length| length == 0) => {
+                return Err(refused(Part::PreTokenizer, &stage, "needs a length above 0"));
+            }
             "Split" | "Punctuation" | "Digits" | "UnicodeScripts" | "FixedLength" => {}
             "Metaspace" => {
                 return Err(refused(Part::PreTokenizer, &stage, "writes spaces as another character than ▁"));
@@ -114,8 +117,12 @@ pub(crate) fn decoder(value: &Value) -> Result<Decoder, Error> {
                 found.dummy_prefix |= metaspace_prefix(&step);
                 quiet_metaspace(&mut step);
             }
-            "Strip" if step["content"] == " " && step["stop"] == 0 => {
-                found.dummy_prefix |= step["start"] != 0;
+            "Strip"
+                if step["content"] == " "
+                    && step["stop"] == 0
+                    && matches!(step["start"].as_u64(), Some(0 | 1)) =>
+            {
+                found.dummy_prefix |= step["start"] == 1;
                 continue;
             }
             _ => return Err(refused(Part::Decoder, &step, "does not keep the bytes of the tokens")),
@@ -199,6 +206,17 @@ mod tests {
             assert_eq!(found.dummy_prefix, expected);
             assert_eq!(found.stages[0]["prepend_scheme"], "never");
             assert_eq!(decoder(&section).unwrap().dummy_prefix, expected);
+        }
+    }
+
+    #[test]
+    fn counts_that_mean_nothing_are_refused() {
+        for length in [json!(0), json!(-1), json!(null)] {
+            assert!(pre_tokenizer(&json!({"type": "FixedLength", "length": length})).is_err());
+        }
+        assert!(pre_tokenizer(&json!({"type": "FixedLength", "length": 5})).is_ok());
+        for start in [json!(2), json!(1_u64 << 60), json!("x")] {
+            assert!(decoder(&json!({"type": "Strip", "content": " ", "start": start, "stop": 0})).is_err());
         }
     }
 

@@ -33,6 +33,7 @@ pub(crate) struct Matcher {
     first: Option<Table>,
     second: Option<Table>,
     longest: usize,
+    initials: Vec<char>,
 }
 
 struct Table {
@@ -68,13 +69,20 @@ impl Matcher {
                 first.push((token.content.clone(), token.id));
             }
         }
-        let longest = first.iter().chain(&second).map(|(text, _)| text.len()).max().unwrap_or(0);
-        Ok(Self { first: Table::new(&first)?, second: Table::new(&second)?, longest })
+        let texts = || first.iter().chain(&second).map(|(text, _)| text);
+        let longest = texts().map(String::len).max().unwrap_or(0);
+        let initials = texts().filter_map(|text| text.chars().next()).collect();
+        Ok(Self { first: Table::new(&first)?, second: Table::new(&second)?, longest, initials })
     }
 
     /// The length in bytes of the longest text that matches.
     pub(crate) fn longest(&self) -> usize {
         self.longest
+    }
+
+    /// The characters that those texts begin with.
+    pub(crate) fn initials(&self) -> &[char] {
+        &self.initials
     }
 
     /// Cuts a text at its added tokens.

@@ -92,6 +92,37 @@ fn restarts() {
 }
 
 #[test]
+fn ids_out_of_proportion_are_refused_before_they_take_memory() {
+    for id in [1_u32 << 20, 1_000_000_000, u32::MAX] {
+        let mut toy = byte_level();
+        toy["model"]["vocab"]["far"] = json!(id);
+        let error = from_json(&toy.to_string()).err().unwrap().to_string();
+        assert!(error.contains(&id.to_string()) && error.contains("at most 1048576"), "{error}");
+        let ranks = (0..=255).map(|byte| (vec![byte], u32::from(byte))).collect();
+        assert!(from_tiktoken(ranks, vec![("<end>".into(), id)], ".").is_err());
+    }
+    let mut toy = byte_level();
+    toy["model"]["vocab"]["far"] = json!((1 << 20) - 1);
+    assert_eq!(load(&toy).tokenizer.vocab().len(), 1 << 20);
+}
+
+#[test]
+fn long_pieces_are_known_where_the_cut_is() {
+    let mut runs = byte_level();
+    runs["pre_tokenizer"] = json!({"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex": "(?:ab)+|."}, "behavior": "Isolated", "invert": false},
+        {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false}]});
+    for (toy, expected) in [(byte_level(), true), (runs, false), (sentencepiece(), false), (unigram(), false)]
+    {
+        assert_eq!(load(&toy).tokenizer.encoder().long_pieces().is_some(), expected);
+    }
+    let loaded = load(&byte_level());
+    let long = loaded.tokenizer.encoder().long_pieces().unwrap();
+    assert_eq!(long.class('a'), long.class('世'));
+    assert_ne!(long.class('<'), long.class('>')); // an added token begins with it
+}
+
+#[test]
 fn normal_forms_are_dropped_and_told() {
     let mut toy = byte_level();
     toy["normalizer"] = json!({"type": "NFC"});

@@ -9,6 +9,11 @@ use super::{Data, Kind, Vocab};
 use crate::error::Error;
 use crate::id::Id;
 
+/// So many ids are always accepted.
+const ROOM: usize = 1 << 20;
+/// Ids for every token that are, in a vocabulary with more.
+const SPARSEST: usize = 4;
+
 struct Entry {
     kind: Kind,
     bytes: Vec<u8>,
@@ -60,12 +65,18 @@ impl VocabBuilder {
     /// The finished vocabulary; gaps become unused ids.
     ///
     /// # Errors
-    /// `TooLarge` for ids or bytes beyond 2^31.
+    /// `TooLarge` for more than 2^31 bytes, `TooSparse` for ids far beyond the number of tokens: every id takes
+    /// memory, used or not.
     pub fn build<I: Id>(mut self) -> Result<Vocab<I>, Error> {
-        const LIMIT: usize = i32::MAX as usize;
-        let size = self.entries.keys().max().map_or(0, |&id| id as usize + 1);
+        let tokens = self.entries.len();
+        let last = self.entries.keys().max().copied();
+        let size = last.map_or(0, |id| id as usize + 1);
+        let most = ROOM.max(tokens.saturating_mul(SPARSEST));
+        if let Some(id) = last.filter(|_| size > most) {
+            return Err(Error::TooSparse { id, tokens, most });
+        }
         let total = self.entries.values().map(|entry| entry.bytes.len()).sum();
-        if size.max(total) > LIMIT {
+        if size.max(total) > i32::MAX as usize {
             return Err(Error::TooLarge { size: size.max(total) });
         }
         let mut arena = Vec::with_capacity(total);

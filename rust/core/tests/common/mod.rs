@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use anydraft_core::encode::{Encode, Piece, Restart, Tokenizer};
+use anydraft_core::encode::{Encode, LongPieces, Piece, Restart, Tokenizer};
 use anydraft_core::id::{Id, TokenId};
 use anydraft_core::vocab::{Kind, VocabBuilder};
 use proptest::prelude::*;
@@ -24,10 +24,16 @@ fn first_byte(c: char) -> u8 {
 
 impl ToyBpe {
     fn word(&self, text: &str, out: &mut Vec<Piece>) {
-        let lead = self.gap.map(first_byte);
-        for part in text.split(|c| Some(first_byte(c)) == lead) {
+        let mark = out.len();
+        for part in text.split(|c| self.lacks(c)) {
             self.bpe(part.as_bytes(), out);
         }
+        let plain = self.words && !text.contains(|c| self.lacks(c));
+        out[mark..].iter_mut().for_each(|piece| piece.plain = plain);
+    }
+
+    fn lacks(&self, c: char) -> bool {
+        self.gap.is_some_and(|gap| first_byte(gap) == first_byte(c))
     }
 
     fn bpe(&self, bytes: &[u8], out: &mut Vec<Piece>) {
@@ -45,7 +51,11 @@ impl ToyBpe {
             symbols.splice(at..at + 2, [self.merges[rank].2]);
         }
         let first = out.len();
-        out.extend(symbols.iter().map(|&id| Piece { id: TokenId::new(id as u32), starts: false }));
+        out.extend(symbols.iter().map(|&id| Piece {
+            id: TokenId::new(id as u32),
+            starts: false,
+            plain: false,
+        }));
         if let Some(piece) = out.get_mut(first) {
             piece.starts = true;
         }
@@ -74,7 +84,7 @@ impl Encode for ToyBpe {
                 .max_by_key(|&&id| self.tokens[id].len());
             if let Some(&id) = hit {
                 self.plain(&text[from..at], out);
-                out.push(Piece { id: TokenId::new(id as u32), starts: true });
+                out.push(Piece { id: TokenId::new(id as u32), starts: true, plain: false });
                 at += self.tokens[id].len();
                 from = at;
             } else {
@@ -90,6 +100,33 @@ impl Encode for ToyBpe {
 
     fn longest_added(&self) -> usize {
         self.added.iter().map(|&id| self.tokens[id].len()).max().unwrap_or(0)
+    }
+
+    fn long_pieces(&self) -> Option<&dyn LongPieces> {
+        self.words.then_some(self)
+    }
+}
+
+impl LongPieces for ToyBpe {
+    fn class(&self, c: char) -> u64 {
+        let begins = |&id: &usize| self.tokens[id].starts_with(c.encode_utf8(&mut [0; 4]).as_bytes());
+        match c {
+            '\'' | ' ' | '\n' => u64::from(u32::from(c)),
+            _ if self.added.iter().any(begins) => u64::from(u32::from(c)),
+            _ if c.is_whitespace() => 1,
+            _ if c.is_alphabetic() => 2,
+            _ if c.is_numeric() => 3,
+            _ => 4,
+        }
+    }
+
+    fn margin(&self) -> usize {
+        5
+    }
+
+    fn merge(&self, text: &str, out: &mut Vec<Piece>) -> bool {
+        self.bpe(text.as_bytes(), out);
+        !text.contains(|c| self.lacks(c))
     }
 }
 
@@ -199,6 +236,16 @@ pub fn text() -> impl Strategy<Value = String> {
         "-", "<", "b>", "é", "😀", "\u{301}",
     ]);
     prop::collection::vec(word, 0..24).prop_map(|words| words.concat())
+}
+
+/// Letters that pre-tokenizers take as alike, and others.
+pub const ALIKE: &[&str] =
+    &["b", "ab", "aab", "abb", "abbé", "é世", "😀b", " ", "\n", "1", "12", "-", "-<", "\u{a0}"];
+
+/// A run of such characters in some order.
+pub fn run(alike: &'static str, length: std::ops::Range<usize>) -> impl Strategy<Value = String> {
+    let characters = prop::sample::select(alike.chars().collect::<Vec<_>>());
+    prop::collection::vec(characters, length).prop_map(String::from_iter)
 }
 
 /// Bytes that are mostly text.
