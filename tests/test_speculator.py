@@ -451,3 +451,32 @@ def test_half_a_surrogate_pair_is_refused(given: dict[str, Any]) -> None:
         small.speculator().generate(**given)
     with pytest.raises(anydraft.ArgumentError, match="lone surrogate"):
         small.speculator().bridge.usage("caf\ud83d")
+
+
+class Broken:
+    """A session whose tokenizers fail at one call."""
+
+    def __init__(self, session: Any, method: str, at: int) -> None:
+        self._session, self._method, self._left = session, method, at
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._method:
+            self._left -= 1
+            if self._left == 0:
+                raise anydraft.TokenizerError("no such piece")
+        return getattr(self._session, name)
+
+
+@pytest.mark.parametrize("method", ["propose", "commit"])
+@pytest.mark.parametrize("at", [1, 2, 5])
+def test_a_tokenizer_that_fails_in_mid_decode_takes_the_draft_with_it(method: str, at: int) -> None:
+    pair = small.speculator(method="slem")
+    expected = pair.generate("日本 🙂", max_new_tokens=40)
+    stream = pair.stream("日本 🙂", max_new_tokens=40)
+    stream._row.session = Broken(stream._row.session, method, at)
+    events = list(stream)
+    assert [token for event in events for token in event.token_ids] == expected.token_ids
+    assert "".join(event.text for event in events) == expected.text
+    assert [event.draft_failure for event in events if event.draft_failure] == [
+        "the draft failed: no such piece"
+    ]

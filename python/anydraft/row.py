@@ -13,8 +13,9 @@ from anydraft.committed import Committed
 from anydraft.drafting.ending import Ending
 from anydraft.drafting.protocol import Block, DraftContext, Speller, Strategy
 from anydraft.drafting.recall import Recall
+from anydraft.drafting.text_alone import TextAlone
 from anydraft.drafting.view import DraftView
-from anydraft.errors import DraftError, ModelError
+from anydraft.errors import DraftError, ModelError, TokenizerError
 from anydraft.in_order import InOrder, RowInOrder
 from anydraft.mixture import LOOKUP, Choice, Director
 from anydraft.models.protocol import Model
@@ -267,7 +268,7 @@ class Row:
         self.session.drafted(drafted)
         self.finish_reason = reason
         self.target.crop(len(self.committed) - 1)
-        text, keep, append = self.session.commit(new)
+        text, keep, append = self._commit(new)
         if self.draft and not self.failure:
             self._show(drafted, keep, append)
         if self.recall is not None:
@@ -285,6 +286,16 @@ class Row:
         if self.failure:
             self.draft, self.failure = None, None
         return event
+
+    def _commit(self, new: list[int]) -> tuple[str, int, list[int]]:
+        """Have the session commit; only the draft's tokenizer can fail in that, and takes the draft along."""
+        try:
+            return self.session.commit(new)
+        except TokenizerError as error:
+            self.fail(error)
+            before = self.committed.ids[: len(self.committed) - len(new)].tolist()
+            self.session = TextAlone(before, self.decode_bytes)
+            return self.session.commit(new)
 
     def _show(self, drafted: list[int], keep: int, append: list[int]) -> None:
         """Bring the draft's view up to date."""
@@ -304,7 +315,7 @@ class Row:
         self.emitted += len(event.token_ids)
         self.finish_reason = event.finish_reason
         self.target.crop(len(self.committed) - 1)
-        self.session.commit(event.token_ids)
+        self._commit(event.token_ids)
         self._count(event, len(candidates), 0)
 
     def take(self, new: list[int]) -> tuple[list[int], FinishReason | None]:

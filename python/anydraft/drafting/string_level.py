@@ -7,6 +7,7 @@ from torch import Tensor
 
 from anydraft.drafting.draw import draw_tokens
 from anydraft.drafting.protocol import Block, DraftContext, Drawn
+from anydraft.errors import DraftError, TokenizerError
 from anydraft.sampling import Randomness
 from anydraft.verification import verify_tokens
 
@@ -32,9 +33,13 @@ class StringLevel:
 
     def block(self, drawn: Drawn, context: DraftContext) -> Block:
         """See :class:`Drawing`."""
-        proposed = context.speller.propose(drawn.ids.tolist())[: context.limit]
+        proposed, failure = [], None
+        try:
+            proposed = context.speller.propose(drawn.ids.tolist())[: context.limit]
+        except TokenizerError as error:  # it cannot read what was drafted
+            failure = DraftError(str(error))
         candidates = torch.tensor(proposed, dtype=torch.int64, device=context.target_device)
-        return Block(drawn.ids, candidates)
+        return Block(drawn.ids, candidates, failure=failure)
 
     def verify(self, block: Block, laws: Tensor, randomness: Randomness) -> Tensor:
         """See :meth:`Strategy.verify`. The block rule would change nothing: every ratio is at most 1."""

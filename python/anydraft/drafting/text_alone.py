@@ -1,0 +1,31 @@
+"""The text of a row whose draft's tokenizer has failed: a session of the core without its draft."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable
+
+
+class TextAlone:
+    """Target ids to text, piece by piece; nothing is proposed."""
+
+    def __init__(self, before: list[int], decode: Callable[[list[int]], bytes]) -> None:
+        """``before``: the ids so far; ``decode``: ids to bytes."""
+        self._decode = decode
+        self._text = codecs.getincrementaldecoder("utf-8")("replace")
+        self._text.decode(decode(before))
+
+    def drafted(self, ids: list[int], /) -> None:
+        """See :class:`anydraft.row.Session`."""
+
+    def propose(self, draft_ids: list[int]) -> list[int]:
+        """See :class:`anydraft.row.Session`."""
+        return []
+
+    def commit(self, ids: list[int], /) -> tuple[str, int, list[int]]:
+        """See :class:`anydraft.row.Session`."""
+        return self._text.decode(self._decode(ids)), 0, []
+
+    def finish(self) -> str:
+        """See :class:`anydraft.row.Session`."""
+        return self._text.decode(b"", final=True)
