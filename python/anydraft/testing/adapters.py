@@ -52,6 +52,9 @@ def _of_path(path: Path, reading: Any) -> Subject:
 def _from_file(file: Path) -> Any:
     from tokenizers import Tokenizer as Wheel
 
+    from anydraft.models.tokenizer_files import require_dense
+
+    require_dense(file)
     try:
         return Wheel.from_file(str(file))
     except Exception as error:  # the tokenizers library raises nothing more precise
