@@ -13,10 +13,11 @@ from transformers import __version__ as transformers_version
 
 from anydraft.errors import ModelFileError
 from anydraft.models import gguf
+from anydraft.models.dense import require_dense
 from anydraft.models.packaged import PackagedName, packaged
 from anydraft.models.quiet import Progress, quiet, silent
 from anydraft.models.reading import reading, require_whole
-from anydraft.models.tokenizer_files import is_tiktoken, load_tokenizer_file, require_dense, tokenizer_file_in
+from anydraft.models.tokenizer_files import is_tiktoken, load_tokenizer_file, tokenizer_file_in
 from anydraft.paths import A_TOKENIZER, existing, model_at
 
 __all__ = ["PackagedName", "Progress", "generation_config", "load_model", "load_tokenizer", "packaged"]

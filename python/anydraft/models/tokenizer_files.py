@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from anydraft.errors import ModelFileError
+from anydraft.models.dense import MOST_IDS, require_dense
 from anydraft.models.reading import reading
 from anydraft.models.sentencepiece import load_sentencepiece
 from anydraft.models.tiktoken_known import known_encoding
@@ -29,10 +30,7 @@ _TEKKEN_NAMES = (
 )  # fmt: skip
 """The control tokens of tekken files that do not name their own (before version 7)."""
 _LINE = re.compile(rb"[A-Za-z0-9+/]+={0,2} \d{1,9}")
-_LARGE = re.compile(rb":\s*(\d{7,})\b")
-_MOST_IDS, _SPARSEST = 1 << 20, 4
-"""Ids that are always read, and ids for every token in a larger vocabulary, as in the core."""
-_MOST_RESERVED = _MOST_IDS
+_MOST_RESERVED = MOST_IDS
 """Ids that a tekken file may set aside for control tokens: each becomes an entry."""
 
 
@@ -55,30 +53,6 @@ def load_tokenizer_file(file: Path, pattern: str | None, special_tokens: Mapping
         if ".model" in file.suffixes:
             return load_sentencepiece(file)
     raise ModelFileError(f"got {file}; {A_TOKENIZER}")
-
-
-def require_dense(file: Path) -> None:
-    """Refuse a ``tokenizer.json`` with ids far beyond its tokens before the tokenizers library reads it.
-
-    The library takes memory for every id up to the largest; the bounds are those of the core. A file is only
-    parsed for this if some number in it is that large.
-
-    Raises:
-        ModelFileError: there is such an id.
-    """
-    with reading(file, "a tokenizer"):
-        content = file.read_bytes()
-        if all(int(found) < _MOST_IDS for found in _LARGE.findall(content)):
-            return
-        data = json.loads(content)
-        vocab = data["model"]["vocab"]
-        ids = [i for i in vocab.values() if isinstance(i, int)] if isinstance(vocab, dict) else []
-        largest = max([*ids, *(token["id"] for token in data.get("added_tokens") or ())], default=0)
-    if largest >= max(_MOST_IDS, _SPARSEST * len(vocab)):
-        raise ModelFileError(
-            f"got {file}, with the id {largest} in a vocabulary of {len(vocab)} tokens; expected ids near "
-            "the number of tokens. The file is damaged, or made to take memory"
-        )
 
 
 def tokenizer_file_in(folder: Path) -> Path | None:

@@ -11,8 +11,9 @@ from transformers.utils import logging as transformers_logging
 
 from anydraft import __version__
 from anydraft.models import disk_cache
+from anydraft.models.dense import require_dense
 from anydraft.models.reading import reading
-from anydraft.models.tokenizer_files import load_tokenizer_file, require_dense, tokenizer_file_in
+from anydraft.models.tokenizer_files import load_tokenizer_file, tokenizer_file_in
 from anydraft.paths import A_TOKENIZER, existing
 
 _FAST: Any = PreTrainedTokenizerFast
