@@ -85,10 +85,12 @@ test-vllm: $(VLLM)/.installed  ## pass the tests with a real vLLM engine on the 
 TRANSFORMERS := $(abspath $(VENV))/transformers-$(VERSION)
 TRANSFORMERS_TESTS ?= tests/test_integrations_*.py tests/test_conversation.py tests/test_models_*.py \
 	tests/test_speculator.py tests/test_asynchronous.py tests/test_tensor_parallel.py tests/test_reports.py
+# What version 4 needs beside it; newer ones take what is installed.
+BESIDE_4 := 'huggingface-hub>=0.34,<1' 'tokenizers>=0.22,<0.23'
 test-transformers: install  ## the tests of what touches transformers, with: make test-transformers VERSION=4.57.6
 	@test -n "$(VERSION)" || { echo "say which version: make test-transformers VERSION=4.57.6" >&2; exit 2; }
 	test -d $(TRANSFORMERS) || PIP_CONSTRAINT= $(BIN)/python -m pip install --no-deps --target $(TRANSFORMERS) \
-		transformers==$(VERSION) $(if $(filter 4.%,$(VERSION)),'huggingface-hub>=0.34,<1' 'tokenizers>=0.22,<0.23')
+		transformers==$(VERSION) $(if $(filter 4.%,$(VERSION)),$(BESIDE_4))
 	OMP_NUM_THREADS=1 PYTHONPATH=$(TRANSFORMERS) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not real" \
 		$(TRANSFORMERS_TESTS) $(ARGS)
 

@@ -226,6 +226,17 @@ def test_a_gguf_file_cut_anywhere(tmp_path: Path) -> None:
 
 
 @needs_gguf
+def test_a_gguf_file_without_one_of_its_weights(tmp_path: Path) -> None:
+    """The name of one is another's that nobody knows: transformers would make the weight up."""
+    file = tiny_gguf.write(tmp_path / "lacking.gguf")
+    content = file.read_bytes()
+    assert b"blk.1.ffn_up.weight" in content
+    file.write_bytes(content.replace(b"blk.1.ffn_up.weight", b"blk.1.ffn_xx.weight"))
+    with pytest.raises(ModelFileError, match=r"lacking\.gguf.*lack 1 weights"):
+        load_model(file)
+
+
+@needs_gguf
 @pytest.mark.parametrize("asked", COMMANDS)
 def test_a_cut_gguf_file_on_the_command_line(models: tuple[Path, Path], tmp_path: Path, asked: str) -> None:
     file = tiny_gguf.write(tmp_path / "cut.gguf")
@@ -264,6 +275,8 @@ from pathlib import Path
 from anydraft import Bridge, Tokenizer
 from anydraft.errors import AnydraftError
 from anydraft.models.tokenizer_files import load_tokenizer_file
+from anydraft.models.tokenizer_quick import open_tokenizer
+from anydraft.testing import Subject
 folder = Path({str(tmp_path)!r})
 def attempt(work):
     begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -280,12 +293,20 @@ attempt(lambda: Tokenizer.from_json({str(file)!r} and Path({str(file)!r}).read_t
 def bridge(path, **asked):
     one = load_tokenizer_file(path, asked.get("pattern"), asked.get("special"))
     Bridge(one, one).core
+attempt(lambda: bridge(folder / "tokenizer.json"))
+attempt(lambda: open_tokenizer(folder, lambda *_: None))
+attempt(lambda: Subject.of(folder / "tokenizer.json"))
 attempt(lambda: bridge(folder / "far.tiktoken", pattern="."))
 attempt(lambda: bridge(folder / "tekken.json"))
 """
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr
-    assert found.stdout.split() == ["TokenizerError", "TokenizerError", "ModelFileError"]
+    assert found.stdout.split() == [
+        "TokenizerError",
+        *["ModelFileError"] * 3,
+        "TokenizerError",
+        "ModelFileError",
+    ]
 
 
 HOSTILE_STAGES: list[dict[str, Any]] = [

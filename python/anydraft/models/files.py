@@ -13,9 +13,10 @@ from transformers import __version__ as transformers_version
 
 from anydraft.errors import ModelFileError
 from anydraft.models import gguf
+from anydraft.models.dense import require_dense
 from anydraft.models.packaged import PackagedName, packaged
 from anydraft.models.quiet import Progress, quiet, silent
-from anydraft.models.reading import reading
+from anydraft.models.reading import reading, require_whole
 from anydraft.models.tokenizer_files import is_tiktoken, load_tokenizer_file, tokenizer_file_in
 from anydraft.paths import A_TOKENIZER, existing, model_at
 
@@ -50,7 +51,7 @@ def load_model(
             str(found), dtype=dtype, local_files_only=True, trust_remote_code=False, output_loading_info=True
         )
     model, told = loaded
-    _require_whole(found, model, sorted(told["missing_keys"]))
+    require_whole(found, told["missing_keys"])
     model.to(device).eval()  # type: ignore[arg-type]
     progress("loading", 1.0)
     return model
@@ -84,6 +85,8 @@ def load_tokenizer(
         file = tokenizer_file_in(found)
         if file is not None and is_tiktoken(file):
             found = file  # transformers would read it with a pattern of another model
+    if (found / "tokenizer.json").is_file():
+        require_dense(found / "tokenizer.json")
     with quiet():
         if found.is_file():
             return load_tokenizer_file(found, pattern, special_tokens)
@@ -97,15 +100,6 @@ def generation_config(path: str | Path) -> GenerationConfig | None:
         return GenerationConfig.from_pretrained(str(path), local_files_only=True)
     except (OSError, ValueError):
         return None
-
-
-def _require_whole(folder: Path, model: Any, missing: list[str]) -> None:
-    """Refuse what transformers would make up: weights that no file has are random numbers there."""
-    if missing:
-        raise ModelFileError(
-            f"got {folder}, whose files lack {len(missing)} weights of {type(model).__name__} ({missing[0]}, "
-            "...); expected all of them. If a download was interrupted, download it again"
-        )
 
 
 def _require_readable_config(folder: Path) -> None:

@@ -13,7 +13,7 @@ from transformers import __version__ as transformers_version
 from anydraft.errors import ModelFileError
 from anydraft.models import disk_cache
 from anydraft.models.quiet import Progress, quiet, tensors_counted
-from anydraft.models.reading import reading
+from anydraft.models.reading import reading, require_whole
 
 _RECIPE = 1
 """Part of every entry's name: raise it when what is written changes."""
@@ -43,9 +43,15 @@ def weights_folder(file: Path, dtype: torch.dtype, progress: Progress) -> Path:
         progress("reading", 0.0)
         with quiet(), tensors_counted("de-quantising", progress):
             with reading(file, "the model of a GGUF file"):
-                read: Any = _MODEL.from_pretrained(
-                    str(file.parent), gguf_file=file.name, dtype=dtype, trust_remote_code=False
+                loaded: Any = _MODEL.from_pretrained(
+                    str(file.parent),
+                    gguf_file=file.name,
+                    dtype=dtype,
+                    trust_remote_code=False,
+                    output_loading_info=True,
                 )
+            read, told = loaded
+            require_whole(file, told["missing_keys"])
             progress("writing", 0.0)
             _unquantised(read, dtype).save_pretrained(folder)
             progress("writing", 1.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,19 @@ def reading(path: str | Path, expected: str) -> Iterator[None]:
             f"got {path}, where {expected} cannot be read ({_said(error)}); expected whole files of one that "
             "transformers knows. If a download was interrupted, download it again"
         ) from error
+
+
+def require_whole(path: str | Path, missing: Collection[str]) -> None:
+    """Refuse a model with ``missing`` weights: where no file has them, transformers makes up random numbers.
+
+    Raises:
+        ModelFileError: there is such a weight.
+    """
+    if missing:
+        raise ModelFileError(
+            f"got {path}, whose files lack {len(missing)} weights of its model ({min(missing)}, ...); "
+            "expected all of them. If a download was interrupted, download it again"
+        )
 
 
 def _said(error: BaseException) -> str:

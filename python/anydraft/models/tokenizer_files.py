@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from anydraft.errors import ModelFileError
+from anydraft.models.dense import MOST_IDS, require_dense
 from anydraft.models.reading import reading
 from anydraft.models.sentencepiece import load_sentencepiece
 from anydraft.models.tiktoken_known import known_encoding
@@ -29,7 +30,7 @@ _TEKKEN_NAMES = (
 )  # fmt: skip
 """The control tokens of tekken files that do not name their own (before version 7)."""
 _LINE = re.compile(rb"[A-Za-z0-9+/]+={0,2} \d{1,9}")
-_MOST_RESERVED = 1 << 20
+_MOST_RESERVED = MOST_IDS
 """Ids that a tekken file may set aside for control tokens: each becomes an entry."""
 
 
@@ -45,6 +46,7 @@ def load_tokenizer_file(file: Path, pattern: str | None, special_tokens: Mapping
         if file.name.startswith("tekken") and file.suffix == ".json":
             return _tekken(file)
         if file.suffix == ".json":
+            require_dense(file)
             return _FAST(tokenizer_object=Tokenizer.from_file(str(file)))
         if file.suffix == ".tiktoken" or is_tiktoken(file):
             return _tiktoken(file, pattern, special_tokens)

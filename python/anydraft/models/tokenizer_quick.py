@@ -11,6 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from anydraft import __version__
 from anydraft.models import disk_cache
+from anydraft.models.dense import require_dense
 from anydraft.models.reading import reading
 from anydraft.models.tokenizer_files import load_tokenizer_file, tokenizer_file_in
 from anydraft.paths import A_TOKENIZER, existing
@@ -58,6 +59,7 @@ def _fast(folder: Path) -> Any:
     verbosity = _LOGGING.get_verbosity()
     _LOGGING.set_verbosity(_LOGGING.CRITICAL)
     try:
+        require_dense(folder / "tokenizer.json")
         with reading(folder, "a tokenizer"):
             return _FAST.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
     finally:

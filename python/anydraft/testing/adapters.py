@@ -10,6 +10,7 @@ from typing import Any
 
 from anydraft._core import Tokenizer
 from anydraft.errors import ArgumentError, ModelFileError, TokenizerError
+from anydraft.models.dense import require_dense
 from anydraft.paths import A_TOKENIZER, existing
 from anydraft.testing.subject import Subject, core_parts
 from anydraft.tokenizer_source import TokenizerSource
@@ -52,6 +53,7 @@ def _of_path(path: Path, reading: Any) -> Subject:
 def _from_file(file: Path) -> Any:
     from tokenizers import Tokenizer as Wheel
 
+    require_dense(file)
     try:
         return Wheel.from_file(str(file))
     except Exception as error:  # the tokenizers library raises nothing more precise
