@@ -91,7 +91,7 @@ def made(kind: Any, config: Any) -> PreTrainedModel:
 
 
 def whole(model: PreTrainedModel) -> PreTrainedModel:
-    """Skips where the model's own ``generate`` loses its text (Phi-3 in 5.19), so that it is served up to there."""
+    """Skips where the model's own ``generate`` loses its text (Phi-3 in 5.19): it is served up to there."""
     if growing_of(model).forgets:  # type: ignore[union-attr]
         pytest.skip("in this version of transformers Phi-3 forgets its text where its scales change")
     return model
