@@ -112,7 +112,8 @@ class Remembering:
         for start in range(0, len(nexts), batch):
             part = nexts[start : start + batch]
             with torch.no_grad():
-                rows = self._model.plain(torch.tensor([[*context, t] for t in part])).logits[:, -1:]
+                ids = torch.tensor([[*context, t] for t in part])
+                rows = self._model.plain(ids, logits_to_keep=1).logits  # all of them would fill the memory
             self._known.update({(*context, t): row for t, row in zip(part, rows, strict=True)})
 
     def advance(self, ids: Tensor, keep: int = 1) -> Tensor:
