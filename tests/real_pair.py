@@ -113,7 +113,7 @@ class Remembering:
             part = nexts[start : start + batch]
             with torch.no_grad():
                 ids = torch.tensor([[*context, t] for t in part])
-                rows = self._model.plain(ids, logits_to_keep=1).logits  # all of them would fill the memory
+                rows = self._model.plain(ids, logits_to_keep=1).logits[:, 0]  # all would fill the memory
             self._known.update({(*context, t): row for t, row in zip(part, rows, strict=True)})
 
     def advance(self, ids: Tensor, keep: int = 1) -> Tensor:
