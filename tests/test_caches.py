@@ -126,6 +126,15 @@ def test_one_decode_at_a_time() -> None:
         next(first)
 
 
+def test_a_finished_stream_stays_finished() -> None:
+    decoder = pair()
+    caches = PairCaches(*decoder.sequences())
+    first = decoder.stream(PROMPT, max_new_tokens=4, caches=caches)
+    assert len(list(first)) > 0
+    decoder.generate(PROMPT, max_new_tokens=4, caches=caches)
+    assert list(first) == []
+
+
 def test_a_cancelled_stream_gives_its_caches_back() -> None:
     """The round that still runs in its thread is waited for by whoever comes next."""
     decoder = pair()

@@ -43,7 +43,7 @@ class InOrder:
         self._pad_id = pad_id
         self.wanted = wanted
         self._dtype = dtype
-        self.rows = [RowInOrder(self, place, ids.shape[1]) for place in range(len(ids))]
+        self.rows = [RowInOrder(self, place) for place in range(len(ids))]
 
     def scores(self, logits: Mapping[int, Tensor]) -> dict[int, Tensor]:
         """Processed logits ``[V]`` of the rows that still run, given theirs ``[V]``; a call is a token."""
@@ -75,11 +75,10 @@ class InOrder:
 class RowInOrder:
     """One row's place among them."""
 
-    def __init__(self, order: InOrder, place: int, length: int) -> None:
-        """Made by :class:`InOrder`; ``length``: ids before the first that is emitted."""
+    def __init__(self, order: InOrder, place: int) -> None:
+        """Made by :class:`InOrder`."""
         self.order = order
         self.place = place
-        self._length = length
         self._scores: list[Tensor] = []
         self._logits: list[Tensor] = []
         self._taken = 0

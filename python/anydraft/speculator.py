@@ -69,6 +69,8 @@ class Stream(Iterator[Event]):
         Raises:
             ArgumentError: the caches were given to another decode meanwhile.
         """
+        if self._row.finish_reason is not None:  # whoever has the caches now
+            raise StopIteration
         with self._caches.held_by(self._row):
             return next(self._events)[1]
 
