@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from copy import deepcopy
 from functools import cache
 from typing import Any, Literal
 
@@ -76,9 +77,8 @@ def speculator(target: Name, draft: Name, method: Method = "auto", **options: An
     return anydraft.Speculator(*_parts(target, draft), method=method, bridge=bridge(target, draft), **options)
 
 
-@cache
 def remembering(name: Name) -> Remembering:
-    """The model with a memory of all contexts it has seen."""
+    """The model with a memory of all contexts it has seen: up to a megabyte each, so one for each test."""
     from anydraft.models.transformers import TransformersModel
 
     return Remembering(TransformersModel(model(name)))
@@ -107,13 +107,16 @@ class Remembering:
     def crop(self, length: int) -> None:
         del self._ids[length:]
 
+    @torch.no_grad()
     def prefetch(self, context: list[int], nexts: list[int], batch: int = 64) -> None:
-        """Remember the logits after ``context`` and each of ``nexts``, many in one pass."""
+        """Remember the logits after ``context`` and each of ``nexts``: it is read once, and they in batches."""
+        plain = self._model.plain
+        read = plain(torch.tensor([context]), use_cache=True).past_key_values
         for start in range(0, len(nexts), batch):
             part = nexts[start : start + batch]
-            with torch.no_grad():
-                ids = torch.tensor([[*context, t] for t in part])
-                rows = self._model.plain(ids, logits_to_keep=1).logits[:, 0]  # all would fill the memory
+            cache = deepcopy(read)
+            cache.batch_repeat_interleave(len(part))
+            rows = plain(torch.tensor(part)[:, None], past_key_values=cache, use_cache=True).logits[:, 0]
             self._known.update({(*context, t): row for t, row in zip(part, rows, strict=True)})
 
     def advance(self, ids: Tensor, keep: int = 1) -> Tensor:
