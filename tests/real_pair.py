@@ -109,7 +109,7 @@ class Remembering:
 
     @torch.no_grad()
     def prefetch(self, context: list[int], nexts: list[int], batch: int = 64) -> None:
-        """Remember the logits after ``context`` and each of ``nexts``: it is read once, and they in batches."""
+        """Remember the logits after ``context`` and each of ``nexts``; the context is read once."""
         plain = self._model.plain
         read = plain(torch.tensor([context]), use_cache=True).past_key_values
         for start in range(0, len(nexts), batch):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -112,6 +116,30 @@ def test_generate_with_a_compiled_draft() -> None:
     given = {"max_new_tokens": 8, "do_sample": False}
     ids = torch.tensor([[70, 80, 90]])
     assert torch.equal(target.generate(ids, **given, custom_generate=drafted), target.generate(ids, **given))
+
+
+ONE_PASS = """
+import torch, tiny
+from anydraft.models.runner import Passes
+from anydraft.models.transformers import TransformersModel
+ours, ids = TransformersModel(tiny.gemma3(), Passes(compile=True)), tiny.ids(6)
+ours.advance(ids[:5])
+print(torch.backends.cpu.get_cpu_capability(), ours.advance(ids[5:]).double().sum().item())
+"""
+
+
+@pytest.mark.skipif(not COMPILER, reason="needs a C++ compiler")
+def test_passes_made_for_another_cpu_are_made_anew(tmp_path: Path) -> None:
+    """The second process finds on disk what the first has compiled, with shorter vectors."""
+    given = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parent)}
+    sums = []
+    for less in ({"ATEN_CPU_CAPABILITY": "avx2"}, {}):
+        ran = subprocess.run(
+            [sys.executable, "-c", ONE_PASS], env={**given, **less}, capture_output=True, text=True
+        )
+        assert ran.returncode == 0, ran.stderr
+        sums.append(float(ran.stdout.split()[-1]))
+    assert sums[1] == pytest.approx(sums[0], rel=1e-4)
 
 
 def test_a_model_without_a_lean_form_is_refused() -> None:

@@ -18,6 +18,10 @@ SIZES = (1, 8)
 
 _LEAST_ROOM = 512
 
+_VECTORS = {"AVX2": 256, "AVX512": 512}
+"""Bits of a vector, by what a CPU can. Left unsaid, they are missing in the key of PyTorch's cache on disk,
+and a pass that was made for others writes past its memory (PyTorch 2.15)."""
+
 _compiled: WeakKeyDictionary[Lean, CompiledLean] = WeakKeyDictionary()
 
 
@@ -115,9 +119,11 @@ class CompiledLean:
 
             # Code of its own: PyTorch limits how often the same code may be compiled.
             step.__code__ = step.__code__.replace()
-            mode = "reduce-overhead" if self._on_cuda else None
+            given: dict[str, Any] = {"mode": "reduce-overhead"}
+            if not self._on_cuda:
+                given = {"options": {"cpp.simdlen": _VECTORS.get(torch.backends.cpu.get_cpu_capability())}}
             made: Any = torch.compile
-            self._steps[head, size, places] = made(step, fullgraph=True, dynamic=False, mode=mode)
+            self._steps[head, size, places] = made(step, fullgraph=True, dynamic=False, **given)
         return self._steps[head, size, places]
 
     def _pass(

@@ -317,8 +317,7 @@ def _activation(module: nn.Module) -> Callable[[Tensor], Tensor]:
 def _norm(module: Any) -> Norm:
     weight: Tensor = module.weight
     if not type(module).__name__.startswith("Gemma"):
-        # Detached: with the parameter itself, what torch.compile makes writes past its memory (PyTorch 2.15).
-        return Norm(weight.detach(), module.variance_epsilon, (weight,))
+        return Norm(weight, module.variance_epsilon, (weight,))
     wide = weight if weight.dtype == torch.float64 else weight.float()
     return Norm((1 + wide).detach(), module.eps, (weight,))  # what is added is too small for half precision
 
