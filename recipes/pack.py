@@ -14,8 +14,8 @@ import shutil
 from pathlib import Path
 
 from anydraft import drafts
-from anydraft.models.files import load_model, load_tokenizer, packaged
-from anydraft.models.quantised import save_quantised
+from anydraft.loading.folders import load_model, load_tokenizer, packaged
+from anydraft.loading.quantised import save_quantised
 from anydraft.training.card import card
 from anydraft.training.measure import measure
 from anydraft.training.record import Record, curve_svg

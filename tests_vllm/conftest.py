@@ -16,7 +16,7 @@ os.environ.update(
 @pytest.fixture(scope="session")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """The real pair as folders, model and tokenizer side by side."""
-    from anydraft.models.files import load_model, load_tokenizer, packaged
+    from anydraft.loading.folders import load_model, load_tokenizer, packaged
 
     made = {}
     for name in ("smollm2", "gemma3"):

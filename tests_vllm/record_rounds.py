@@ -1,6 +1,6 @@
-"""Record what vLLM hands to a proposer, for ``tests/test_serving_recorded.py``: run by hand, seldom.
+"""Record what vLLM hands to a proposer, for ``tests/integration/test_vllm_recorded.py``: run by hand, seldom.
 
-    .venv-vllm/bin/python tests_vllm/record_rounds.py FOLDER_OF_SMOLLM2 tests/data/vllm_rounds.json.gz
+    .venv-vllm/bin/python tests_vllm/record_rounds.py FOLDER_OF_SMOLLM2 tests/support/data/vllm_rounds.json.gz
 
 Requests of mixed length arrive staggered; some are aborted, some preempted for want of cache.
 """

@@ -94,7 +94,7 @@ def test_forty_requests_with_aborts_and_preemption_are_answered_as_without_specu
 
 def test_samples_have_the_targets_law(folders: dict[str, str]) -> None:
     """Chi-square over the first two tokens, against the target's own probabilities."""
-    from anydraft.models.files import load_model
+    from anydraft.loading.folders import load_model
 
     prompt = "The capital of France is Paris. The capital of Germany is Berlin. The best way to"
     arguments = engine_arguments(folders, "smollm2", **speculative(folders, "gemma3", "ours", tokens=2))

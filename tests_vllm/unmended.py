@@ -69,7 +69,7 @@ def main() -> None:
         },
     )
     if options.mend:
-        from anydraft.integrations.vllm_faults import mend
+        from anydraft.integrations.vllm.faults import mend
 
         mend()
     for rank in (0, 5):

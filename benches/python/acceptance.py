@@ -22,15 +22,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
 
 import real_pair
 from anydraft.bench.prompts import PROMPTS
-from anydraft.drafting.methods import Method, Strategies
-from anydraft.drafting.protocol import DraftContext
-from anydraft.drafting.view import DraftView
-from anydraft.models.processing import processed_law
-from anydraft.sampling import SeededRandomness
+from anydraft.models.logits import processed_law
+from anydraft.proposers.base import DraftContext
+from anydraft.proposers.draft_state import DraftView
+from anydraft.proposers.registry import Method, Strategies
+from anydraft.sampling.laws import SeededRandomness
 from real_pair import Name, Remembering
 
 METHODS: list[Method] = ["slem", "tli", "pushforward", "slrs"]

@@ -21,9 +21,9 @@ from rich.table import Table
 from transformers import DynamicCache
 
 from anydraft.cli.terminal import console
-from anydraft.models.files import load_model, load_tokenizer, packaged
-from anydraft.models.quiet import quiet
-from anydraft.models.runner import Passes
+from anydraft.loading.folders import load_model, load_tokenizer, packaged
+from anydraft.loading.quiet import quiet
+from anydraft.models.fast.runner import FastPasses
 from anydraft.models.transformers import TransformersModel
 
 TEXTS = [
@@ -92,7 +92,7 @@ def main() -> None:
     for dtype in (torch.float32, torch.bfloat16):
         model.to(dtype)
         for name in ("transformers", "model", "shared", "packed"):
-            run = Own(model) if name == "transformers" else TransformersModel(model, Passes(name))
+            run = Own(model) if name == "transformers" else TransformersModel(model, FastPasses(name))
             for tokens in options.tokens:
                 found = [one for text in texts for one in distances(run, text, options.context, tokens)]
                 logits, laws, others = (list(values) for values in zip(*found, strict=True))

@@ -37,7 +37,7 @@ from transformers.generation.candidate_generator import (
 )
 
 from anydraft import Bridge, _core
-from anydraft.models.files import load_tokenizer, packaged
+from anydraft.loading.folders import load_tokenizer, packaged
 
 TOKENS = 5
 """Target tokens committed and draft tokens proposed in a round."""
@@ -122,12 +122,12 @@ class Ours:
 
     def __init__(self, pair: Pair, context: list[int]) -> None:
         self.session = pair.bridge.session()
-        self.session.commit(context)
+        self.session.commit(context, [])
 
     def round(self, given: Round) -> float:
         started = time.perf_counter()
-        self.session.commit(given.committed)
         self.session.propose(given.drafted)
+        self.session.commit(given.committed, given.drafted)
         return time.perf_counter() - started
 
     def seen(self) -> list[int]:

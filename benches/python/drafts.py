@@ -20,8 +20,8 @@ from typing import Any
 import torch
 
 from anydraft import Speculator, drafts
-from anydraft.models.files import load_model, load_tokenizer, packaged
-from anydraft.models.quiet import quiet
+from anydraft.loading.folders import load_model, load_tokenizer, packaged
+from anydraft.loading.quiet import quiet
 from anydraft.training.samples import prompt_ids
 from anydraft.training.tasks import held_out_tasks
 

@@ -21,13 +21,13 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from anydraft import drafts
 from anydraft.cli.terminal import console
-from anydraft.models.files import load_model, packaged
-from anydraft.models.lean import Lean
-from anydraft.models.proof import near, proves
-from anydraft.models.quiet import quiet
-from anydraft.models.runner import Passes
+from anydraft.loading.folders import load_model, packaged
+from anydraft.loading.quiet import quiet
+from anydraft.models.fast.forward import Lean
+from anydraft.models.fast.proof import near, proves
+from anydraft.models.fast.runner import FastPasses
+from anydraft.models.fast.twin import twin_of, ways_of
 from anydraft.models.transformers import TransformersModel
-from anydraft.models.twin import twin_of, ways_of
 
 
 def seconds(work: Callable[[], Any]) -> float:
@@ -40,7 +40,7 @@ def seconds(work: Callable[[], Any]) -> float:
 def row(model: Any, weights: Any, tokens: int, repeats: int) -> list[str]:
     """Medians: a prefill in ms, the fingerprint in per cent of it, and the guard in prefills."""
     drafting = weights == "int8"
-    sequence = TransformersModel(model, Passes(weights, drafts=drafting))
+    sequence = TransformersModel(model, FastPasses(weights, drafts=drafting))
     ids = torch.arange(100, 100 + tokens)
     ways = ways_of(next(model.parameters()))
     exact = "shared" if drafting else weights

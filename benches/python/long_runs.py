@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from anydraft import _core, drafts
-from anydraft.models.files import load_tokenizer, packaged
+from anydraft.loading.folders import load_tokenizer, packaged
 
 TOKENS = 5
 
@@ -66,13 +66,13 @@ class Contender:
 
     def begin(self, context: list[int]) -> None:
         self.session = self.core.Session(self.bridge, [], [])
-        self.session.commit(context)
+        self.session.commit(context, [])
 
     def round(self, committed: list[int], drafted: list[int]) -> float:
         gc.disable()
         began = time.process_time()
-        self.session.commit(committed)
         self.session.propose(drafted)
+        self.session.commit(committed, drafted)
         spent = time.process_time() - began
         gc.enable()
         return spent

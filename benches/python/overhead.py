@@ -16,11 +16,11 @@ from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))
 
 import real_pair
 from anydraft.bench.prompts import PROMPTS
-from anydraft.drafting.methods import Method
+from anydraft.proposers.registry import Method
 
 CASES: list[tuple[Method, float]] = [
     ("slem", 0.0),

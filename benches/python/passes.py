@@ -20,15 +20,15 @@ from transformers import DynamicCache
 
 from anydraft import Speculator, drafts
 from anydraft.cli.terminal import console
-from anydraft.models.files import load_model, load_tokenizer, packaged
-from anydraft.models.quicker import quicker
-from anydraft.models.quiet import quiet
-from anydraft.models.runner import Passes
+from anydraft.loading.folders import load_model, load_tokenizer, packaged
+from anydraft.loading.quiet import quiet
+from anydraft.models.fast.runner import FastPasses
+from anydraft.models.fast.select import quicker
+from anydraft.models.fast.twin import module_twin
 from anydraft.models.transformers import TransformersModel
-from anydraft.models.twin import module_twin
 
 TOGETHER = 3
-"""Passes one after the other."""
+"""FastPasses one after the other."""
 
 
 class Own:
@@ -95,12 +95,12 @@ def main() -> None:
         runs: list[Any] = [
             Own(model, context),
             Own(module_twin(model, ways, "packed"), context),
-            Ours(TransformersModel(model, Passes("shared")), context),
-            Ours(TransformersModel(model, Passes("packed")), context),
-            Ours(TransformersModel(model, Passes("int8")), context),
+            Ours(TransformersModel(model, FastPasses("shared")), context),
+            Ours(TransformersModel(model, FastPasses("packed")), context),
+            Ours(TransformersModel(model, FastPasses("int8")), context),
         ]
         if options.compile:
-            made = [Passes(weights, compile=True) for weights in ("packed", "int8")]
+            made = [FastPasses(weights, compile=True) for weights in ("packed", "int8")]
             runs += [Ours(TransformersModel(model, passes), context) for passes in made]
         for n in options.tokens:
             table.add_row(name, str(n), *times(runs, n, options.repeats))

@@ -21,8 +21,8 @@ from transformers import NoBadWordsLogitsProcessor
 from anydraft import Speculator, drafts
 from anydraft.bench.prompts import PROMPTS
 from anydraft.cli.terminal import console
-from anydraft.models.files import load_model, load_tokenizer, packaged
-from anydraft.models.quiet import quiet
+from anydraft.loading.folders import load_model, load_tokenizer, packaged
+from anydraft.loading.quiet import quiet
 
 BANNED = [[11, 12], [9999]]
 

@@ -21,10 +21,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from anydraft import Bridge
 from anydraft.bench.long_prompts import ARTICLES
+from anydraft.integrations.vllm.drafter import Drafter
+from anydraft.loading.folders import load_tokenizer, packaged
 from anydraft.models.batch import TransformersBatch
-from anydraft.models.files import load_tokenizer, packaged
 from anydraft.models.transformers import TransformersModel
-from anydraft.serving.drafter import Drafter
 
 SIZES = (1_000, 8_000, 32_000)
 GROWTH = 3

@@ -26,7 +26,7 @@ from anydraft.bench.record import Comparison
 from anydraft.bench.sets import SETS
 from anydraft.cli.bench import show
 from anydraft.cli.terminal import console, error_console
-from anydraft.models.files import load_model, load_tokenizer, packaged
+from anydraft.loading.folders import load_model, load_tokenizer, packaged
 
 PAIRS = ("gemma3", "smollm2", "tiny", "self", "deep-gemma3", "deep-smollm2")
 DEEPER = {"gemma3": 24, "smollm2": 10}

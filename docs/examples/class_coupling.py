@@ -8,20 +8,23 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from anydraft.drafting.class_chain import ClassChain
-from anydraft.drafting.class_spelling import ClassSpelling
-from anydraft.drafting.classes import ClassBlock, ClassCoupling
-from anydraft.drafting.protocol import DraftContext, Strategy
-from anydraft.drafting.pushforward import Pushforward
-from anydraft.drafting.string_level import StringLevel
-from anydraft.drafting.token_level import TokenLevel
-from anydraft.reference import class_tables
-from anydraft.sampling import to_law
-from anydraft.verification import push
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))  # the slow, plain tables
+
+from anydraft.proposers.base import DraftContext, Strategy
+from anydraft.proposers.pushforward import Pushforward
+from anydraft.proposers.slem import StringLevel
+from anydraft.proposers.slrs.chain import ClassChain
+from anydraft.proposers.slrs.proposer import ClassBlock, ClassCoupling
+from anydraft.proposers.slrs.spelling import ClassSpelling
+from anydraft.proposers.tli import TokenLevel
+from anydraft.sampling.laws import to_law
+from anydraft.sampling.rejection import push
+from reference import class_tables
 
 TARGET = ("sun", "sunset", "moon", "set")
 DRAFT = ("sun", "set", "moon", "moonset")

@@ -9,7 +9,7 @@
 
 # %%
 import anydraft
-from anydraft.models.files import load_model, load_tokenizer, packaged
+from anydraft.loading.folders import load_model, load_tokenizer, packaged
 
 big, small = packaged("gemma3"), packaged("smollm2")
 target_tokenizer, draft_tokenizer = load_tokenizer(big), load_tokenizer(small)

@@ -11,7 +11,7 @@ from pathlib import Path
 from drawing import box, line, picture, text
 
 import anydraft
-from anydraft.models.files import load_tokenizer, packaged
+from anydraft.loading.folders import load_tokenizer, packaged
 
 TEXTS = ("def fib(n):\n        return n", "naïve 日本語 🙂")
 WIDTH, LEFT = 980, 132

@@ -19,8 +19,8 @@ from anydraft.cli.demo import PROMPT
 from anydraft.cli.loading import Loaded
 from anydraft.cli.pieces import PROMPT_STYLE, STYLES, Pieces, heading
 from anydraft.cli.plain import decode_plain
-from anydraft.models.files import load_model, load_tokenizer, packaged
-from anydraft.streaming import collect
+from anydraft.decoding.events import collect
+from anydraft.loading.folders import load_model, load_tokenizer, packaged
 
 TOKENS = 72
 WIDTH = 84

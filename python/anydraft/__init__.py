@@ -10,7 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from anydraft._core import Detokenizer, Retokenizer, Tokenizer, __version__, common_boundaries
-from anydraft.bridge import Bridge, Coverage, Usage
+from anydraft.bridge.bridge import Bridge, Coverage, Usage
+from anydraft.decoding.events import Event, Output
+from anydraft.decoding.stats import Stats
 from anydraft.errors import (
     AnydraftError,
     ArgumentError,
@@ -20,15 +22,14 @@ from anydraft.errors import (
     PairError,
     TokenizerError,
 )
-from anydraft.stats import Stats
-from anydraft.streaming import Event, Output
 
 if TYPE_CHECKING:
     from anydraft import drafts
-    from anydraft.integrations.transformers import custom_generate
+    from anydraft.decoding.stream import Stream
+    from anydraft.integrations.transformers.method import custom_generate
     from anydraft.planner import plan
-    from anydraft.plans import Plan
-    from anydraft.speculator import Speculator, Stream
+    from anydraft.scheduling.plan import Plan
+    from anydraft.speculator import Speculator
 
 __all__ = [
     "AnydraftError",
@@ -58,9 +59,9 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Plan": "anydraft.plans",
+    "Plan": "anydraft.scheduling.plan",
     "Speculator": "anydraft.speculator",
-    "Stream": "anydraft.speculator",
+    "Stream": "anydraft.decoding.stream",
     "custom_generate": "anydraft.integrations.transformers",
     "plan": "anydraft.planner",
 }

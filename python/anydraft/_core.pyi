@@ -139,17 +139,15 @@ class Session:
     def bytes(self) -> _Bytes:
         """The bytes of all committed ids."""
 
-    def drafted(self, ids: list[int]) -> None:
-        """Say what the draft drew after its view."""
-
     def propose(self, ids: list[int]) -> list[int]:
-        """Say what the draft drew after its view; the target's own encoding of its text."""
+        """The target's own encoding of what the draft drew after its view."""
 
-    def commit(self, ids: list[int]) -> tuple[str, int, list[int]]:
-        """Append target ids: the text that became complete, and the splice from what the draft was shown."""
+    def commit(self, ids: list[int], drafted: list[int]) -> tuple[str, _Bytes, int, list[int]]:
+        """Append target ids; ``drafted``: what the draft drew after its view.
 
-    def rollback(self, length: int) -> tuple[int, list[int]]:
-        """Take back all but the first ``length`` committed ids: the splice of the draft's view."""
+        The text that became complete, the bytes of ``ids``, and the splice (ids kept, ids appended) from what
+        the draft was shown and drew to its new view.
+        """
 
     def finish(self) -> str:
         """The text of an unfinished code point at the very end."""

@@ -21,18 +21,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anydraft.drafting.draw import allowed_law
-from anydraft.drafting.lookup import PromptLookup
-from anydraft.drafting.protocol import Chaining, DraftContext, Drawing, Drawn
-from anydraft.drafting.recall import Recall
+from anydraft.bridge.prompts import Prompt
 from anydraft.errors import ArgumentError, ModelFileError, PairError
-from anydraft.mixture import LOOKUP
-from anydraft.models.processing import ProcessedLaw, processed_law
-from anydraft.models.protocol import Model
-from anydraft.plan_store import keep
-from anydraft.plans import Plan, Reach, tokens_of
-from anydraft.prompts import Prompt
-from anydraft.sampling import Greedy, SeededRandomness
+from anydraft.models.base import Model
+from anydraft.models.logits import ProcessedLaw, processed_law
+from anydraft.proposers.base import Chaining, DraftContext, Drawing, Drawn
+from anydraft.proposers.draw import allowed_law
+from anydraft.proposers.ngram import PromptLookup
+from anydraft.proposers.ngram_index import Recall
+from anydraft.sampling.laws import Greedy, SeededRandomness
+from anydraft.scheduling.mixture import LOOKUP
+from anydraft.scheduling.plan import Plan, Reach, tokens_of
+from anydraft.scheduling.plan_store import keep
 from anydraft.speculator import Speculator
 
 PROMPTS = (
@@ -189,7 +189,7 @@ class Planner:
         target, draft = self._pair.bridge.target, self._pair.bridge.draft
         session = self._pair.bridge.session(given.view, given.shared)
         opening = session.view()
-        session.commit(new)
+        session.commit(new, [])
         view = session.view()
         self._pair.suit(self._draft, view)
         same = max(1, min(_common(opening, view), len(view) - 1))
@@ -212,7 +212,7 @@ class Planner:
             ends = list(itertools.accumulate(len(draft.decode([d])) for d in ids))
             wanted = itertools.accumulate(len(text) for text in texts[i:])
             places.append(Place(ids, logits, [1 + sum(end < size for end in ends) for size in wanted]))
-            session.commit([token])
+            session.commit([token], [])
         return places
 
     def _read_on(self, view: list[int], ids: list[int], cached: list[int]) -> Tensor:

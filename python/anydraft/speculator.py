@@ -2,77 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
-from anydraft import pairs, prompts
-from anydraft.asynchronous import events
-from anydraft.bridge import Bridge
-from anydraft.caches import PairCaches
-from anydraft.decoding import Team, decode
-from anydraft.draft_head import DraftHead, Rows, Wish
-from anydraft.drafting.methods import Method, Strategies, check_method
-from anydraft.drafting.protocol import Strategy
-from anydraft.drafting.recall import Recall
+from anydraft.bridge import prompts, special_tokens
+from anydraft.bridge.bridge import Bridge
+from anydraft.bridge.prompts import Prompt
+from anydraft.chat import Conversation
+from anydraft.decoding.asynchronous import events
+from anydraft.decoding.caches import PairCaches
+from anydraft.decoding.events import Event, Output, collect
+from anydraft.decoding.protocols import TargetLaw
+from anydraft.decoding.sequence import Row
+from anydraft.decoding.stop_rules import criteria_rules, stop_rules, time_rules, written_out
+from anydraft.decoding.stopping import Stopping, StopRule
+from anydraft.decoding.stream import Stream
 from anydraft.errors import ArgumentError, PairError
-from anydraft.in_order import InOrder, RowInOrder
-from anydraft.mixture import LOOKUP, Directors, Times
+from anydraft.models.base import Model
 from anydraft.models.batch import renew
-from anydraft.models.few_rows import DraftWeights, Weights
-from anydraft.models.processing import ProcessedLaw, least_length, processed_law
-from anydraft.models.protocol import Model
-from anydraft.models.runner import Passes
-from anydraft.models.stop_rules import criteria_rules, stop_rules, time_rules, written_out
-from anydraft.models.team import team_of
-from anydraft.models.together import Joint
+from anydraft.models.fast.runner import FastPasses
+from anydraft.models.fast.twin import forget
+from anydraft.models.in_order import InOrder, RowInOrder
+from anydraft.models.joint import Joint
+from anydraft.models.logits import ProcessedLaw, least_length, processed_law
+from anydraft.models.tensor_parallel import team_of
 from anydraft.models.transformers import TransformersModel
-from anydraft.models.twin import forget
-from anydraft.models.weights import pass_bytes
-from anydraft.plan_store import find
-from anydraft.plans import Plan
-from anydraft.prompts import Prompt
-from anydraft.row import Row, TargetLaw
-from anydraft.sampling import Greedy, Randomness, SeededRandomness
-from anydraft.stats import Stats
-from anydraft.stopping import Stopping, StopRule
-from anydraft.streaming import Event, Output, collect
-from anydraft.verification import Rule
-
-if TYPE_CHECKING:
-    from anydraft.conversation import Conversation
-
-
-class Stream(Iterator[Event]):
-    """The events of a running decode; :attr:`stats` grows with them."""
-
-    def __init__(self, row: Row, caches: PairCaches, team: Team | None = None) -> None:
-        """Made by :meth:`Speculator.stream`."""
-        self.prompt_ids = row.prompt
-        self.stats: Stats = row.stats
-        self._row = row
-        self._caches = caches
-        self._events = decode([row], team)
-
-    @property
-    def method(self) -> str:
-        """The method of the latest block: what ``"auto"`` chose; ``"none"`` if nothing was drafted yet."""
-        return self._row.method
-
-    def __next__(self) -> Event:
-        """Run one round.
-
-        Raises:
-            ArgumentError: the caches were given to another decode meanwhile.
-        """
-        if self._row.finish_reason is not None:  # whoever has the caches now
-            raise StopIteration
-        with self._caches.held_by(self._row):
-            return next(self._events)[1]
+from anydraft.models.weights import DraftWeights, Weights, pass_bytes
+from anydraft.proposers.base import Strategy
+from anydraft.proposers.draft_head import DraftHead, Rows, Wish
+from anydraft.proposers.ngram_index import Recall
+from anydraft.proposers.registry import Method, Strategies, check_method
+from anydraft.sampling.laws import Greedy, Randomness, SeededRandomness
+from anydraft.sampling.rejection import Rule
+from anydraft.scheduling.mixture import LOOKUP, Directors, Times
+from anydraft.scheduling.plan import Plan
+from anydraft.scheduling.plan_store import find
 
 
 class Speculator:
@@ -115,7 +84,7 @@ class Speculator:
         up in the text itself. Both follow measured times, unless a decode is given a ``seed``: then no clock
         has a say, and nothing is kept. ``draft_head``: compute all of the draft's
         logits (``"full"``), only those of tokens that the target has too (``"shared"``), those of the ids
-        given, or what suits the text; see :class:`~anydraft.draft_head.DraftHead`. ``plan``: what
+        given, or what suits the text; see :class:`~anydraft.proposers.draft_head.DraftHead`. ``plan``: what
         :func:`anydraft.plan` measured, from which ``"auto"`` starts; by default one that was made on this
         machine before. ``weights``: what runs the models' passes. ``"model"``: the models themselves, called
         as transformers calls them. ``"shared"``: where there is some, code of our own that computes the same
@@ -143,9 +112,9 @@ class Speculator:
         self._models = target_model, draft_model
         self._tokenizers = target_tokenizer, draft_tokenizer
         generation = [getattr(model, "generation_config", None) for model in self._models]
-        self.end_ids = frozenset(pairs.end_ids(target_tokenizer, generation[0]))
+        self.end_ids = frozenset(special_tokens.end_ids(target_tokenizer, generation[0]))
         if bridge is None:
-            roles = pairs.bridge_roles(target_tokenizer, draft_tokenizer, *generation)
+            roles = special_tokens.bridge_roles(target_tokenizer, draft_tokenizer, *generation)
             bridge = Bridge(
                 target_tokenizer, draft_tokenizer, to_target=roles.to_target, to_draft=roles.to_draft
             )
@@ -154,8 +123,8 @@ class Speculator:
         self.bridge = bridge
         sizes = len(bridge.target), len(bridge.draft)
         self._opening = prompts.opening(draft_tokenizer)
-        self._passes = Passes(weights, compile)
-        drafts = Passes(weights if draft_weights == "auto" else draft_weights, compile, drafts=True)
+        self._passes = FastPasses(weights, compile)
+        drafts = FastPasses(weights if draft_weights == "auto" else draft_weights, compile, drafts=True)
         self._draft_head = DraftHead(draft_model, bridge, draft_head, drafts)
         sequences = [TransformersModel(target_model, self._passes), TransformersModel(draft_model, drafts)]
         for role, model, size in zip(("target", "draft"), sequences, sizes, strict=True):
@@ -288,8 +257,6 @@ class Speculator:
 
     def chat(self, messages: prompts.Messages = (), **options: Any) -> Conversation:
         """A conversation that keeps both models' caches between turns; ``options`` as for :meth:`stream`."""
-        from anydraft.conversation import Conversation
-
         return Conversation(self, messages, **options)
 
     def row(
@@ -306,7 +273,7 @@ class Speculator:
         rules: Sequence[StopRule] = (),
         end_ids: frozenset[int] | None = None,
     ) -> Row:
-        """One row of a decode, for a loop of your own: see :func:`anydraft.decoding.decode`.
+        """One row of a decode, for a loop of your own: see :func:`anydraft.decoding.loop.decode`.
 
         ``times``: by which ``"auto"`` decides what is drafted; with ``"nominal"`` ones a seed repeats.
 
@@ -385,7 +352,7 @@ class Speculator:
 
         Not needed after what PyTorch counts (``copy_``, ``load_state_dict``, any in-place arithmetic), nor
         after adapters are merged, weights averaged or synchronised through ``.data``: each decode looks for
-        that when it begins, see :class:`~anydraft.models.fingerprint.Fingerprint`. Only a change through
+        that when it begins, see :class:`~anydraft.models.fast.fingerprint.Fingerprint`. Only a change through
         ``.data`` of a handful of single numbers of a matrix could be missed, or one of a module's settings
         (its ``scaling``, say). Caches that you keep are yours to drop: what they hold was computed with the
         weights of then.

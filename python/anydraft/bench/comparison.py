@@ -24,7 +24,7 @@ import torch
 from anydraft.bench.contenders import Ours, Run, Theirs
 from anydraft.errors import AnydraftError
 from anydraft.planner import plan as measure
-from anydraft.plans import Plan, agreement
+from anydraft.scheduling.plan import Plan, agreement
 
 LENGTH = 5
 """Draft tokens of the methods with a fixed length, which the planner's ranking is held against."""

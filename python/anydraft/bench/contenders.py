@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from anydraft.decoding.stats import Stats
 from anydraft.speculator import Speculator
-from anydraft.stats import Stats
 
 
 @dataclass

@@ -18,11 +18,11 @@ from rich.text import Text
 from anydraft.cli import options
 from anydraft.cli.terminal import clean_endings, console, error_console
 from anydraft.errors import ArgumentError
-from anydraft.paths import A_TOKENIZER, existing
+from anydraft.loading.paths import A_TOKENIZER, existing
 
 if TYPE_CHECKING:
+    from anydraft.bridge.tokenizer_source import Role
     from anydraft.doctor import Subject
-    from anydraft.tokenizer_source import Role
 
 EPILOG = """
 **Examples**

@@ -15,7 +15,7 @@ from anydraft.cli import options
 from anydraft.cli.loading import load_pair, side
 from anydraft.cli.terminal import clean_endings, console, error_console
 from anydraft.errors import ArgumentError
-from anydraft.paths import A_TEXT, existing, writable
+from anydraft.loading.paths import A_TEXT, existing, writable
 
 if TYPE_CHECKING:
     from anydraft.bench.record import Cell

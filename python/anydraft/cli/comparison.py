@@ -7,7 +7,7 @@ from rich.console import Group
 from rich.table import Table
 
 from anydraft.cli.plain import Plain
-from anydraft.streaming import Output
+from anydraft.decoding.events import Output
 
 
 def summary(output: Output, plain: Plain, *, method: str, sampled: bool) -> Group:

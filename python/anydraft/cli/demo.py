@@ -16,8 +16,8 @@ from anydraft.cli.loading import Loaded, Report, Side, load_one, load_pair
 from anydraft.cli.pieces import PROMPT_STYLE, STYLES, Pieces, heading
 from anydraft.cli.plain import decode_plain
 from anydraft.cli.terminal import clean_endings, console, error_console, write
+from anydraft.decoding.events import Event, collect
 from anydraft.errors import ArgumentError
-from anydraft.streaming import Event, collect
 
 EPILOG = """
 **Examples**
@@ -126,9 +126,9 @@ def _two(device: str, threads: int | None, *, swap: bool) -> tuple[Loaded, Loade
 
 def _side(name: Literal["smollm2", "gemma3"], title: str) -> Side:
     def find(report: Report) -> Path:
-        from anydraft.models import files
+        from anydraft.loading import folders
 
-        return files.packaged(name, report)
+        return folders.packaged(name, report)
 
     return Side(title, find)
 

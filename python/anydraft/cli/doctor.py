@@ -16,7 +16,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from anydraft.cli import options
 from anydraft.cli.terminal import clean_endings, console, error_console
 from anydraft.errors import ArgumentError, ModelFileError, TokenizerError
-from anydraft.paths import A_TEXT, A_TOKENIZER, existing, expanded, writable
+from anydraft.loading.paths import A_TEXT, A_TOKENIZER, existing, expanded, writable
 
 if TYPE_CHECKING:
     from anydraft.doctor import Finding, Subject

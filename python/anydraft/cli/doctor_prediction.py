@@ -14,7 +14,7 @@ from anydraft.cli.loading import load_pair, side
 from anydraft.doctor.prediction import PredictedPlan, PredictedSpeed, Temperature
 
 if TYPE_CHECKING:
-    from anydraft.plans import Plan, Prediction
+    from anydraft.scheduling.plan import Plan, Prediction
 
 _SAMPLED = 0.7
 

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from anydraft.cli.fuzz_report import Result, write_report
 from anydraft.cli.terminal import clean_endings, console, error_console
 from anydraft.errors import ArgumentError
-from anydraft.paths import expanded
+from anydraft.loading.paths import expanded
 
 if TYPE_CHECKING:
     from anydraft.testing import Law, Subject

@@ -14,8 +14,8 @@ from rich.console import Console
 from anydraft.cli import options
 from anydraft.cli.loading import load_pair, side
 from anydraft.cli.terminal import clean_endings, console, error_console, write
+from anydraft.decoding.events import Event, Output, collect
 from anydraft.errors import ArgumentError
-from anydraft.streaming import Event, Output, collect
 
 EPILOG = """
 **Examples**

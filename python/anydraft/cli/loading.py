@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from anydraft.cli.options import DtypeName
 from anydraft.cli.terminal import error_console
 from anydraft.errors import ArgumentError
-from anydraft.paths import A_TOKENIZER, existing, model_at
+from anydraft.loading.paths import A_TOKENIZER, existing, model_at
 
 if TYPE_CHECKING:
     import torch
@@ -88,13 +88,13 @@ def _load(
     """A model; one that is ``known`` by its path is not loaded twice."""
     import torch
 
-    from anydraft.models import files
+    from anydraft.loading import folders
 
     path = side.find(report)
     key = path.resolve(), side.tokenizer
     if key not in known:
-        tokenizer = files.load_tokenizer(side.tokenizer or path, report)
-        model = files.load_model(path, getattr(torch, dtype), device, report)
+        tokenizer = folders.load_tokenizer(side.tokenizer or path, report)
+        model = folders.load_model(path, getattr(torch, dtype), device, report)
         known[key] = Loaded(side.name, model, tokenizer)
     report("ready", 1.0)
     return replace(known[key], name=side.name)

@@ -11,7 +11,7 @@ MethodName = Literal["auto", "slem", "tli", "pushforward", "slrs", "lookup"]
 """The methods of the library. Written again, because its module needs torch; a test compares the two."""
 
 RuleName = Literal["token", "block"]
-"""The rules of :mod:`anydraft.verification`."""
+"""The rules of :mod:`anydraft.sampling.rejection`."""
 
 DtypeName = Literal["float32", "bfloat16", "float16"]
 

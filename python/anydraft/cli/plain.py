@@ -50,8 +50,8 @@ def decode_plain(
     """The target's own continuation, by code that knows nothing of anydraft's loop."""
     import torch
 
-    from anydraft.models.quiet import quiet
-    from anydraft.pairs import end_ids
+    from anydraft.bridge.special_tokens import end_ids
+    from anydraft.loading.quiet import quiet
 
     ids = torch.tensor([prompt_ids], device=target.model.device)
     ends = list(end_ids(target.tokenizer, target.model.generation_config))

@@ -11,7 +11,7 @@ import typer
 from anydraft.cli import options
 from anydraft.cli.loading import side
 from anydraft.cli.terminal import clean_endings, console, error_console
-from anydraft.serving.command import METRICS, ServeCommand
+from anydraft.integrations.vllm.command import METRICS, ServeCommand
 
 EPILOG = """
 **Examples**

@@ -13,7 +13,7 @@ from anydraft.cli import options
 from anydraft.cli.loading import load_one, side
 from anydraft.cli.terminal import clean_endings, console, error_console
 from anydraft.errors import ArgumentError
-from anydraft.paths import A_CORPUS, existing
+from anydraft.loading.paths import A_CORPUS, existing
 
 EPILOG = """
 **Examples**
@@ -51,8 +51,8 @@ def shrink(
         for path in usage:
             existing(path, A_CORPUS)
         small = load_one(drafting, dtype="float32", device=device, threads=threads)
-        from anydraft.shrink import kept_rows, shrunken
         from anydraft.training import corpus
+        from anydraft.training.shrink import kept_rows, shrunken
 
         texts = corpus.read(usage)
         with error_console().status("counting tokens"):
@@ -118,13 +118,14 @@ def _steps(whole: Any, made: Any) -> tuple[float, float]:
 
     import torch
 
+    from anydraft.models.fast.runner import FastPasses
+    from anydraft.models.fast.trimmed_head import TrimmedModel, kept_rows, trimmed_head
     from anydraft.models.transformers import TransformersModel
-    from anydraft.models.trimmed import TrimmedModel, kept_rows, trimmed_head
 
     head = trimmed_head(whole, torch.tensor(kept_rows(made)))
     if head is None:
         raise ArgumentError(f"got {type(whole).__name__}, whose output head cannot be cut")
-    models = TransformersModel(whole), TrimmedModel(whole, head)
+    models = TransformersModel(whole, FastPasses()), TrimmedModel(whole, head, FastPasses())
     spent: list[list[float]] = [[], []]
     for turn in range(22):
         for model, times in zip(models, spent, strict=True):

@@ -17,7 +17,7 @@ from anydraft.cli import options
 from anydraft.cli.loading import load_one, side
 from anydraft.cli.terminal import clean_endings, console, error_console
 from anydraft.errors import ArgumentError
-from anydraft.paths import A_CORPUS, existing
+from anydraft.loading.paths import A_CORPUS, existing
 
 if TYPE_CHECKING:
     from anydraft.training.draft import Watcher

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from anydraft import pairs, prompts
-from anydraft.bridge import Bridge
+from anydraft.bridge import prompts, special_tokens
+from anydraft.bridge.bridge import Bridge
+from anydraft.bridge.tables import Ids
 from anydraft.doctor.report import Chat, Control, ControlPair
 from anydraft.doctor.shown import visible
 from anydraft.doctor.subject import Subject
 from anydraft.errors import ArgumentError
-from anydraft.tables import Ids
 
 _QUESTION = "Why is the sky blue?"
 _CHAT = [{"role": "user", "content": _QUESTION}]
@@ -16,7 +16,9 @@ _CHAT = [{"role": "user", "content": _QUESTION}]
 
 def bridge_of(target: Subject, draft: Subject) -> Bridge:
     """The bridge that a speculator builds for the two."""
-    roles = pairs.bridge_roles(target.tokenizer, draft.tokenizer, target.generation, draft.generation)
+    roles = special_tokens.bridge_roles(
+        target.tokenizer, draft.tokenizer, target.generation, draft.generation
+    )
     return Bridge(target.core, draft.core, to_target=roles.to_target, to_draft=roles.to_draft)
 
 
@@ -24,7 +26,7 @@ def examine_control(bridge: Bridge, target: Subject, draft: Subject) -> Control:
     """Who stands in for whom, where the target stops, and how a chat begins."""
     proposed = _paired(draft, target, bridge.tables.draft_to_target)
     shown = _paired(target, draft, bridge.tables.target_to_draft)
-    ends = pairs.end_ids(target.tokenizer, target.generation)
+    ends = special_tokens.end_ids(target.tokenizer, target.generation)
     proposable = {pair.partner for pair in proposed}
     return Control(
         proposed=proposed,

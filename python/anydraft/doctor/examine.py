@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from anydraft.bridge import Bridge
+from anydraft.bridge.bridge import Bridge
 from anydraft.doctor import samples
 from anydraft.doctor.control import bridge_of, examine_control
 from anydraft.doctor.false_friends import compare_strings

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from anydraft.bridge import Bridge
+from anydraft.bridge.bridge import Bridge
+from anydraft.bridge.tables import Ids
 from anydraft.doctor.report import FalseFriend, Strings
 from anydraft.doctor.segmentation import Segmentation
 from anydraft.doctor.shown import visible
 from anydraft.doctor.subject import Subject
 from anydraft.doctor.usage import Cut
-from anydraft.tables import Ids
 
 _SPACES = {"sentencepiece": ("▁", "Ġ"), "byte-level": ("Ġ", "▁")}
 """How each kind of vocabulary writes a space, and how the other does: maps by strings know that much."""

@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from anydraft.models.reading import reading
+from anydraft.loading.reading import reading
 
 _SCALARS = {
     0: "<B",

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from anydraft.bridge import Bridge
+from anydraft.bridge.bridge import Bridge
 from anydraft.doctor.report import Hazard, Severity, Who
 from anydraft.doctor.shown import visible
 from anydraft.doctor.subject import Subject, own_ids

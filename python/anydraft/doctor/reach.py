@@ -11,10 +11,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from anydraft.bridge import Bridge
+from anydraft.bridge.bridge import Bridge
+from anydraft.bridge.tables import Ids
 from anydraft.doctor.segmentation import Segmentation, span_keys
 from anydraft.doctor.subject import Subject
-from anydraft.tables import Ids
 
 METHODS = ("tli", "pushforward", "slrs")
 """From the cheapest: each reaches what the one before it does."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from anydraft.errors import ArgumentError, ModelFileError
-from anydraft.paths import A_TEXT, existing
+from anydraft.loading.paths import A_TEXT, existing
 
 Category: TypeAlias = Literal["prose", "code", "multilingual", "numbers", "whitespace"]
 CATEGORIES: tuple[Category, ...] = ("prose", "code", "multilingual", "numbers", "whitespace")

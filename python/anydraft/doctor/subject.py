@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anydraft import Retokenizer, Tokenizer
+from anydraft.bridge.tokenizer_source import Role, TokenizerSource
 from anydraft.doctor.model_facts import Generation, ModelFacts, model_facts
 from anydraft.doctor.segmentation import Segmentation
 from anydraft.doctor.shown import visible
-from anydraft.models.tokenizer_quick import open_tokenizer
-from anydraft.paths import A_TOKENIZER, existing
-from anydraft.tokenizer_source import Role, TokenizerSource
+from anydraft.loading.paths import A_TOKENIZER, existing
+from anydraft.loading.tokenizer_quick import open_tokenizer
 
 _GPT2_PLAIN = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
 """The bytes that byte-level vocabularies write as the character of the same number."""

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from anydraft.bridge import Bridge
+from anydraft.bridge.bridge import Bridge
+from anydraft.bridge.tables import Ids
+from anydraft.bridge.text import utf8
 from anydraft.doctor.reach import reached
 from anydraft.doctor.report import ALL, LostToken, TextUse
 from anydraft.doctor.segmentation import Segmentation
 from anydraft.doctor.shown import visible
 from anydraft.doctor.subject import Subject
-from anydraft.tables import Ids
-from anydraft.text import utf8
 
 
 @dataclass(frozen=True)

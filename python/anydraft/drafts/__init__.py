@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from anydraft.errors import ArgumentError
-from anydraft.models.files import load_tokenizer
-from anydraft.models.quantised import load_quantised
+from anydraft.loading.folders import load_tokenizer
+from anydraft.loading.quantised import load_quantised
 
 DraftName = Literal["tiny"]
 

@@ -11,12 +11,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from anydraft.errors import ArgumentError, ModelError
-from anydraft.models.cache import new_cache
+from anydraft.models.base import OWN_PASSES, Model, Passes
 from anydraft.models.faithful import near, own, text, tried
-from anydraft.models.protocol import Model
+from anydraft.models.kv_cache import new_cache
 from anydraft.models.proven import ALONE
 from anydraft.models.ragged import Layout, RaggedLayer
-from anydraft.models.runner import Passes
 from anydraft.models.transformers import TransformersModel, types_at
 
 _MASKED = {"sdpa", "eager"}
@@ -29,7 +28,7 @@ _PASS = 8
 """What a pass costs by itself, in tokens: a sequence with many new ones may better run alone."""
 
 
-def sequences(model: PreTrainedModel, count: int, passes: Passes = Passes()) -> list[Model]:  # noqa: B008
+def sequences(model: PreTrainedModel, count: int, passes: Passes = OWN_PASSES) -> list[Model]:
     """``count`` empty sequences of ``model``; in one batch where its attention can be masked per sequence."""
     return sequences_of(lambda: TransformersModel(model, passes), count)
 

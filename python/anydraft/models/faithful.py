@@ -18,8 +18,8 @@ from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from anydraft.errors import ModelError
-from anydraft.models.cache import new_cache
 from anydraft.models.growing import growing_of
+from anydraft.models.kv_cache import new_cache
 from anydraft.models.loaded import width_of
 from anydraft.models.proven import PROVEN, UNLIKE
 from anydraft.models.versions import cache_argument

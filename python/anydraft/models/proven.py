@@ -1,4 +1,4 @@
-"""What tests/fidelity.py has shown of transformers' own classes; docs/models.md is the table."""
+"""What tests/support/fidelity.py has shown of transformers' own classes; docs/models.md is the table."""
 
 _NAMES = """
     AXK1ForCausalLM AXK2ForCausalLM AfmoeForCausalLM ApertusForCausalLM ArceeForCausalLM

@@ -12,12 +12,11 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from anydraft.errors import ArgumentError, ModelError
-from anydraft.models.cache import GrowingLayer, copy_into, copy_out, new_cache
-from anydraft.models.compiled import SIZES, CompiledLean
+from anydraft.models.base import OWN_PASSES, Passes
 from anydraft.models.faithful import ensure_faithful, takes_positions
 from anydraft.models.growing import growing_of
+from anydraft.models.kv_cache import GrowingLayer, copy_into, copy_out, new_cache
 from anydraft.models.loaded import check, device_of, in_training, plain_of, width_of
-from anydraft.models.runner import Passes, runner_of
 from anydraft.models.versions import cache_argument
 
 
@@ -38,8 +37,11 @@ class TransformersModel:
             rolled back, one that does not read blocks as it reads tokens, or one in training mode.
     """
 
-    def __init__(self, model: PreTrainedModel, passes: Passes = Passes()) -> None:  # noqa: B008  # frozen
-        """Wrap ``model``; a compiled or PEFT-wrapped model is called as it is."""
+    def __init__(self, model: PreTrainedModel, passes: Passes = OWN_PASSES) -> None:
+        """Wrap ``model``; a compiled or PEFT-wrapped model is called as it is.
+
+        ``passes``: what runs its passes, by default the model itself.
+        """
         plain: Any = plain_of(model)
         check(plain)
         config = plain.config.get_text_config(decoder=True)
@@ -48,7 +50,7 @@ class TransformersModel:
         ensure_faithful(plain)
         parameters = inspect.signature(type(plain).forward).parameters
         self._given = model, passes
-        self.runner = runner_of(model, passes)
+        self.runner = passes.runner(model)
         """What is called for a pass: the model, or something with its weights."""
         self.plain = plain
         self._cache_named = cache_argument(type(plain))
@@ -180,13 +182,15 @@ class TransformersModel:
 
     def renew(self) -> None:
         """Look at the model's weights again: a decode begins on what was read before."""
-        self.runner = runner_of(*self._given)
+        model, passes = self._given
+        self.runner = passes.runner(model)
 
     def warm(self) -> None:
         """Have passes compiled now that are to be compiled, so that none that is timed waits for it."""
-        if not isinstance(self.runner, CompiledLean) or self._length:
+        sizes = getattr(self.runner, "sizes", ())
+        if self._length or not sizes:
             return
-        for n in (SIZES[-1] + 1, *SIZES):
+        for n in (sizes[-1] + 1, *sizes):
             self.advance(torch.zeros(n, dtype=torch.int64, device=self._device))
         self.crop(0)
 

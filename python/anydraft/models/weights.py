@@ -1,10 +1,16 @@
-"""How much a model reads for one token: a first guess of its pass time, and of what its head takes of it."""
+"""Which weights run a pass, and how much of them it reads: a first guess of its time."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
-from anydraft.models.few_rows import DraftWeights
+Weights = Literal["auto", "model", "shared", "packed"]
+"""What runs a model's passes. ``"model"``: the model itself, as transformers calls it. Else code of our own
+that computes the same: on the model's weights (``"shared"``), or on a CPU also on a packed copy of them
+(``"packed"``), if this machine can pack; ``"auto"``: packed, if that is quicker and there is room."""
+
+DraftWeights = Literal["auto", "model", "shared", "packed", "int8"]
+"""The same of a draft, whose copy may be in whole numbers of one byte."""
 
 
 def pass_bytes(model: Any, weights: DraftWeights = "shared") -> int:

@@ -1,4 +1,4 @@
-"""Subjects from what users have: each library's own encode and decode, asked for plain text."""
+"""What a subject is made of, from what users have: each library's own encode and decode, for plain text."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from anydraft._core import Tokenizer
+from anydraft._core import Detokenizer, Retokenizer, Tokenizer
+from anydraft.bridge.tokenizer_source import TokenizerSource
 from anydraft.errors import ArgumentError, ModelFileError, TokenizerError
-from anydraft.models.dense import require_dense
-from anydraft.paths import A_TOKENIZER, existing
-from anydraft.testing.subject import Subject, core_parts
-from anydraft.tokenizer_source import TokenizerSource
+from anydraft.loading.dense import require_dense
+from anydraft.loading.paths import A_TOKENIZER, existing
+
+Parts = dict[str, Any]
+"""By the names of a subject's fields."""
 
 
-def adapt(tokenizer: Any, reading: Any = None) -> Subject:
-    """The subject of any tokenizer; see :meth:`Subject.of`."""
+def adapt(tokenizer: Any, reading: Any = None) -> Parts:
+    """The parts of any tokenizer; see :meth:`Subject.of`."""
     if isinstance(tokenizer, (str, os.PathLike)):
         return _of_path(Path(tokenizer), reading)
     if isinstance(tokenizer, Tokenizer):
@@ -38,16 +40,16 @@ def adapt(tokenizer: Any, reading: Any = None) -> Subject:
     )
 
 
-def _of_path(path: Path, reading: Any) -> Subject:
+def _of_path(path: Path, reading: Any) -> Parts:
     path = existing(path, A_TOKENIZER)
     bare = path / "tokenizer.json" if path.is_dir() else path
     if bare.name.endswith("tokenizer.json") and not (bare.parent / "tokenizer_config.json").exists():
         made = _of_tokenizers(_from_file(bare), reading)
     else:
-        from anydraft.models.tokenizer_quick import open_tokenizer
+        from anydraft.loading.tokenizer_quick import open_tokenizer
 
         made = adapt(open_tokenizer(path, lambda _stage, _fraction: None), reading)
-    return _renamed(made, str(path))
+    return {**made, "name": str(path)}
 
 
 def _from_file(file: Path) -> Any:
@@ -60,7 +62,7 @@ def _from_file(file: Path) -> Any:
         raise ModelFileError(f"got {file}, which is no readable tokenizer.json: {error}") from error
 
 
-def _of_tokenizers(wheel: Any, reading: Any) -> Subject:
+def _of_tokenizers(wheel: Any, reading: Any) -> Parts:
     own = type(wheel).from_str(wheel.to_str())
     own.encode_special_tokens = True
     own.no_padding()
@@ -76,7 +78,7 @@ def _of_tokenizers(wheel: Any, reading: Any) -> Subject:
     )
 
 
-def _of_transformers(tokenizer: Any, reading: Any) -> Subject:
+def _of_transformers(tokenizer: Any, reading: Any) -> Parts:
     own = copy.deepcopy(tokenizer)
     backend = getattr(own, "backend_tokenizer", None)
     return _made(
@@ -90,7 +92,7 @@ def _of_transformers(tokenizer: Any, reading: Any) -> Subject:
     )
 
 
-def _of_tiktoken(encoding: Any, reading: Any) -> Subject:
+def _of_tiktoken(encoding: Any, reading: Any) -> Parts:
     return _made(
         encoding,
         reading,
@@ -102,19 +104,20 @@ def _of_tiktoken(encoding: Any, reading: Any) -> Subject:
     )
 
 
-def _of_core(core: Tokenizer) -> Subject:
+def _of_core(core: Tokenizer) -> Parts:
     def encode(text: str) -> list[int]:
         ids = core.encode(text.encode())
         if ids is None:
             raise ValueError("a byte of the text has no token")
         return ids
 
-    return Subject(
-        "Tokenizer", encode, lambda ids: core.decode(ids).decode(errors="replace"), **core_parts(core)
-    )
+    def decode(ids: list[int]) -> str:
+        return core.decode(ids).decode(errors="replace")
+
+    return {"name": "Tokenizer", "encode": encode, "decode": decode, **core_parts(core)}
 
 
-def _of_plain(tokenizer: Any, reading: Any) -> Subject:
+def _of_plain(tokenizer: Any, reading: Any) -> Parts:
     optional = {
         name: getattr(tokenizer, name)
         for name in ("token_bytes", "encode_bytes", "detokenizer", "retokenizer", "stream", "special_tokens")
@@ -125,12 +128,13 @@ def _of_plain(tokenizer: Any, reading: Any) -> Subject:
     if hasattr(tokenizer, "__len__"):
         optional["size"] = len(tokenizer)
     read = {} if reading is None else core_parts(TokenizerSource.of(reading, "target").load())
-    return Subject(type(tokenizer).__name__, tokenizer.encode, tokenizer.decode, **{**read, **optional})
+    own = {"encode": tokenizer.encode, "decode": tokenizer.decode}
+    return {"name": type(tokenizer).__name__, **own, **read, **optional}
 
 
-def _made(tokenizer: Any, reading: Any, **own: Any) -> Subject:
+def _made(tokenizer: Any, reading: Any, **own: Any) -> Parts:
     """A tokenizer that anydraft may be able to read; without a reading, only its own functions are tested."""
-    parts: dict[str, Any] = {}
+    parts: Parts = {}
     if reading is not None:
         parts = core_parts(TokenizerSource.of(reading, "target").load())
     else:
@@ -138,7 +142,7 @@ def _made(tokenizer: Any, reading: Any, **own: Any) -> Subject:
             parts = core_parts(TokenizerSource.of(tokenizer, "target").load())
         except TokenizerError as error:
             parts["lacks"] = f"anydraft cannot read it: {error.__cause__ or error}"
-    return Subject(type(tokenizer).__name__, **{**own, **parts})
+    return {"name": type(tokenizer).__name__, **own, **parts}
 
 
 def _added(tokens: Mapping[int, Any]) -> dict[str, Any]:
@@ -161,5 +165,20 @@ def _stream(wheel: Any) -> Callable[[], Callable[[int], str]] | None:
     return make
 
 
-def _renamed(subject: Subject, name: str) -> Subject:
-    return Subject.of(subject, name=name)
+def core_parts(core: Tokenizer) -> Parts:
+    """What a subject has of anydraft's reading."""
+    return {
+        "core": core,
+        "token_bytes": core.bytes,
+        "encode_bytes": core.encode,
+        "detokenizer": lambda: Detokenizer(core),
+        "retokenizer": lambda: Retokenizer(core),
+        "special_tokens": {content: i for i, content in core.special_tokens.items()},
+        "look_alikes": _added_of(core),
+        "size": len(core),
+    }
+
+
+def _added_of(core: Tokenizer) -> tuple[str, ...]:
+    added = (core.bytes(i).decode(errors="ignore") for i in range(len(core)) if core.kind(i) == "added")
+    return (*core.special_tokens.values(), *added)

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from anydraft._core import Tokenizer
-from anydraft.bridge import Bridge
+from anydraft.bridge.bridge import Bridge
 from anydraft.errors import ArgumentError, TokenizerError
-from anydraft.testing.subject import Splice, Subject
+from anydraft.testing.subject import Subject
+
+Bytes = bytes
 
 
 class Sequenced(Protocol):
@@ -18,17 +20,17 @@ class Sequenced(Protocol):
     def view(self) -> list[int]:
         """The draft's view, without what it drafted."""
 
-    def bytes(self) -> bytes:
+    def bytes(self) -> Bytes:
         """The bytes of all committed ids."""
 
     def propose(self, ids: list[int], /) -> list[int]:
-        """Say what the draft drew; the target's own encoding of its text."""
+        """The target's own encoding of what the draft drew."""
 
-    def commit(self, ids: list[int], /) -> tuple[str, int, list[int]]:
-        """Append target ids: the text that became complete, and the splice from what the draft was shown."""
+    def commit(self, ids: list[int], drafted: list[int], /) -> tuple[str, Bytes, int, list[int]]:
+        """Append target ids after the draft drew ``drafted``.
 
-    def rollback(self, length: int, /) -> Splice:
-        """Take back all but the first ``length`` ids: the splice of the draft's view."""
+        The text that became complete, the bytes of ``ids``, and the splice from what the draft was shown.
+        """
 
 
 @dataclass(frozen=True)

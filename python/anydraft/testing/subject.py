@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, TypeAlias
 
-from anydraft._core import Detokenizer, Retokenizer, Tokenizer
+from anydraft._core import Tokenizer
 from anydraft.errors import ArgumentError
+from anydraft.testing.adapters import adapt
 from anydraft.testing.allowances import ALLOWANCES
 from anydraft.testing.violation import Finding, FoundError, Given
 
@@ -102,9 +103,7 @@ class Subject:
             ModelFileError: a path where no tokenizer can be read.
             TokenizerError: ``reading`` cannot be expressed in bytes.
         """
-        from anydraft.testing.adapters import adapt
-
-        made = tokenizer if isinstance(tokenizer, Subject) else adapt(tokenizer, reading)
+        made = tokenizer if isinstance(tokenizer, Subject) else cls(**adapt(tokenizer, reading))
         return made if name is None else replace(made, name=name)
 
     def allow(self, *names: str) -> Subject:
@@ -154,22 +153,3 @@ def guarded(what: str, given: dict[str, Given], call: Callable[[], Any]) -> Any:
     except BaseException as error:  # a panic of a Rust extension is no Exception
         name = type(error).__name__
         raise FoundError(Finding(f"{what} raised {name}: {error}", given)) from error
-
-
-def core_parts(core: Tokenizer) -> dict[str, Any]:
-    """The fields of a subject that come from anydraft's reading."""
-    return {
-        "core": core,
-        "token_bytes": core.bytes,
-        "encode_bytes": core.encode,
-        "detokenizer": lambda: Detokenizer(core),
-        "retokenizer": lambda: Retokenizer(core),
-        "special_tokens": {content: i for i, content in core.special_tokens.items()},
-        "look_alikes": _added(core),
-        "size": len(core),
-    }
-
-
-def _added(core: Tokenizer) -> tuple[str, ...]:
-    added = (core.bytes(i).decode(errors="ignore") for i in range(len(core)) if core.kind(i) == "added")
-    return (*core.special_tokens.values(), *added)

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anydraft import prompts
-from anydraft.bridge import Bridge
+from anydraft.bridge import prompts
+from anydraft.bridge.bridge import Bridge
 from anydraft.training.samples import Sample
 
 KEPT = 16
@@ -73,7 +73,7 @@ class Distiller:
         else:
             session = self._bridge.session(self._opening, sample.prompt.tolist())
         before = session.view()
-        session.commit(sample.ids.tolist())
+        session.commit(sample.ids.tolist(), [])
         return before, session.view()
 
     def _shared(self, before: list[int], view: list[int], ids: list[int]) -> Iterator[tuple[int, int]]:

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from anydraft import pairs
-from anydraft.bridge import Bridge
+from anydraft.bridge import special_tokens
+from anydraft.bridge.bridge import Bridge
 from anydraft.errors import ArgumentError
-from anydraft.models.files import load_tokenizer
+from anydraft.loading.folders import load_tokenizer
 from anydraft.training import corpus, loop, tasks, writing
 from anydraft.training.distil import Distiller, Lesson, text_lessons
 from anydraft.training.measure import Agreement, Measured, agreement, measure
@@ -228,7 +228,9 @@ class _Training:
         return load_tokenizer(folder)
 
     def _lessons(self, tokenizer: Any, samples: Sequence[Sample]) -> list[Lesson]:
-        roles = pairs.bridge_roles(self.tokenizer, tokenizer, getattr(self.model, "generation_config", None))
+        roles = special_tokens.bridge_roles(
+            self.tokenizer, tokenizer, getattr(self.model, "generation_config", None)
+        )
         bridge = Bridge(self.tokenizer, tokenizer, to_target=roles.to_target, to_draft=roles.to_draft)
         distiller = Distiller(bridge, tokenizer)
         found = []

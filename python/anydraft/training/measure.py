@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from anydraft.planner import Planner
-from anydraft.plans import Plan
+from anydraft.scheduling.plan import Plan
 from anydraft.speculator import Speculator
 from anydraft.training.batches import together
 from anydraft.training.distil import Lesson

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from anydraft import prompts
+from anydraft.bridge import prompts
 from anydraft.errors import ModelFileError
 from anydraft.training.tasks import Task
 

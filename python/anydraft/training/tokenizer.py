@@ -11,7 +11,8 @@ from transformers import PreTrainedTokenizerFast
 from anydraft.errors import ArgumentError
 
 END_OF_TEXT, START_OF_TURN, END_OF_TURN = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
-"""Names by which :mod:`anydraft.pairs` knows what they mean, so that the draft can propose a target's end."""
+"""Names by which :mod:`anydraft.bridge.special_tokens` knows what they mean, so that the draft
+can propose a target's end."""
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}"

@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from anydraft import pairs
+from anydraft.bridge import special_tokens
 from anydraft.errors import ModelError
 from anydraft.models.batch import TransformersBatch
+from anydraft.models.fast.runner import FastPasses
 from anydraft.models.transformers import TransformersModel
 from anydraft.training.samples import KEPT, SHARD, TEMPERATURES, Sample, Store, prompt_ids
 from anydraft.training.tasks import Task
@@ -91,8 +92,8 @@ def draw(
 def _written(
     model: Any, tokenizer: Any, todo: Iterator[tuple[int, Task]], seed: int, longest: int, rows: int
 ) -> Iterator[Sample]:
-    ends = frozenset(pairs.end_ids(tokenizer, getattr(model, "generation_config", None)))
-    batch = TransformersBatch(TransformersModel(model))
+    ends = frozenset(special_tokens.end_ids(tokenizer, getattr(model, "generation_config", None)))
+    batch = TransformersBatch(TransformersModel(model, FastPasses()))
     if not batch.possible:
         raise ModelError(
             f"got {type(model).__name__}, several texts of which cannot be written at once; expected plain "

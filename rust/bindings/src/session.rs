@@ -34,22 +34,19 @@ impl Session {
         PyBytes::new(py, self.inner.bytes())
     }
 
-    fn drafted(&mut self, ids: Vec<u32>) {
-        self.inner.drafted(&typed(ids));
-    }
-
-    fn propose(&mut self, py: Python<'_>, ids: Vec<u32>) -> PyResult<Vec<u32>> {
+    fn propose(&self, py: Python<'_>, ids: Vec<u32>) -> PyResult<Vec<u32>> {
         guarded(py, || raw(self.inner.propose(&typed(ids))))
     }
 
-    fn commit(&mut self, py: Python<'_>, ids: Vec<u32>) -> PyResult<(String, usize, Vec<u32>)> {
-        let commit = guarded(py, || self.inner.commit(&typed(ids)))?;
-        Ok((commit.text, commit.splice.keep, raw(commit.splice.append)))
-    }
-
-    fn rollback(&mut self, py: Python<'_>, length: usize) -> PyResult<(usize, Vec<u32>)> {
-        let splice = guarded(py, || self.inner.rollback(length))?;
-        Ok((splice.keep, raw(splice.append)))
+    fn commit<'py>(
+        &mut self,
+        py: Python<'py>,
+        ids: Vec<u32>,
+        drafted: Vec<u32>,
+    ) -> PyResult<(String, Bound<'py, PyBytes>, usize, Vec<u32>)> {
+        let commit = guarded(py, || self.inner.commit(&typed(ids), &typed(drafted)))?;
+        let bytes = PyBytes::new(py, &commit.bytes);
+        Ok((commit.text, bytes, commit.splice.keep, raw(commit.splice.append)))
     }
 
     fn finish(&mut self) -> String {

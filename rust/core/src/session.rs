@@ -1,8 +1,8 @@
 //! One sequence: what the target has said, and how the draft sees it.
 //!
-//! The target's own ids are the truth and only grow, unless the user takes some back. The draft's view
-//! is the draft's own encoding of the same bytes. A control token of the target ends a stretch of
-//! text: the draft is shown its partner, or nothing if it has none, and a new stretch begins.
+//! The target's own ids are the truth and only grow. The draft's view is the draft's own encoding of the
+//! same bytes. A control token of the target ends a stretch of text: the draft is shown its partner, or
+//! nothing if it has none, and a new stretch begins.
 
 use std::sync::Arc;
 
@@ -14,11 +14,13 @@ use crate::splice::{Splice, common_prefix};
 use crate::utf8;
 use crate::vocab::Kind;
 
-/// What a commit or a rollback changes.
+/// What a commit brings.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Commit {
     /// The text that became complete.
     pub text: String,
+    /// The bytes of the committed tokens.
+    pub bytes: Vec<u8>,
     /// The change from what the draft was last shown (its view and the tokens it drafted after it) to
     /// its new view.
     pub splice: Splice<DraftId>,
@@ -33,21 +35,11 @@ struct Stretch {
     opening: bool,
 }
 
-/// Where the sequence stands after a committed token.
-#[derive(Clone, Copy)]
-struct Mark {
-    stretches: usize,
-    text: usize,
-    opening: bool,
-}
-
 /// One sequence decoded with a bridge.
 pub struct Session {
     bridge: Arc<Bridge>,
     committed: Detokenizer<TargetId>,
-    beginning: Mark,
-    marks: Vec<Mark>,
-    stretches: Vec<Stretch>,
+    stretch: Stretch,
     view: Vec<DraftId>,
     /// What the draft was last shown: its view, then what it drafted.
     shown: Vec<DraftId>,
@@ -61,22 +53,17 @@ impl Session {
     /// goes on in the text that `view` ends with (a rendered chat).
     pub fn new(bridge: Arc<Bridge>, view: Vec<DraftId>, prompt: &[TargetId]) -> Self {
         let text = Retokenizer::new(bridge.draft().clone());
-        let beginning = Mark { stretches: 1, text: 0, opening: !prompt.is_empty() };
-        let first = Stretch { base: view.len(), text, opening: beginning.opening };
         let mut session = Self {
             committed: Detokenizer::new(bridge.target().vocab().clone()),
             bridge,
-            beginning,
-            marks: Vec::new(),
-            stretches: vec![first],
+            stretch: Stretch { base: view.len(), text, opening: !prompt.is_empty() },
             view,
             shown: Vec::new(),
         };
         let vocab = session.bridge.target().vocab();
         let lead = prompt.iter().take_while(|&&id| vocab.kind(id) == Kind::Special).count();
         session.committed.push(&prompt[..lead]);
-        session.marks.extend(std::iter::repeat_n(beginning, lead));
-        session.commit(&prompt[lead..]);
+        session.commit(&prompt[lead..], &[]);
         session
     }
 
@@ -100,17 +87,10 @@ impl Session {
         self.committed.bytes()
     }
 
-    /// Says what the draft drew after its view.
-    pub fn drafted(&mut self, ids: &[DraftId]) {
-        self.shown.truncate(self.view.len());
-        self.shown.extend_from_slice(ids);
-    }
-
-    /// Says what the draft drew after its view and translates it through text: the target's own encoding
-    /// of the bytes, up to the first control token without a partner. An unfinished code point at the
-    /// end is left out.
-    pub fn propose(&mut self, ids: &[DraftId]) -> Vec<TargetId> {
-        self.drafted(ids);
+    /// Translates what the draft drew after its view through text: the target's own encoding of the
+    /// bytes, up to the first control token without a partner. An unfinished code point at the end is
+    /// left out.
+    pub fn propose(&self, ids: &[DraftId]) -> Vec<TargetId> {
         let vocab = self.bridge.draft().vocab();
         let mut proposal = Vec::new();
         let mut bytes = Vec::new();
@@ -138,7 +118,7 @@ impl Session {
         let mut text = &bytes[..bytes.len() - unfinished];
         let spaced;
         if std::mem::take(first) {
-            let stretch = self.stretch();
+            let stretch = &self.stretch;
             let unseen = &stretch.text.text()[stretch.text.ends().last().copied().unwrap_or(0)..];
             // the draft could not be shown these bytes, so it must draft them again
             let Some(rest) = text.strip_prefix(unseen) else { return text.is_empty() };
@@ -156,8 +136,11 @@ impl Session {
         complete
     }
 
-    /// Appends target tokens.
-    pub fn commit(&mut self, ids: &[TargetId]) -> Commit {
+    /// Appends target tokens; `drafted` is what the draft drew after its view.
+    pub fn commit(&mut self, ids: &[TargetId], drafted: &[DraftId]) -> Commit {
+        self.shown.truncate(self.view.len());
+        self.shown.extend_from_slice(drafted);
+        let before = self.committed.bytes().len();
         let bridge = Arc::clone(&self.bridge);
         let (target, draft) = (bridge.target().vocab(), bridge.draft().vocab());
         let mut changed = self.view.len();
@@ -168,40 +151,20 @@ impl Session {
                 bytes.clear();
                 self.view.extend(bridge.translation().to_draft(id));
                 let text = Retokenizer::new(bridge.draft().clone());
-                self.stretches.push(Stretch { base: self.view.len(), text, opening: true });
+                self.stretch = Stretch { base: self.view.len(), text, opening: true };
             } else {
                 let new = target.bytes(id);
-                let stretch = self.stretch_mut();
-                if !new.is_empty() && std::mem::take(&mut stretch.opening) {
+                if !new.is_empty() && std::mem::take(&mut self.stretch.opening) {
                     bytes.extend(respace(new, target.dummy_prefix(), draft.dummy_prefix()));
                 } else {
                     bytes.extend_from_slice(new);
                 }
             }
-            let stretch = self.stretch();
-            let text = stretch.text.text().len() + bytes.len();
-            self.marks.push(Mark { stretches: self.stretches.len(), text, opening: stretch.opening });
         }
         changed = changed.min(self.write_view(&bytes));
         let text = self.committed.push(ids);
-        Commit { text, splice: self.show(changed) }
-    }
-
-    /// Takes back all but the first `len` committed tokens, but nothing that came before the session.
-    pub fn rollback(&mut self, len: usize) -> Splice<DraftId> {
-        let len = len.min(self.len());
-        let mark = len.checked_sub(1).map_or(self.beginning, |last| self.marks[last]);
-        self.marks.truncate(len);
-        self.committed.truncate(len);
-        self.stretches.truncate(mark.stretches);
-        let old = self.view.len();
-        let stretch = self.stretch_mut();
-        stretch.opening = mark.opening;
-        let splice = stretch.text.truncate(mark.text);
-        let changed = stretch.base + splice.keep;
-        self.view.truncate(changed);
-        self.view.extend(splice.append);
-        self.show(changed.min(old))
+        let bytes = self.committed.bytes()[before..].to_vec();
+        Commit { text, bytes, splice: self.show(changed) }
     }
 
     /// The text of an unfinished code point at the very end.
@@ -209,17 +172,9 @@ impl Session {
         self.committed.finish()
     }
 
-    fn stretch(&self) -> &Stretch {
-        self.stretches.last().expect("a session always has a stretch")
-    }
-
-    fn stretch_mut(&mut self) -> &mut Stretch {
-        self.stretches.last_mut().expect("a session always has a stretch")
-    }
-
     /// Appends text to the present stretch; returns the first index of the view that changed.
     fn write_view(&mut self, bytes: &[u8]) -> usize {
-        let stretch = self.stretch_mut();
+        let stretch = &mut self.stretch;
         let splice = stretch.text.push(bytes);
         let changed = stretch.base + splice.keep;
         self.view.truncate(changed);

@@ -1,0 +1,223 @@
+"""Prompts as ids, each tokenizer in its own way: its chat template, its BOS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import takewhile
+from typing import Any, NamedTuple
+
+from anydraft.bridge.special_tokens import control_tokens, special_roles, tiktoken_of
+from anydraft.bridge.text import utf8
+from anydraft.errors import ArgumentError
+
+Messages = Sequence[Mapping[str, Any]]
+"""A chat: ``{"role": ..., "content": ...}`` in order, in any form that the chat template takes."""
+
+
+class Prompt(NamedTuple):
+    """What a decode begins with."""
+
+    ids: list[int]
+    """Target ids."""
+    view: list[int]
+    """What the draft is shown first: its own rendering of a chat, or what it puts before any text."""
+    shared: list[int]
+    """Target ids that the draft is shown after that, as its own tokenizer writes them."""
+
+
+def check_one(prompt: object, messages: object, input_ids: object) -> None:
+    """Raise :class:`ArgumentError` unless just one of them is not ``None``."""
+    given = {"prompt": prompt, "messages": messages, "input_ids": input_ids}
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) != 1:
+        got = " and ".join(names) or "no prompt"
+        raise ArgumentError(f"got {got}; expected one of prompt, messages, input_ids")
+
+
+def plain_ids(input_ids: Any, size: int) -> list[int]:
+    """A list, an array or a tensor of target ids, ``[n]`` or ``[1, n]``, as a list."""
+    ids = input_ids.tolist() if hasattr(input_ids, "tolist") else list(input_ids)
+    if len(ids) == 1 and isinstance(ids[0], (list, tuple)):
+        ids = list(ids[0])
+    if not ids:
+        raise ArgumentError("got no input_ids; expected at least one target id")
+    wrong = [token for token in ids if not isinstance(token, int) or not 0 <= token < size]
+    if wrong:
+        raise ArgumentError(
+            f"got {wrong[0]!r} in input_ids; expected one sequence of target ids from 0 to {size - 1}"
+        )
+    return ids
+
+
+def encode_prompt(tokenizer: Any, text: str) -> list[int]:
+    """The ids of a plain prompt, with the control tokens that the tokenizer itself puts around a text (BOS).
+
+    A control token that is written out in ``text`` becomes that token, as in transformers. An empty text
+    gives what the tokenizer starts a text with, else its BOS.
+
+    Raises:
+        ArgumentError: ``text`` is no string, or empty where the tokenizer has no BOS to start from.
+    """
+    if not isinstance(text, str):
+        raise ArgumentError(f"got a prompt of type {type(text).__name__}; expected a string")
+    utf8(text, "a prompt")
+    ids = _encode(tokenizer, text)
+    if ids:
+        return ids
+    bos = special_roles(tokenizer)["bos"]
+    if not bos:
+        raise ArgumentError(
+            "got an empty prompt; expected some text, because this tokenizer has no BOS token to start from"
+        )
+    return [bos[0]]
+
+
+def opening(tokenizer: Any) -> list[int]:
+    """The control tokens that the tokenizer itself puts before any text (a BOS, or nothing)."""
+    control = set(control_tokens(tokenizer).values())
+    return list(takewhile(control.__contains__, _encode(tokenizer, "a")))
+
+
+def render(tokenizer: Any, messages: Messages) -> list[int]:
+    """The ids of a chat, up to where the assistant's next message begins.
+
+    By the tokenizer's own chat template where it has one, else as plain text: each message is its role and
+    a colon, a line break, its content and an empty line; last comes ``assistant:`` and a line break.
+
+    Raises:
+        ArgumentError: no messages, a message without a role, or a chat that the template refuses; without a
+            template also content that is not text.
+    """
+    _check(messages)
+    if not getattr(tokenizer, "chat_template", None):
+        return _transcript(tokenizer, messages)
+    chat = [dict(message) for message in messages]
+    try:
+        with _unchanged(tokenizer):
+            ids = tokenizer.apply_chat_template(
+                chat, add_generation_prompt=True, tokenize=True, return_dict=False
+            )
+    except Exception as error:  # a template is a program of its own, and may raise anything
+        raise ArgumentError(
+            f"got a chat that the tokenizer's chat template refuses ({type(error).__name__}: {error}); "
+            "expected roles and content as this template takes them"
+        ) from error
+    return list(ids)
+
+
+def render_for_draft(tokenizer: Any, messages: Messages) -> list[int]:
+    """As :func:`render`, with content in parts as one text: many templates take nothing else.
+
+    A chat that the template refuses becomes plain text, without what is not text: a draft may read anything.
+    """
+    _check(messages)
+    plain = [{**message, "content": _text(message) or ""} for message in messages]
+    try:
+        return render(tokenizer, plain)
+    except ArgumentError:
+        return _transcript(tokenizer, plain)
+
+
+def _transcript(tokenizer: Any, messages: Messages) -> list[int]:
+    said = ""
+    for message in messages:
+        text = _text(message)
+        if text is None:
+            raise ArgumentError(
+                f"got the message {message!r} for a tokenizer without a chat template; expected content that "
+                "is text"
+            )
+        said += f"{message['role']}:\n{text}\n\n"
+    return encode_prompt(tokenizer, f"{said}assistant:\n")
+
+
+def _text(message: Mapping[str, Any]) -> str | None:
+    """The text of a message: its content, or that of its parts; ``None`` if it has other content or none."""
+    if "content" not in message:
+        return None
+    content = message["content"]
+    if content is None or isinstance(content, str):
+        return content or ""
+    texts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
+    return None if any(not isinstance(text, str) for text in texts) else "".join(map(str, texts))
+
+
+def _encode(tokenizer: Any, text: str) -> list[int]:
+    if callable(tokenizer):  # one of transformers, fast or slow
+        with _unchanged(tokenizer):
+            return list(tokenizer(text, verbose=False)["input_ids"])
+    encoding = tiktoken_of(tokenizer)
+    if encoding is not None:
+        return list(encoding.encode(text, allowed_special="all"))
+    with _untrimmed(tokenizer):
+        return list(tokenizer.encode(text).ids)
+
+
+def _check(messages: Messages) -> None:
+    if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Sequence) or not messages:
+        raise ArgumentError(
+            f"got messages={messages!r}; expected a list such as [{{'role': 'user', 'content': 'Hello'}}]"
+        )
+    for message in messages:
+        if not isinstance(message, Mapping) or not isinstance(message.get("role"), str):
+            raise ArgumentError(
+                f"got the message {message!r}; expected a dictionary with a 'role' and a 'content', such as "
+                "{'role': 'user', 'content': 'Hello'}"
+            )
+        content = message.get("content")
+        if not (content is None or isinstance(content, (str, list, tuple))):
+            raise ArgumentError(
+                f"got a message with content of type {type(content).__name__}; expected text, parts such as "
+                "[{'type': 'text', 'text': 'Hello'}], or None"
+            )
+        for text in _strings(message):
+            utf8(text, "a message")
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """All text in a message, however deep."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _strings(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from _strings(inner)
+
+
+@contextmanager
+def _unchanged(tokenizer: Any) -> Iterator[None]:
+    """Undo what a call of a transformers tokenizer does to the truncation and padding it was given with."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        yield
+        return
+    truncation, padding = backend.truncation, backend.padding
+    try:
+        yield
+    finally:
+        _restore(backend, truncation, padding)
+
+
+@contextmanager
+def _untrimmed(backend: Any) -> Iterator[None]:
+    """No truncation and no padding inside the block."""
+    truncation, padding = backend.truncation, backend.padding
+    if truncation is None and padding is None:
+        yield
+        return
+    try:
+        backend.no_truncation()
+        backend.no_padding()
+        yield
+    finally:
+        _restore(backend, truncation, padding)
+
+
+def _restore(backend: Any, truncation: dict[str, Any] | None, padding: dict[str, Any] | None) -> None:
+    if backend.truncation != truncation:
+        backend.enable_truncation(**truncation) if truncation else backend.no_truncation()
+    if backend.padding != padding:
+        backend.enable_padding(**padding) if padding else backend.no_padding()

@@ -1,0 +1,88 @@
+"""Whatever tokenizer a user has, handed to the Rust core."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+from anydraft import _core
+from anydraft.bridge.special_tokens import tiktoken_of
+from anydraft.errors import ModelFileError, TokenizerError
+from anydraft.loading.paths import existing
+
+Role: TypeAlias = Literal["target", "draft"]
+
+
+class TokenizerSource:
+    """A tokenizer that can be identified without being read, and is read once."""
+
+    def __init__(self, role: Role, kind: str, fingerprint: str, read: Callable[[], _core.Tokenizer]) -> None:
+        """``role`` and ``kind`` are for messages; ``read`` makes the core's tokenizer."""
+        self.fingerprint = fingerprint
+        """Equal for equal tokenizers."""
+        self._name = f"the {role}'s tokenizer ({kind})"
+        self._read = read
+        self._lock = threading.Lock()
+        self._loaded: _core.Tokenizer | None = None
+
+    def load(self) -> _core.Tokenizer:
+        """The tokenizer as bytes; read at the first call.
+
+        Raises:
+            TokenizerError: it cannot be expressed in bytes.
+        """
+        with self._lock:
+            if self._loaded is None:
+                try:
+                    self._loaded = self._read()
+                except TokenizerError as error:
+                    raise TokenizerError(f"{self._name}: {error}") from error
+            return self._loaded
+
+    @classmethod
+    def of(cls, tokenizer: Any, role: Role) -> TokenizerSource:
+        """From a tokenizer of transformers or tokenizers, a ``tiktoken.Encoding``, the core, or a file.
+
+        Raises:
+            TokenizerError: anything else; a Python ("slow") tokenizer.
+            ModelFileError: a path where no file can be read.
+        """
+        kind = type(tokenizer).__name__
+        if isinstance(tokenizer, _core.Tokenizer):
+            return cls(role, kind, tokenizer.fingerprint, lambda: tokenizer)
+        if isinstance(tokenizer, (str, os.PathLike)):
+            return cls._of_json(role, os.fspath(tokenizer), _file(Path(tokenizer)))
+        backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
+        if callable(getattr(backend, "to_str", None)):
+            return cls._of_json(role, kind, backend.to_str())
+        encoding = tiktoken_of(tokenizer)
+        if encoding is not None:
+            return cls._of_tiktoken(role, kind, encoding)
+        raise TokenizerError(
+            f"the {role}'s tokenizer: got a {kind}; expected a fast tokenizer of transformers, a "
+            "tokenizers.Tokenizer, a tiktoken.Encoding or a path of a tokenizer.json. Of a slow one load "
+            "the fast form: AutoTokenizer.from_pretrained(..., use_fast=True)"
+        )
+
+    @classmethod
+    def _of_json(cls, role: Role, kind: str, json: str) -> TokenizerSource:
+        return cls(role, kind, _core.fingerprint(json), lambda: _core.Tokenizer.from_json(json))
+
+    @classmethod
+    def _of_tiktoken(cls, role: Role, kind: str, encoding: Any) -> TokenizerSource:
+        ranks = list(encoding._mergeable_ranks.items())
+        parts = ranks, list(encoding._special_tokens.items()), encoding._pat_str
+        fingerprint = _core.tiktoken_fingerprint(*parts)
+        return cls(role, kind, fingerprint, lambda: _core.Tokenizer.from_tiktoken(*parts))
+
+
+def _file(path: Path) -> str:
+    path = existing(path, "expected a tokenizer.json, or a folder with one")
+    path = path / "tokenizer.json" if path.is_dir() else path
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelFileError(f"got {path}, which is no readable tokenizer.json: {error}") from error

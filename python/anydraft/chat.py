@@ -1,0 +1,110 @@
+"""A chat that goes on: what both models have read is kept from turn to turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+from anydraft.bridge.prompts import Messages
+from anydraft.decoding.caches import PairCaches
+from anydraft.decoding.events import Event, Output, collect
+from anydraft.decoding.stream import Stream
+from anydraft.errors import ArgumentError
+from anydraft.models.base import Model
+
+_PROMPTS = {"prompt", "messages", "input_ids", "caches"}
+
+
+class Pair(Protocol):
+    """What a conversation needs of :class:`~anydraft.speculator.Speculator`."""
+
+    def sequences(self) -> tuple[Model, Model]:
+        """Both models with empty caches."""
+
+    @property
+    def stream(self) -> Callable[..., Stream]:
+        """Decode round by round, from ``messages`` and with ``caches``."""
+
+
+class Conversation:
+    """Messages with one pair; every turn feeds each model only what is new in its own rendering of the chat.
+
+    Editing an earlier message rolls both models' caches back to where the chats differ. Make one with
+    :meth:`Speculator.chat`. It has one owner: one turn at a time.
+    """
+
+    def __init__(self, pair: Pair, messages: Messages = (), **options: Any) -> None:
+        """``options``: as for :meth:`Speculator.stream`, for every turn."""
+        _refuse_prompts(options)
+        self._pair = pair
+        self._options = options
+        self._messages = [dict(message) for message in messages]
+        self._caches = PairCaches(*pair.sequences())
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """All messages so far; a copy."""
+        return [dict(message) for message in self._messages]
+
+    def add(self, role: str, content: Any) -> None:
+        """Append a message without an answer, such as a system prompt."""
+        self._messages.append({"role": role, "content": content})
+
+    def edit(self, index: int, content: Any) -> None:
+        """Say message ``index`` differently, and forget those after it.
+
+        Raises:
+            ArgumentError: there is no such message.
+        """
+        if not -len(self._messages) <= index < len(self._messages):
+            raise ArgumentError(f"got message {index}; expected one of the {len(self._messages)} there are")
+        index %= len(self._messages)
+        self._messages[index]["content"] = content
+        del self._messages[index + 1 :]
+
+    def say(self, content: Any = None, **options: Any) -> Output:
+        """Add a user's message, and have it answered; arguments and errors as for :meth:`stream`."""
+        stream = self.stream(content, **options)
+        return collect(stream, stream.prompt_ids, stream.stats)
+
+    def stream(self, content: Any = None, **options: Any) -> Turn:
+        """Add a user's message, and answer round by round.
+
+        Without ``content`` the chat as it is gets answered, for example after :meth:`edit`. The answer
+        becomes a message when the stream ends; one that is given up leaves the chat as it was before.
+
+        Raises:
+            ArgumentError: as for :meth:`Speculator.stream`.
+        """
+        _refuse_prompts(options)
+        asked = [] if content is None else [{"role": "user", "content": content}]
+        messages: list[Mapping[str, Any]] = [*self._messages, *asked]
+        stream = self._pair.stream(messages=messages, caches=self._caches, **{**self._options, **options})
+        return Turn(stream, self, asked)
+
+    def _ended(self, asked: list[dict[str, Any]], answer: str) -> None:
+        self._messages += [*asked, {"role": "assistant", "content": answer}]
+
+
+class Turn(Iterator[Event]):
+    """The events of one answer; made by :meth:`Conversation.stream`."""
+
+    def __init__(self, stream: Stream, conversation: Conversation, asked: list[dict[str, Any]]) -> None:
+        """Nothing is said yet."""
+        self._stream, self._conversation, self._asked = stream, conversation, asked
+        self._text = ""
+        self.prompt_ids, self.stats = stream.prompt_ids, stream.stats
+
+    def __next__(self) -> Event:
+        """Run one round."""
+        event = next(self._stream)
+        self._text += event.text
+        if event.finish_reason:
+            self._conversation._ended(self._asked, self._text)
+        return event
+
+
+def _refuse_prompts(options: dict[str, Any]) -> None:
+    given = sorted(_PROMPTS & set(options))
+    if given:
+        raise ArgumentError(f"got {', '.join(given)}; expected none: a conversation makes its own prompts")

@@ -1,0 +1,1 @@
+"""The round: propose, advance, verify, commit; and the state of one sequence."""

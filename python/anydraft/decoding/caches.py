@@ -1,0 +1,75 @@
+"""What both models have read, kept from one decode to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import takewhile
+from threading import RLock
+
+from torch import Tensor
+
+from anydraft.decoding.sequence import Row
+from anydraft.errors import ArgumentError
+from anydraft.models.base import Model
+from anydraft.proposers.draft_state import DraftView
+
+
+class PairCaches:
+    """A target and a draft, each with the cache of one sequence; a new prompt feeds only what is new."""
+
+    def __init__(self, target: Model, draft: Model) -> None:
+        """Nothing has been read yet."""
+        self.target = target
+        self.draft = draft
+        self._view: DraftView | None = None
+        self._row: Row | None = None
+        self._busy = RLock()  # an interrupt may leave it locked, which must not lock this thread out
+
+    @contextmanager
+    def held_by(self, row: Row) -> Iterator[None]:
+        """One round of a decode, while which no other may begin.
+
+        Raises:
+            ArgumentError: another decode has begun with these caches.
+        """
+        with self._busy:
+            if self._row is not row:
+                raise ArgumentError(
+                    "got a decode whose caches were given to another one; expected one decode at a time. "
+                    "Finish a stream before its caches or its chat are used again, or give it up"
+                )
+            yield
+
+    def begin(self, ids: list[int], law: Callable[[Tensor], Tensor], make: Callable[[DraftView], Row]) -> Row:
+        """A decode begins, with the row that ``make`` makes of the draft's view of ``ids``.
+
+        Waits for a round that still runs. Both caches are cut back to what they have in common with the new
+        texts.
+        """
+        with self._busy:
+            row = make(self._show(ids, law))
+            if self._row is not None:
+                self.target.crop(common(self._read(), row.prompt))
+            self._row = row
+            return row
+
+    def _show(self, ids: list[int], law: Callable[[Tensor], Tensor]) -> DraftView:
+        """The draft's view of ``ids``, on top of what the draft has read of them."""
+        if self._view is None:
+            self._view = DraftView(self.draft, ids, law)
+        else:
+            self._view.renew(ids, law)
+        return self._view
+
+    def _read(self) -> list[int]:
+        """The committed ids in the target's cache; after a failure it may hold candidates behind them."""
+        if self._row is None:
+            return []
+        ids: list[int] = self._row.committed.ids[: self.target.length].tolist()
+        return ids
+
+
+def common(left: list[int], right: list[int]) -> int:
+    """Length of the longest common prefix."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))

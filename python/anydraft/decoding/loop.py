@@ -1,0 +1,110 @@
+"""The decoding loop. A round: propose a block for every row, advance the target once, verify, commit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from anydraft.decoding.events import Event
+from anydraft.decoding.proposal import Proposal, Verdict
+from anydraft.decoding.sequence import Row
+from anydraft.decoding.step_by_step import verify_in_order
+from anydraft.decoding.transfer import to_host
+from anydraft.models.in_order import InOrder
+from anydraft.models.joint import advance_together
+from anydraft.proposers.draw import draft_together
+
+
+def play(rows: Sequence[Row]) -> list[Event]:
+    """One round of all rows, and what each of them emits."""
+    began = time.perf_counter()
+    proposals = propose(rows)
+    logits = advance(rows, proposals)
+    verdicts = verify(rows, proposals, logits)
+    events = commit(rows, proposals, verdicts)
+    learn(rows, proposals, verdicts, events, time.perf_counter() - began)
+    return events
+
+
+def decode(
+    rows: Sequence[Row], play: Callable[[Sequence[Row]], list[Event]] = play
+) -> Iterator[tuple[int, Event]]:
+    """Run all rows to their ends; after every round, an event of each row that took part, with its number.
+
+    Rows accept different lengths and finish at different times; what one says does not depend on the others.
+    ``play``: the round, another one where several processes share it (:mod:`anydraft.decoding.shared`).
+    """
+    running = [i for i, row in enumerate(rows) if row.finish_reason is None]
+    while running:
+        yield from zip(running, play([rows[i] for i in running]), strict=True)
+        running = [i for i in running if rows[i].finish_reason is None]
+
+
+def propose(rows: Sequence[Row]) -> list[Proposal]:
+    """Draft a block for every row, or nothing, in joint passes; a draft whose model raises is never fatal."""
+    opened = [row.open() for row in rows]
+    blocks = iter(draft_together([draft for _, draft in opened if draft is not None]))
+    return [proposal if draft is None else proposal.drafted(next(blocks)) for proposal, draft in opened]
+
+
+def advance(rows: Sequence[Row], proposals: Sequence[Proposal]) -> list[Tensor]:
+    """The one target pass of a round: logits ``[k + 1, V]`` of every row, ``k`` candidates."""
+    began = time.perf_counter()
+    paths = [proposal.paths for proposal in proposals]
+    fed = [
+        torch.cat((row.unfed, *path)) if path else row.unfed for row, path in zip(rows, paths, strict=True)
+    ]
+    keep = [1 + sum(map(len, path)) for path in paths]
+    logits = advance_together([row.target for row in rows], fed, keep)
+    seconds = time.perf_counter() - began
+    for row in rows:
+        row.stats.target_seconds += seconds
+        row.stats.target_passes += 1
+    return logits
+
+
+def verify(rows: Sequence[Row], proposals: Sequence[Proposal], logits: Sequence[Tensor]) -> list[Verdict]:
+    """What each row emits: decided on the device, and read by the host at once.
+
+    Rows whose logits processors must be called in order are verified position by position instead.
+    """
+    verdicts: dict[int, Verdict] = {}
+    for order, members in by_order(rows):
+        if order is not None:
+            ours = [rows[i] for i in members], [proposals[i] for i in members], [logits[i] for i in members]
+            found = verify_in_order(order, *ours)
+        else:
+            answers = to_host([rows[i].judge(proposals[i], logits[i]) for i in members])
+            found = [rows[i].accept(proposals[i], answer) for i, answer in zip(members, answers, strict=True)]
+        verdicts.update(zip(members, found, strict=True))
+    return [verdicts[i] for i in range(len(rows))]
+
+
+def commit(rows: Sequence[Row], proposals: Sequence[Proposal], verdicts: Sequence[Verdict]) -> list[Event]:
+    """Bring every row up to what it emits."""
+    return [
+        row.commit(*found) for row, found in zip(rows, zip(proposals, verdicts, strict=True), strict=True)
+    ]
+
+
+def learn(
+    rows: Sequence[Row],
+    proposals: Sequence[Proposal],
+    verdicts: Sequence[Verdict],
+    events: Sequence[Event],
+    seconds: float,
+) -> None:
+    """Tell what decides about drafting how the round went."""
+    for row, proposal, verdict, event in zip(rows, proposals, verdicts, events, strict=True):
+        row.learn(proposal, verdict, event, seconds)
+
+
+def by_order(rows: Sequence[Row]) -> list[tuple[InOrder | None, list[int]]]:
+    """Which rows share processors that must be called in order; ``None``: those that have none."""
+    found: dict[int, tuple[InOrder | None, list[int]]] = {}
+    for i, row in enumerate(rows):
+        found.setdefault(id(row.order), (row.order, []))[1].append(i)
+    return list(found.values())

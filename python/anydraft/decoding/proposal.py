@@ -1,0 +1,72 @@
+"""What a round puts to the test for one sequence, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from torch import Tensor
+
+from anydraft.decoding.events import FinishReason
+from anydraft.errors import DraftError
+from anydraft.proposers.base import Block, Strategy
+from anydraft.proposers.early_stop import Ending
+from anydraft.scheduling.mixture import Choice
+
+
+class Start(NamedTuple):
+    """Where a round begins: what its counts and times are taken from."""
+
+    unread: int
+    """Ids that the target has not read."""
+    backlog: int
+    """Ids that the draft has not read."""
+    draft_seconds: float
+    target_seconds: float
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The candidate paths of one sequence in a round: today one, or none."""
+
+    start: Start
+    choice: Choice | None = None
+    """How the block was to be drafted."""
+    strategy: Strategy | None = None
+    ending: Ending | None = None
+    block: Block | None = None
+    failure: str | None = None
+    """Why the draft failed; it is dropped at the end of the round."""
+
+    @property
+    def paths(self) -> list[Tensor]:
+        """int64 ``[k]`` each, on the target's device: candidates that follow the committed ids."""
+        return [] if self.block is None else [self.block.candidates]
+
+    def drafted(self, block: Block | DraftError) -> Proposal:
+        """The same with what was drafted, or with why nothing was."""
+        if isinstance(block, DraftError):
+            return replace(self, failure=failed(block))
+        return replace(self, block=block, failure=None if block.failure is None else failed(block.failure))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a sequence emits in a round, and of what; all on the host."""
+
+    drafted: list[int]
+    """Draft ids."""
+    proposed: list[int]
+    """Candidates."""
+    accepted: int
+    """How many of them, from the first, were kept; where the decode ends, as many as were emitted."""
+    token_ids: list[int]
+    """What is emitted."""
+    finish_reason: FinishReason | None
+    failure: str | None
+    """Why the draft is dropped, if it is."""
+
+
+def failed(error: Exception) -> str:
+    """The sentence for an event."""
+    return f"the draft failed: {error}"

@@ -1,0 +1,315 @@
+"""One row of a decode: what is committed, what the draft is shown, and how a round ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from anydraft.decoding.committed import Committed
+from anydraft.decoding.events import Event, FinishReason
+from anydraft.decoding.proposal import Proposal, Start, Verdict, failed
+from anydraft.decoding.protocols import Closing, PointedLaw, Session, TargetLaw
+from anydraft.decoding.stats import Stats
+from anydraft.decoding.stopping import Stopping
+from anydraft.decoding.text_only import TextAlone
+from anydraft.errors import DraftError, ModelError, PairError, TokenizerError
+from anydraft.models.base import Model
+from anydraft.models.in_order import InOrder, RowInOrder
+from anydraft.proposers.base import DraftContext, Strategy
+from anydraft.proposers.draft_state import DraftView
+from anydraft.proposers.draw import Draft
+from anydraft.proposers.early_stop import Ending
+from anydraft.proposers.ngram_index import Recall
+from anydraft.sampling.laws import NAN, Greedy, Randomness, best_of
+from anydraft.sampling.rejection import verify_greedy
+from anydraft.scheduling.mixture import LOOKUP, Choice, Director
+from anydraft.scheduling.rounds import Round
+
+
+@dataclass
+class Row:
+    """Everything one row needs, and its state. The committed ids are only ever appended to.
+
+    A round calls :meth:`open`, :meth:`judge`, :meth:`accept`, :meth:`commit` and :meth:`learn`; what one of
+    them finds is handed to the next as a value.
+    """
+
+    target: Model
+    draft: DraftView | None
+    strategies: Callable[[str], Strategy]
+    """From a method's name to its strategy."""
+    director: Director
+    """Says how each block is drafted."""
+    session: Session
+    law: TargetLaw | RowInOrder
+    randomness: Randomness
+    stopping: Stopping
+    decode_bytes: Callable[[list[int]], bytes]
+    prompt: list[int]
+    recall: Recall | None = None
+    """The text so far, if it may be looked up in."""
+    stats: Stats = field(default_factory=Stats)
+    emitted: int = 0
+    finish_reason: FinishReason | None = None
+    method: str = "none"
+    """What the latest block was drafted with."""
+
+    def __post_init__(self) -> None:
+        """A row that may emit nothing is finished before it begins."""
+        self.committed = Committed(self.prompt, self.target.device)
+        law = self.law
+        if not isinstance(law, RowInOrder):
+            self._best = law.best if isinstance(law, PointedLaw) else lambda *given: best_of(law(*given))
+        if self.stopping.left(0) <= 0:
+            self.finish_reason = "length"
+
+    @property
+    def unfed(self) -> Tensor:
+        """int64 ``[n]``, n >= 1: the committed ids that the target has not read; its cache is cut to fit."""
+        if self.target.length >= len(self.committed):
+            self.target.crop(len(self.committed) - 1)
+        return self.committed.ids[self.target.length :]
+
+    @property
+    def order(self) -> InOrder | None:
+        """The processors that must be called in order, if the law is made by such."""
+        return self.law.order if isinstance(self.law, RowInOrder) else None
+
+    def start(self) -> Start:
+        """Where a round begins."""
+        draft = self.draft
+        return Start(
+            unread=len(self.committed) - min(self.target.length, len(self.committed) - 1),
+            backlog=draft.backlog if draft else 0,
+            draft_seconds=draft.seconds if draft else 0.0,
+            target_seconds=self.stats.target_seconds,
+        )
+
+    def open(self) -> tuple[Proposal, Draft | None]:
+        """Decide how a block is drafted, and what is needed for it; ``None`` if nothing is drafted."""
+        start = self.start()
+        limit = self.stopping.left(self.emitted) - 1
+        match = self.recall.find() if self.recall is not None else None
+        backlog = start.backlog if self.draft else None
+        choice = self.director.choose(limit, backlog, match.length if match else 0)
+        if choice is None:
+            return Proposal(start), None
+        try:
+            return self._opened(start, choice, limit)
+        except (DraftError, PairError) as error:
+            return Proposal(start, failure=failed(error)), None
+
+    def _opened(self, start: Start, choice: Choice, limit: int) -> tuple[Proposal, Draft | None]:
+        pending: Tensor | None = self.committed.first(0)
+        gamma, ending = min(choice.length, limit), None
+        if choice.method != LOOKUP:
+            if self.draft is None:
+                return Proposal(start), None
+            gamma = min(gamma, (self.draft.window or limit + 1) - 1)
+            pending = self.draft.begin(gamma) if gamma > 0 else None
+            stop = self.director.stop(choice) if self.draft.device.type == "cpu" else None
+            ending = Ending(stop) if stop else None
+        if gamma < 1 or pending is None:
+            return Proposal(start), None
+        strategy = self.strategies(choice.method)
+        self.method = choice.method
+        context = DraftContext(
+            model=self.draft or self.target,
+            pending=pending,
+            law=self.draft.law if self.draft else _as_it_is,
+            speller=self.session,
+            target_device=self.target.device,
+            target_width=self.target.vocab_size,
+            limit=limit,
+            ending=ending,
+            recall=self.recall,
+        )
+        proposal = Proposal(start, choice._replace(length=gamma), strategy, ending)
+        return proposal, (strategy, context, gamma, self.randomness)
+
+    def judge(self, proposal: Proposal, logits: Tensor) -> Tensor:
+        """Verify on the device, with the target's ``logits`` ``[k + 1, V]``; :meth:`accept` reads the answer.
+
+        Result: int64 ``[3 + ...]``: accepted, next id, whether the target is broken, then :meth:`drew`.
+        """
+        block, law = proposal.block, self.law
+        candidates = self.committed.first(0) if block is None else block.candidates
+        assert not isinstance(law, RowInOrder)  # those are verified position by position
+        if isinstance(self.randomness, Greedy):
+            best = self._best(logits, self.committed.ids, candidates)
+            following = verify_greedy(best, candidates)
+            broken = following[1:] == NAN
+        else:
+            laws = law(logits, self.committed.ids, candidates)
+            if block is None or proposal.strategy is None:
+                following = torch.cat((candidates.new_zeros(1), self.randomness.draw(laws[:1])))
+            else:
+                following = proposal.strategy.verify(block, laws, self.randomness)
+            broken = laws[:, 0].isnan().index_select(0, following[:1])  # rows behind that were never reached
+        return torch.cat((following, broken, self.drew(proposal)))
+
+    def drew(self, proposal: Proposal) -> Tensor:
+        """int64 ``[1 + ...]``: whether the draft is broken, then what of its block the host does not have.
+
+        :meth:`drawn` reads it.
+        """
+        block, device = proposal.block, self.target.device
+        if block is None:
+            return torch.zeros(1, dtype=torch.int64, device=device)
+        spoilt = torch.zeros(1, dtype=torch.int64, device=device)
+        if len(block.draft_ids) and self.draft:
+            spoilt = self.draft.broken.to(device).view(1)
+        parts = [spoilt]
+        if block.drafted is None:
+            parts.append(block.draft_ids.to(device))
+        if block.proposed is None:
+            parts.append(block.candidates)
+        return torch.cat(parts)
+
+    def drawn(self, proposal: Proposal, answer: list[int]) -> tuple[list[int], list[int], str | None]:
+        """Drafted ids and candidates by the host's copy of :meth:`drew`, and why the draft failed."""
+        broken, *ids = answer
+        failure = "the draft returned NaN" if broken else proposal.failure
+        block = proposal.block
+        if block is None:
+            return [], [], failure
+        size = len(block.draft_ids)
+        drafted, ids = (ids[:size], ids[size:]) if block.drafted is None else (block.drafted, ids)
+        return drafted, ids if block.proposed is None else block.proposed, failure
+
+    def accept(self, proposal: Proposal, answer: list[int]) -> Verdict:
+        """Emit what :meth:`judge` found."""
+        accepted, following, broken, *rest = answer
+        if broken:
+            raise target_is_nan()
+        drafted, proposed, failure = self.drawn(proposal, rest)
+        # Rejected tokens leave the cache before anything of the user's is called, which may raise.
+        self.target.crop(len(self.committed) + accepted)
+        new, reason = self.emit([*proposed[:accepted], following])
+        return Verdict(drafted, proposed, accepted, new, reason, failure)
+
+    def emit(self, new: list[int]) -> tuple[list[int], FinishReason | None]:
+        """Commit what plain decoding would emit of ``new``, and say why it ends there if it does."""
+        before = len(self.committed)
+        new, reason = self.stopping.cut(new, self.emitted)
+        self.committed.append(new)
+        for i in range(1, len(new) + 1 if self.stopping.rules else 0):
+            asked = self.stopping.ask(self.committed.prefix(before + i))
+            if asked and (i < len(new) or reason is None):
+                self.committed.crop(before + i)
+                new, reason = new[:i], asked
+                break
+        self.emitted += len(new)
+        return new, reason
+
+    def commit(self, proposal: Proposal, verdict: Verdict) -> Event:
+        """Bring caches, session and statistics up to what was emitted, and report it."""
+        new, failure = verdict.token_ids, verdict.failure
+        self.finish_reason = verdict.finish_reason
+        self.target.crop(len(self.committed) - 1)
+        try:
+            text, data, keep, append = self.session.commit(new, verdict.drafted)
+            if self.draft and not failure:
+                self.draft.drew(verdict.drafted)
+                self.draft.splice(keep, append)
+        except (DraftError, TokenizerError) as error:
+            failure = failed(error)
+            if isinstance(error, TokenizerError):  # of the draft's tokenizer: the text goes on without it
+                before = self.committed.ids[: len(self.committed) - len(new)].tolist()
+                self.session = TextAlone(before, self.decode_bytes)
+                text, data, _, _ = self.session.commit(new, [])
+        if self.recall is not None:
+            self.recall.push(data)
+        event = self._event(verdict, text, failure)
+        self._count(event, proposal, verdict, len(data))
+        if failure:
+            self.draft = None
+        return event
+
+    def _event(self, verdict: Verdict, text: str, failure: str | None) -> Event:
+        """What a round has brought, in words."""
+        new, accepted = verdict.token_ids, verdict.accepted
+        return Event(
+            token_ids=new,
+            text=text + self.session.finish() if verdict.finish_reason else text,
+            accepted=min(accepted, len(new)),
+            source=None
+            if len(new) <= accepted
+            else "recovered"
+            if accepted < len(verdict.proposed)
+            else "bonus",
+            finish_reason=verdict.finish_reason,
+            draft_failure=failure,
+        )
+
+    def follow(self, proposal: Proposal, logits: Tensor, event: Event, seconds: float) -> None:
+        """Commit what another process that runs the same decode has decided."""
+        candidates = proposal.block.candidates if proposal.block else self.committed.first(0)
+        if not isinstance(self.law, RowInOrder):
+            self.law(logits, self.committed.ids, candidates)  # a law may keep what it is made from
+        self.committed.append(event.token_ids)
+        self.emitted += len(event.token_ids)
+        verdict = Verdict([], candidates.tolist(), event.accepted, event.token_ids, event.finish_reason, None)
+        self.commit(proposal, verdict)
+        self._took(seconds)
+
+    def learn(self, proposal: Proposal, verdict: Verdict, event: Event, seconds: float) -> None:
+        """Tell the director what a round took and brought."""
+        self._took(seconds)
+        if event.draft_failure:
+            return
+        start, choice = proposal.start, proposal.choice
+        draft = (self.draft.seconds if self.draft else 0.0) - start.draft_seconds
+        target = self.stats.target_seconds - start.target_seconds
+        if self.target.device.type != "cpu":  # passes are only issued there; the time is spent waiting
+            target = seconds - draft
+        looked_up = choice is not None and choice.method == LOOKUP
+        seen = Round(
+            asked=choice.length if choice else 0,
+            drafted=len(verdict.proposed if looked_up else verdict.drafted),
+            proposed=len(verdict.proposed),
+            accepted=verdict.accepted,
+            emitted=len(verdict.token_ids),
+            fed=start.unread + len(verdict.proposed),
+            backlog=1 if looked_up else start.backlog,
+            draft_seconds=draft,
+            target_seconds=target,
+            seconds=seconds,
+            peaks=proposal.ending.peaks if proposal.ending else (),
+        )
+        self.director.observe(choice, seen)
+
+    def _took(self, seconds: float) -> None:
+        """Count a round's time; a finished row leaves the batches that its models are in."""
+        self.stats.seconds += seconds
+        if self.finish_reason:
+            for model in (self.target, self.draft.model if self.draft else None):
+                if isinstance(model, Closing):
+                    model.close()
+
+    def _count(self, event: Event, proposal: Proposal, verdict: Verdict, size: int) -> None:
+        stats, choice = self.stats, proposal.choice
+        stats.drafted += len(verdict.drafted)
+        stats.proposed += len(verdict.proposed)
+        stats.accepted += event.accepted
+        stats.looked_up += event.accepted if choice and choice.method == LOOKUP else 0
+        stats.recovered += event.source == "recovered"
+        stats.bonus += event.source == "bonus"
+        stats.bytes += size
+        if self.draft:
+            stats.draft_passes, stats.draft_seconds = self.draft.passes, self.draft.seconds
+
+
+def target_is_nan() -> ModelError:
+    """What is raised when the target's own answer is no law."""
+    return ModelError(
+        "the target returned NaN logits; expected numbers. Half precision may overflow: try "
+        "dtype=torch.float32 or torch.bfloat16, or look for damaged weights"
+    )
+
+
+def _as_it_is(logits: Tensor) -> Tensor:
+    return logits

@@ -1,0 +1,87 @@
+"""Stopping rules: transformers' own criteria, stop strings, and time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from numbers import Real
+from typing import Any
+
+from torch import Tensor
+from transformers import MaxTimeCriteria
+
+from anydraft.bridge.text import utf8
+from anydraft.decoding.events import FinishReason
+from anydraft.decoding.stopping import Prefix, StopRule
+from anydraft.errors import ArgumentError
+
+Scores = Callable[[Tensor], tuple[Tensor, ...]]
+"""From all ids of a row so far, int64 ``[n]``, to the scores ``[1, V]`` of every emitted one."""
+
+
+def criteria_rules(criteria: Iterable[Any], scores: Scores | None = None) -> Iterator[StopRule]:
+    """transformers' stopping criteria; each is called with ids ``[1, n]`` and the scores, if any."""
+    for criterion in criteria:
+        reason: FinishReason = "time" if isinstance(criterion, MaxTimeCriteria) else "stop"
+
+        def rule(
+            prefix: Prefix, criterion: Any = criterion, reason: FinishReason = reason
+        ) -> FinishReason | None:
+            said = criterion(prefix.ids[None], scores(prefix.ids) if scores else None)
+            return reason if bool(said.all() if isinstance(said, Tensor) else said) else None
+
+        yield rule
+
+
+def stop_rules(stop: str | Sequence[str], decode: Callable[[list[int]], bytes]) -> Iterator[StopRule]:
+    """Stop with the token in which one of the strings ends.
+
+    ``decode``: ids to bytes, control tokens as they are written, so that a string may name one.
+
+    Raises:
+        ArgumentError: something else than strings, or an empty one.
+    """
+    strings = [stop] if isinstance(stop, str) else list(stop)
+    if any(not isinstance(string, str) or not string for string in strings):
+        raise ArgumentError(f"got stop={stop!r}; expected a string, or several, none of them empty")
+    if not strings:
+        return
+    wanted = [utf8(string, "a stop string") for string in strings]
+    longest = max(map(len, wanted))
+
+    def rule(prefix: Prefix) -> FinishReason | None:
+        tail = prefix.tail(longest + 1)
+        last = len(decode(tail[-1:]))
+        text = decode(tail)
+        return (
+            "stop" if any(text.find(s, max(0, len(text) - last - len(s) + 1)) >= 0 for s in wanted) else None
+        )
+
+    yield rule
+
+
+def written_out(tokenizer: Any) -> Callable[[list[int]], bytes]:
+    """Ids to bytes by a tokenizer of the core, control tokens as they are written in its vocabulary."""
+    control = {i: content.encode() for i, content in tokenizer.special_tokens.items()}
+
+    def decode(ids: list[int]) -> bytes:
+        if control.keys().isdisjoint(ids):
+            return bytes(tokenizer.decode(ids))
+        return b"".join(control.get(i) or tokenizer.decode([i]) for i in ids)
+
+    return decode
+
+
+def time_rules(max_time: float | None) -> Iterator[StopRule]:
+    """Stop after so many seconds from now.
+
+    Raises:
+        ArgumentError: no number of seconds above 0.
+    """
+    if max_time is None:
+        return
+    if not isinstance(max_time, Real) or not math.isfinite(max_time) or max_time <= 0:
+        raise ArgumentError(f"got max_time={max_time!r}; expected seconds, more than 0")
+    began = time.monotonic()
+    yield lambda _: "time" if time.monotonic() - began > max_time else None

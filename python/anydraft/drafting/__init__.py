@@ -1,1 +1,0 @@
-"""Drafting strategies: one file each, one protocol."""

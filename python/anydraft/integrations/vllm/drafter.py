@@ -1,0 +1,214 @@
+"""One draft model for all running requests of a server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from anydraft.bridge.bridge import Bridge
+from anydraft.decoding.protocols import Session
+from anydraft.integrations.vllm.payoff import Payoff
+from anydraft.integrations.vllm.requests import Ids, Known, RequestTable
+from anydraft.models.base import Model
+from anydraft.models.batch import TransformersBatch
+from anydraft.models.joint import advance_together
+from anydraft.proposers.draft_state import DraftView
+
+Opening = Callable[[list[int]], tuple[list[int], list[int]]]
+"""A prompt's target ids to the draft's view: its own rendering, and target ids that it reads after that."""
+
+
+@dataclass
+class Counts:
+    """What happened so far, in all."""
+
+    rounds: int = 0
+    """Rounds of the server in which it asked for proposals."""
+    drafted_rounds: int = 0
+    proposed: int = 0
+    accepted: int = 0
+    draft_seconds: float = 0.0
+    """In the draft model."""
+    own_seconds: float = 0.0
+    """In everything else of ours."""
+    server_seconds: float = 0.0
+    """Between our turns."""
+
+
+@dataclass(eq=False)
+class _Request:
+    session: Session
+    view: DraftView
+    model: Model
+    proposed: list[int] = field(default_factory=list)
+    drawn: list[int] = field(default_factory=list)
+    """What the draft drew after its view."""
+    drafted: int = 0
+    """Draft tokens drawn so far."""
+    translated: int = 0
+    """Target tokens that they became."""
+
+
+class Drafter:
+    """Proposes target ids for every row of a server's batch, greedily and at string level.
+
+    The server verifies each proposal as a point mass, at any temperature: then the likeliest text is the best
+    to propose. A request's draft context is kept by splices; nothing here costs what the context is long, but
+    one comparison of its ids.
+    """
+
+    def __init__(
+        self,
+        bridge: Bridge,
+        batch: TransformersBatch,
+        opening: Opening,
+        *,
+        most_tokens: int,
+        most_requests: int = 16,
+        patience: int = 256,
+        adapt: bool = True,
+    ) -> None:
+        """``most_tokens``: target tokens a proposal may have; ``most_requests``: larger batches get none.
+
+        ``adapt``: whether to stop drafting where it does not pay.
+        """
+        self._bridge = bridge
+        self._batch = batch
+        self._opening = opening
+        self._most_tokens, self._most_requests = most_tokens, most_requests
+        self._adapt = adapt
+        self._payoff = Payoff()
+        self._table = RequestTable(patience)
+        self._began: float | None = None
+        self._left = 0.0
+        self._drafting = False
+        self._rows = 0
+        offsets = torch.from_numpy(bridge.tables.expansion_offsets)
+        self._barred = (offsets.diff() <= 0).to(batch.model.device)
+        self.counts = Counts()
+
+    def propose(self, rows: Sequence[Ids], fresh: Sequence[int], room: Sequence[int]) -> list[list[int]]:
+        """Proposals for every row, in target ids; an empty one where nothing is drafted.
+
+        ``rows`` int32 ``[n_i]``: all ids of each row; ``fresh``: how many of them were emitted since the last
+        call, 0 for a row whose prompt is still being read; ``room``: how many more ids each may have.
+        """
+        began, drafting_before = time.perf_counter(), self.counts.draft_seconds
+        self._observe(began, fresh)
+        self._began = began
+        wanted = [i for i, count in enumerate(fresh) if count > 0]
+        decision = self._payoff.of(len(wanted))
+        self._drafting = len(wanted) <= self._most_requests and (not self._adapt or decision.drafts())
+        requests = self._update(rows, wanted)
+        proposals: list[list[int]] = [[] for _ in rows]
+        self.counts.rounds += 1
+        if self._drafting and wanted:
+            self.counts.drafted_rounds += 1
+            drafting = [i for i in wanted if room[i] > 1]
+            drawn = self._draw([requests[i] for i in drafting])
+            for i, ids in zip(drafting, drawn, strict=True):
+                proposals[i] = self._translate(requests[i], ids, min(self._most_tokens, room[i] - 1))
+        self._rows = len(wanted)
+        self._left = time.perf_counter()
+        self.counts.own_seconds += self._left - began - (self.counts.draft_seconds - drafting_before)
+        return proposals
+
+    def _observe(self, now: float, fresh: Sequence[int]) -> None:
+        """Note what the round brought that began with our last proposals."""
+        if self._began is None:
+            return
+        self.counts.server_seconds += now - self._left
+        emitted = [count for count in fresh if count > 0]
+        if emitted and len(emitted) == self._rows:  # else requests came or went: it says nothing of this size
+            mean = sum(emitted) / len(emitted)
+            decision = self._payoff.of(len(emitted))
+            decision.observe(drafted=self._drafting, seconds=now - self._began, emitted=mean)
+
+    def _update(self, rows: Sequence[Ids], wanted: Sequence[int]) -> dict[int, _Request]:
+        """Bring every wanted row's request up to date with its ids."""
+        matched = self._table.match([rows[i] for i in wanted])
+        current: list[Known] = []
+        for i, known in zip(wanted, matched, strict=True):
+            if known is None:
+                known = self._begin(rows[i])
+            else:
+                self._advance(known, rows[i])
+            current.append(known)
+        for gone in self._table.seen(current):
+            self._close(gone)
+        for gone in self._table.drop_idle(max(0, len(self._table) - 2 * self._most_requests)):
+            self._close(gone)
+        return {i: known.kept for i, known in zip(wanted, current, strict=True)}
+
+    def _begin(self, row: Ids) -> Known:
+        view_ids, shared = self._opening(row.tolist())
+        session = self._bridge.session(view_ids, shared)
+        model = self._batch.add()
+        view = DraftView(model, session.view(), lambda logits: logits)
+        known = Known(_Request(session, view, model))
+        known.extend(row)
+        return known
+
+    def _advance(self, known: Known, row: Ids) -> None:
+        request: _Request = known.kept
+        new = row[len(known.ids) :]
+        if not len(new):
+            return
+        listed = new.tolist()
+        if known.idle:  # preempted: nobody looked at its last proposal
+            request.proposed = []
+        agreed = 0
+        while agreed < min(len(listed), len(request.proposed)) and listed[agreed] == request.proposed[agreed]:
+            agreed += 1
+        self.counts.accepted += agreed
+        request.proposed = []
+        _, _, keep, append = request.session.commit(listed, request.drawn)
+        request.drawn = []
+        request.view.splice(keep, append)
+        known.extend(new)
+
+    def _close(self, known: Known) -> None:
+        self._batch.close(known.kept.model.row)
+
+    def _draw(self, requests: Sequence[_Request]) -> list[list[int]]:
+        """Greedy draft tokens for all requests, a pass of the draft a step."""
+        began = time.perf_counter()
+        steps = max((self._steps(request) for request in requests), default=0)
+        pending, open_requests = [], []
+        for request in requests:
+            unfed = request.view.begin(steps)
+            if unfed is not None:
+                pending.append(unfed)
+                open_requests.append(request)
+        drawn: list[Tensor] = []
+        for _ in range(steps if open_requests else 0):
+            logits = advance_together([r.view for r in open_requests], pending, [1] * len(open_requests))
+            rows = torch.cat([row[-1:, : len(self._barred)] for row in logits])
+            best = rows.masked_fill(self._barred, -torch.inf).argmax(-1)
+            drawn.append(best)
+            pending = [best[i : i + 1] for i in range(len(best))]
+        columns: list[list[int]] = torch.stack(drawn, 1).tolist() if drawn else []
+        found = {id(request): ids for request, ids in zip(open_requests, columns, strict=True)}
+        self.counts.draft_seconds += time.perf_counter() - began
+        return [found.get(id(request), []) for request in requests]
+
+    def _steps(self, request: _Request) -> int:
+        """Draft tokens that make about the number of target tokens wanted."""
+        ratio = request.drafted / request.translated if request.translated >= 16 else 1.0
+        return max(1, round(self._most_tokens * min(2.0, max(0.5, ratio))))
+
+    def _translate(self, request: _Request, ids: list[int], most: int) -> list[int]:
+        if not ids:
+            return []
+        proposed = request.session.propose(ids)
+        request.drawn = ids
+        request.view.drew(ids)
+        request.drafted += len(ids)
+        request.translated += len(proposed)
+        request.proposed = proposed[:most]
+        self.counts.proposed += len(request.proposed)
+        return request.proposed

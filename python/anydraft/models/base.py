@@ -1,0 +1,63 @@
+"""All that the decoding loop and the proposers know of a model, and what runs its passes."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+
+class Model(Protocol):
+    """A causal language model with the cache of one sequence.
+
+    The rule of use is *feed what is not cached*: the caller keeps the ids, and passes
+    ``ids[model.length:]`` to :meth:`advance`.
+    """
+
+    @property
+    def vocab_size(self) -> int:
+        """Width of the logits; at least the size of the tokenizer's vocabulary."""
+
+    @property
+    def window(self) -> int | None:
+        """The longest context the model accepts, in tokens; ``None`` if unlimited."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where ids go in and logits come out."""
+
+    @property
+    def length(self) -> int:
+        """Number of tokens in the cache."""
+
+    def advance(self, ids: Tensor, keep: int = 1) -> Tensor:
+        """Append tokens to the context and return logits.
+
+        Shapes: ``ids`` int64 ``[n]`` on :attr:`device`, n >= keep; result ``[keep, vocab_size]``: the
+        logits after each of the last ``keep`` tokens, in the model's own dtype.
+        """
+
+    def crop(self, length: int) -> None:
+        """Forget all but the first ``length`` cached tokens; nothing happens if fewer are cached."""
+
+
+class Passes(Protocol):
+    """How the passes of transformers models are run."""
+
+    def runner(self, model: Any) -> Any:
+        """What to call instead of ``model``, with the arguments that it takes.
+
+        Asked where a decode begins: what was made of the model's weights is made anew if they changed.
+        """
+
+
+class OwnPasses:
+    """The models themselves, called as transformers calls them."""
+
+    def runner(self, model: Any) -> Any:
+        """``model``."""
+        return model
+
+
+OWN_PASSES = OwnPasses()

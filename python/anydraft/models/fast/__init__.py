@@ -1,0 +1,1 @@
+"""The same passes, sooner: lean, packed, in bytes, trimmed, compiled."""

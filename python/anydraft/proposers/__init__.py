@@ -1,0 +1,1 @@
+"""What drafts a block of candidates: one method a file."""

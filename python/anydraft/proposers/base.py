@@ -1,0 +1,114 @@
+"""The one protocol of all drafting strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from anydraft.errors import DraftError
+from anydraft.models.base import Model
+from anydraft.proposers.early_stop import Ending
+from anydraft.proposers.ngram_index import Recall
+from anydraft.sampling.laws import Randomness
+from anydraft.sampling.rejection import Chain
+
+
+class Speller(Protocol):
+    """Turns drafted ids into target ids through text (a session of the Rust core)."""
+
+    def propose(self, draft_ids: list[int]) -> list[int]:
+        """The target ids of the drafted text, read from the end of the committed text."""
+
+
+@dataclass(frozen=True)
+class DraftContext:
+    """What a strategy may use to draft one block."""
+
+    model: Model
+    pending: Tensor
+    """int64 ``[n]``, n >= 1, on the draft's device: the ids of the draft's view that are not cached."""
+    law: Callable[[Tensor], Tensor]
+    """Logits ``[vocab]`` to the draft's processed law ``[vocab]``: float32 or better, sums to 1."""
+    speller: Speller
+    target_device: torch.device
+    target_width: int
+    limit: int | None = None
+    """The most candidates that will be verified, >= 1; ``None`` is no limit.
+
+    A strategy must end its block there itself. Cutting the candidates afterwards is not exact: a block that
+    ends in *nothing to propose* would be rejected there, and one that was cut would not.
+    """
+    ending: Ending | None = None
+    """Says before each draw whether that token ends the block; ``None``: draw as many as asked for."""
+    recall: Recall | None = None
+    """The committed text, for strategies that look things up in it."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Draft tokens and the laws they were drawn from, on the draft's device."""
+
+    ids: Tensor
+    """int64 ``[gamma]``."""
+    laws: Tensor
+    """``[gamma, D]``: exactly the law each id was drawn from; every row sums to 1."""
+    failure: DraftError | None = None
+    """Why the draft's model could not go on; what it had drawn is here."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """One drafted block. Strategies add what their own verification needs."""
+
+    draft_ids: Tensor
+    """int64 ``[gamma]`` on the draft's device: the ids drawn, in order."""
+    candidates: Tensor
+    """int64 ``[k]`` on the target's device: the target ids to be verified, in order; k may be 0."""
+    drafted: list[int] | None = field(default=None, kw_only=True)
+    """:attr:`draft_ids` on the host, where making the block took them there."""
+    proposed: list[int] | None = field(default=None, kw_only=True)
+    """:attr:`candidates` on the host, where they were made there."""
+    failure: DraftError | None = field(default=None, kw_only=True)
+    """Why the draft could not go on after this block, which is verified all the same."""
+
+
+class Strategy(Protocol):
+    """Drafts a block and verifies it. Immutable: all state of a sequence lives in the context."""
+
+    @property
+    def name(self) -> str:
+        """The method's name, as given to ``method=``."""
+
+    def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> Block:
+        """Draw ``gamma`` >= 1 draft tokens and turn them into candidates."""
+
+    def verify(self, block: Block, laws: Tensor, randomness: Randomness) -> Tensor:
+        """Accept a prefix of the candidates and draw the token after it.
+
+        Shapes: ``laws`` ``[k + 1, V]`` on the target's device, float32 or better: the target's law at
+        every candidate and after the last. Result: int64 ``[2]``: number of accepted candidates, next id.
+        """
+
+
+@runtime_checkable
+class Drawing(Strategy, Protocol):
+    """A strategy that first draws its tokens one by one: several rows can be drafted together."""
+
+    @property
+    def allowed(self) -> Tensor:
+        """bool ``[D]`` on the draft's device: which tokens may be drawn."""
+
+    def block(self, drawn: Drawn, context: DraftContext) -> Block:
+        """Turn drawn tokens into candidates."""
+
+
+@runtime_checkable
+class Chaining(Drawing, Protocol):
+    """A strategy whose blocks are verified as a chain of symbols."""
+
+    def chain(self, block: Block, laws: Tensor) -> Chain:
+        """The chain of a block; ``laws`` as for :meth:`Strategy.verify`."""

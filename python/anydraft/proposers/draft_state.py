@@ -1,0 +1,147 @@
+"""The draft's side of a decode: its view of the text, its cache, and the law it draws from."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from anydraft.errors import DraftError
+from anydraft.models.base import Model
+from anydraft.models.joint import Batch, Joint
+
+
+@contextmanager
+def of_the_draft() -> Iterator[None]:
+    """Whatever is raised inside comes from the draft's model, which is the user's: a :class:`DraftError`."""
+    try:
+        yield
+    except DraftError:
+        raise
+    except Exception as error:
+        raise DraftError(f"{type(error).__name__}: {error}") from error
+
+
+class DraftView:
+    """The ids that the draft is shown, kept in step with its cache by splices.
+
+    A view longer than the draft's window is shown from a later token on; the start moves in steps of half a
+    window, so that the cache is rebuilt rarely.
+    """
+
+    def __init__(self, model: Model, ids: list[int], law: Callable[[Tensor], Tensor]) -> None:
+        """``ids``: the draft's rendering of the prompt. ``law``: logits ``[V]`` to processed law ``[V]``."""
+        self.model = model
+        self.ids = ids
+        self._law = law
+        self._start = 0
+        self.broken = torch.zeros((), dtype=torch.bool, device=model.device)
+        """0-d bool on the draft's device: whether any law since :meth:`begin` was NaN."""
+        self.passes = 0
+        self.seconds = 0.0
+
+    @property
+    def vocab_size(self) -> int:
+        """Width of the logits."""
+        return self.model.vocab_size
+
+    @property
+    def window(self) -> int | None:
+        """The longest context of the draft."""
+        return self.model.window
+
+    @property
+    def device(self) -> torch.device:
+        """The draft's device."""
+        return self.model.device
+
+    @property
+    def length(self) -> int:
+        """Number of cached tokens."""
+        return self.model.length
+
+    @property
+    def backlog(self) -> int:
+        """Number of ids to be read before the next draw."""
+        return max(1, len(self.ids) - self._start - self.model.length)
+
+    def advance(self, ids: Tensor, keep: int = 1) -> Tensor:
+        """One counted and timed pass of the draft; see :class:`Model`."""
+        began = time.perf_counter()
+        logits = self.model.advance(ids, keep)
+        self.seconds += time.perf_counter() - began
+        self.passes += 1
+        return logits
+
+    @property
+    def batch(self) -> Batch | None:
+        """The batch that the draft's sequence is one of, if any."""
+        return self.model.batch if isinstance(self.model, Joint) else None
+
+    @property
+    def row(self) -> int:
+        """Its number there."""
+        return self.model.row if isinstance(self.model, Joint) else 0
+
+    def passed(self, seconds: float) -> None:
+        """Count and time a joint pass."""
+        self.seconds += seconds
+        self.passes += 1
+
+    def crop(self, length: int) -> None:
+        """See :class:`Model`.
+
+        Raises:
+            DraftError: the draft's model failed.
+        """
+        with of_the_draft():
+            self.model.crop(length)
+
+    def law(self, logits: Tensor) -> Tensor:
+        """The processed law, which also notes whether it is broken."""
+        law = self._law(logits)
+        self.broken = self.broken | law[..., 0].isnan().any()
+        return law
+
+    def begin(self, gamma: int) -> Tensor | None:
+        """Make room for ``gamma`` tokens; return the uncached ids ``[n]``, n >= 1.
+
+        ``None`` if the view is empty: there is nothing to draft from.
+        """
+        self.broken = torch.zeros((), dtype=torch.bool, device=self.device)
+        if not self.ids:
+            return None
+        if self.window is not None and len(self.ids) - self._start + gamma > self.window:
+            room = max(1, min(self.window // 2, self.window - gamma))
+            self.crop(0)  # first: an interrupt between the two lines must leave a cache of these ids
+            self._start = len(self.ids) - min(room, len(self.ids))
+        shown = len(self.ids) - self._start
+        if self.model.length >= shown:
+            self.crop(shown - 1)
+        unfed = self.ids[self._start + self.model.length :]
+        return torch.tensor(unfed, dtype=torch.int64, device=self.device)
+
+    def renew(self, ids: list[int], law: Callable[[Tensor], Tensor]) -> None:
+        """Show another text by another law; what the cache has in common with it is kept."""
+        keep = next(
+            (i for i, (old, new) in enumerate(zip(self.ids, ids, strict=False)) if old != new),
+            min(len(self.ids), len(ids)),
+        )
+        self.splice(keep, ids[keep:])
+        self._law = law
+        self.passes, self.seconds = 0, 0.0
+
+    def drew(self, ids: list[int]) -> None:
+        """Note the tokens that were drawn after the view; all but the last are cached."""
+        self.ids.extend(ids)
+
+    def splice(self, keep: int, append: list[int]) -> None:
+        """Keep the first ``keep`` ids and their cache, then show ``append``."""
+        self.crop(max(keep - self._start, 0))
+        if keep <= self._start:
+            self._start = 0
+        del self.ids[keep:]
+        self.ids.extend(append)

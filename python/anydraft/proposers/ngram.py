@@ -1,0 +1,62 @@
+"""Prompt lookup: what the text said before after the same words, proposed again. Needs no draft model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from anydraft.proposers.base import Block, DraftContext
+from anydraft.sampling.laws import Randomness
+from anydraft.sampling.rejection import verify_tokens
+
+_BYTES = 8
+"""Bytes encoded for each candidate wanted: more than a token has, but for long runs of spaces."""
+
+
+class PromptLookup:
+    """Find the end of the text earlier in the text, and propose what followed there.
+
+    Works on bytes, so that a passage is found again however its tokens were cut, and proposes what the
+    target's own tokenizer makes of it. A fixed function of the committed text: each candidate is accepted
+    with the target's own probability of it.
+
+    Source: Saxena 2023 (prompt lookup decoding), there on the level of tokens.
+    """
+
+    name = "lookup"
+
+    def __init__(self, encode: Callable[[bytes], list[int] | None]) -> None:
+        """``encode``: bytes to target ids, without control tokens; ``None`` if they cannot be written."""
+        self._encode = encode
+
+    def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> Block:
+        """Propose at most ``gamma`` candidates, or none; nothing is drawn."""
+        none = torch.empty(0, dtype=torch.int64, device=context.target_device)
+        wanted = gamma if context.limit is None else min(gamma, context.limit)
+        proposed = self.candidates(context, wanted)
+        return Block(none, none.new_tensor(proposed), drafted=[], proposed=proposed)
+
+    def candidates(self, context: DraftContext, wanted: int) -> list[int]:
+        """The target ids of what is expected to follow."""
+        match = context.recall.find() if context.recall is not None else None
+        if context.recall is None or match is None:
+            return []
+        text = context.recall.following(match.position, _BYTES * (wanted + 1))
+        ids = self._encode(_whole(text))
+        return (ids or [])[:-1][:wanted]  # the last token may have been cut short
+
+    def verify(self, block: Block, laws: Tensor, randomness: Randomness) -> Tensor:
+        """See :meth:`Strategy.verify`."""
+        return verify_tokens(laws, None, block.candidates, randomness)
+
+
+def _whole(text: bytes) -> bytes:
+    """Without a code point that is cut at the end."""
+    for back in range(1, min(4, len(text)) + 1):
+        byte = text[-back]
+        if byte & 0xC0 != 0x80:  # the start of a code point of so many bytes
+            size = 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+            return text[:-back] if size > back else text
+    return text

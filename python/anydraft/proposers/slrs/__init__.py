@@ -1,0 +1,1 @@
+"""String-level rejection sampling by classes of target tokens."""

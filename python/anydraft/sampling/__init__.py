@@ -1,0 +1,1 @@
+"""Logits to laws and draws, and verdicts on drafted tokens."""

@@ -1,1 +1,0 @@
-"""Drafting for an inference server: many requests, one draft model, verification by the server itself."""

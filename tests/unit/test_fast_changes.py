@@ -1,0 +1,307 @@
+"""Weights that change between two decodes: right afterwards, whatever wrote them and whatever was copied."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any, get_args
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import anydraft
+import small
+import tiny
+from anydraft.decoding.caches import PairCaches
+from anydraft.errors import ArgumentError
+from anydraft.models.fast import twin
+from anydraft.models.fast.cpu_linear import Quicker
+from anydraft.models.fast.forward import Lean
+from anydraft.models.fast.runner import FastPasses
+from anydraft.models.fast.trimmed_head import TrimmedModel
+from anydraft.models.transformers import TransformersModel
+from anydraft.models.weights import DraftWeights, Weights
+
+ALL = frozenset(range(1, 17))
+WEIGHTS: list[Weights] = list(get_args(Weights))
+WAYS: list[Weights] = ["shared", "packed"]
+
+
+MAKERS: list[Callable[[], Any]] = [
+    tiny.llama,
+    lambda: tiny.llama(tie_word_embeddings=True),
+    lambda: tiny.llama(attention_bias=True, mlp_bias=True),
+    tiny.qwen2,
+    tiny.qwen3,
+    tiny.gemma3,
+    tiny.olmo2,
+]
+
+
+@pytest.fixture
+def copies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies are quicker for all numbers of rows, and every draft is worth them."""
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("needs oneDNN")
+    monkeypatch.setattr(twin, "quicker", lambda dtype, threads: Quicker(ALL, ALL, ALL))
+    monkeypatch.setattr(twin, "_LEAST", 0)
+
+
+def some(model: Any, *names: str) -> list[nn.Parameter]:
+    return [value for name, value in model.named_parameters() if any(part in name for part in names)]
+
+
+def noise(like: Tensor, size: float = 0.2) -> Tensor:
+    return size * torch.randn(like.shape, generator=torch.Generator().manual_seed(3)).to(like)
+
+
+@torch.no_grad()
+def through_data(model: Any) -> None:
+    for weight in model.parameters():
+        weight.data += noise(weight)
+
+
+@torch.no_grad()
+def projections(model: Any) -> None:
+    for weight in some(model, "q_proj", "down_proj"):
+        weight.data += noise(weight)
+
+
+@torch.no_grad()
+def norms(model: Any) -> None:
+    for weight in some(model, "norm"):
+        weight.data += noise(weight)
+
+
+@torch.no_grad()
+def biases(model: Any) -> None:
+    for weight in some(model, "bias"):
+        weight.data += 1 + noise(weight)
+
+
+@torch.no_grad()
+def one_head(model: Any) -> None:
+    model.model.layers[1].self_attn.v_proj.weight.data[16:32] += 0.3
+
+
+@torch.no_grad()
+def one_neuron(model: Any) -> None:
+    model.model.layers[0].mlp.down_proj.weight.data[:, 5] = 3.0
+
+
+@torch.no_grad()
+def one_token(model: Any) -> None:
+    model.lm_head.weight.data[40] *= -2
+
+
+@torch.no_grad()
+def counted(model: Any) -> None:
+    for weight in model.parameters():
+        weight.add_(noise(weight))
+
+
+def loaded(model: Any) -> None:
+    model.load_state_dict({name: value + noise(value) for name, value in model.state_dict().items()})
+
+
+def loaded_anew(model: Any) -> None:
+    state = {name: value + noise(value) for name, value in model.state_dict().items()}
+    model.load_state_dict(state, assign=True)
+    model.tie_weights()
+
+
+def other_storage(model: Any) -> None:
+    for weight in model.parameters():
+        weight.data = weight.data + noise(weight)
+
+
+def other_parameters(model: Any) -> None:
+    for layer in model.model.layers:
+        layer.self_attn.k_proj.weight = nn.Parameter(layer.self_attn.k_proj.weight.data * 1.5)
+        layer.input_layernorm = copy.deepcopy(getattr(layer, "input_layernorm", None))
+
+
+def another_dtype(model: Any) -> None:
+    model.to(torch.float64)
+
+
+OF_ANY = [through_data, norms, biases, loaded, other_storage]
+CHANGES = [
+    *((make, change) for make in MAKERS for change in OF_ANY),
+    *(
+        (make, change)
+        for make in (tiny.llama, tiny.gemma3, tiny.olmo2)
+        for change in (
+            projections,
+            one_head,
+            one_neuron,
+            one_token,
+            counted,
+            loaded_anew,
+            other_parameters,
+            another_dtype,
+        )
+    ),
+]
+
+
+def own(model: Any, ids: Tensor) -> Tensor:
+    with torch.no_grad():
+        logits: Tensor = model(input_ids=ids[None], use_cache=False).logits[0]
+    return logits
+
+
+def close(found: Tensor, expected: Tensor, share: float = 1e-4) -> bool:
+    return bool((found - expected).abs().amax() <= share * expected.abs().amax())
+
+
+@pytest.mark.parametrize(("make", "change"), CHANGES)
+@pytest.mark.parametrize("weights", WAYS)
+@pytest.mark.usefixtures("copies")
+def test_a_pass_is_that_of_the_weights_there_are(
+    make: Callable[[], Any], weights: Weights, change: Callable[[Any], None]
+) -> None:
+    model, ids = make(), tiny.ids(9)
+    kept = TransformersModel(model, FastPasses(weights))
+    kept.advance(ids)
+    kept.crop(0)
+    for _ in range(2):
+        change(model)
+        kept.renew()
+        for one in (TransformersModel(model, FastPasses(weights)), kept):
+            one._cache = one._new_cache()  # of the dtype that there is now
+            found = torch.cat([one.advance(part, len(part)) for part in ids.split([5, 1, 3])])
+            assert close(found, own(model, ids))
+            one.crop(0)
+
+
+@pytest.mark.parametrize("change", [through_data, projections, norms, one_token, other_storage])
+@pytest.mark.parametrize("make", MAKERS)
+@pytest.mark.usefixtures("copies")
+def test_a_draft_in_bytes_is_made_anew(make: Callable[[], Any], change: Callable[[Any], None]) -> None:
+    """It computes what one does that is made of these weights for the first time."""
+    model, ids = make(), tiny.ids(9)
+    passes = FastPasses("int8", drafts=True)
+    before = TransformersModel(model, passes).advance(ids, 9)
+    change(model)
+    fresh = copy.deepcopy(model)
+    found, expected = (TransformersModel(one, passes).advance(ids, 9) for one in (model, fresh))
+    assert torch.equal(found, expected)
+    assert not torch.equal(found, before)
+
+
+@pytest.mark.usefixtures("copies")
+def test_unchanged_weights_are_not_copied_again() -> None:
+    for weights in get_args(DraftWeights):
+        model = tiny.gemma3()
+        first = TransformersModel(model, FastPasses(weights, drafts=True)).runner
+        assert TransformersModel(model, FastPasses(weights, drafts=True)).runner is first
+        own(model, tiny.ids(3))
+        assert TransformersModel(model, FastPasses(weights, drafts=True)).runner is first
+
+
+def pair(
+    weights: Any, **options: Any
+) -> tuple[anydraft.Speculator, anydraft.integrations.transformers.method.CustomGenerate]:
+    """As in use: a target of two layers, 256 wide, and a draft."""
+    sides = small.byte_fallback(), small.byte_level()
+    target = small.model(sides[0], seed=4)
+    draft = small.model(sides[1], seed=1)
+    options = {"weights": weights, "num_draft_tokens": 4, **options}
+    made = anydraft.Speculator(target, draft, *sides, **options)
+    return made, anydraft.custom_generate(draft, *sides, **options)
+
+
+@pytest.mark.parametrize("weights", WEIGHTS)
+@pytest.mark.parametrize("change", [projections, norms, through_data])
+@pytest.mark.usefixtures("copies")
+def test_text_is_that_of_plain_generate(weights: Weights, change: Callable[[Any], None]) -> None:
+    speculator, drafted = pair(weights)
+    target, draft = speculator._models
+    ids = torch.tensor([[1, 70, 80, 90]])
+    given: dict[str, Any] = {"max_new_tokens": 24, "do_sample": False}
+    texts = []
+    for _ in range(3):
+        plain = target.generate(ids, **given)
+        texts.append(plain[0].tolist())
+        assert torch.equal(target.generate(ids, **given, custom_generate=drafted), plain)
+        new = anydraft.Speculator(target, draft, *speculator._tokenizers, weights=weights)
+        for one in (speculator, new):
+            found = one.generate(input_ids=ids[0].tolist(), max_new_tokens=24).token_ids
+            assert list(found) == plain[0, 4:].tolist()
+        change(target)
+        change(draft)
+    assert texts[0] != texts[1] != texts[2]
+
+
+@pytest.mark.parametrize("change", [through_data, one_token, other_storage, loaded_anew, counted])
+@pytest.mark.parametrize("rows", ["shared", list(range(5, 200)), list(range(150))])
+@pytest.mark.usefixtures("copies")
+def test_a_trimmed_head_is_made_anew(rows: Any, change: Callable[[Any], None]) -> None:
+    speculator, _ = pair("packed", draft_head=rows)
+    draft = speculator._models[1]
+    caches = PairCaches(*speculator.sequences())
+    speculator.generate("The dog", max_new_tokens=4, caches=caches)
+    first = speculator.sequences()[1]
+    assert isinstance(first, TrimmedModel)
+    assert speculator.sequences()[1].head is first.head  # type: ignore[attr-defined]
+    change(draft)
+    speculator.generate("The dog", max_new_tokens=4, caches=caches)
+    second = speculator.sequences()[1]
+    assert isinstance(second, TrimmedModel)
+    ids = tiny.ids(7)
+    kept = second.head.rows
+    assert close(second.advance(ids, 7)[:, kept], own(draft, ids)[:, kept])
+    assert isinstance(caches.draft, TrimmedModel)
+    assert caches.draft.head is second.head
+
+
+@pytest.mark.usefixtures("copies")
+def test_caches_that_are_kept_go_on_with_the_new_weights() -> None:
+    speculator, _ = pair("packed")
+    caches = PairCaches(*speculator.sequences())
+    speculator.generate("The dog", max_new_tokens=4, caches=caches)
+    through_data(speculator._models[0])
+    speculator.generate("The dog", max_new_tokens=4, caches=caches)
+    assert isinstance(caches.target, TransformersModel)
+    assert caches.target.runner is speculator.sequences()[0].runner  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("copies")
+def test_refresh_is_for_what_cannot_be_seen() -> None:
+    """A single number of a large matrix, written through ``.data``, and a setting of a module."""
+    speculator, drafted = pair("packed")
+    target: Any = speculator._models[0]
+    ids = torch.tensor([[1, 70, 80, 90]])
+    target.generate(ids, max_new_tokens=2, do_sample=False, custom_generate=drafted)
+    attention = target.model.layers[0].self_attn
+    for renew in (speculator.refresh, drafted.refresh):
+        first = speculator.sequences()[0]
+        attention.scaling *= 4
+        target.lm_head.weight.data[3, 5] += 50
+        renew()
+        second = speculator.sequences()[0]
+        assert isinstance(second.runner, Lean)  # type: ignore[attr-defined]
+        assert second.runner is not first.runner  # type: ignore[attr-defined]
+        assert close(second.advance(ids[0], 4), own(target, ids[0]))
+
+
+def test_the_model_itself_runs_where_that_is_wanted() -> None:
+    speculator, drafted = pair("model")
+    target, draft = speculator._models
+    assert [one.runner for one in speculator.sequences()] == [target, draft]  # type: ignore[attr-defined]
+    mixed, _ = pair("model", draft_weights="shared")
+    assert mixed.sequences()[0].runner is mixed._models[0]  # type: ignore[attr-defined]
+    assert mixed.sequences()[1].runner is not mixed._models[1]  # type: ignore[attr-defined]
+    seen: list[Any] = []
+    forward = target.forward
+    ids = torch.full((2, 4), 70)
+    target.forward = lambda *given, **named: seen.append(named) or forward(*given, **named)
+    target.generate(ids, max_new_tokens=4, do_sample=False, custom_generate=drafted)
+    assert seen
+    for wrong in ({"draft_head": "shared"}, {"draft_head": [1, 2, 3]}):
+        with pytest.raises(ArgumentError, match="expected 'full' or 'auto'"):
+            pair("model", **wrong)
+    with pytest.raises(ArgumentError, match="got compile=True and weights='model'; expected one of them"):
+        pair("model", compile=True)
