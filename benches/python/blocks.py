@@ -5,7 +5,7 @@
 SmolLM2-135M-Instruct in float32 and bfloat16, on texts in three languages and code. Each block is read after
 the same context, once in one pass and once token by token, the way being the same both times: "transformers"
 is the model itself with the cache that transformers makes, "model" the same with our cache
-(weights="model"), "shared" and "packed" our own passes. Printed are the largest difference of a logit as a
+(weights="model"), "unpacked" and "packed" our own passes. Printed are the largest difference of a logit as a
 share of the largest logit, the largest total variation of the next token's law at temperature 1, the mean of
 both, and how often the likeliest token is another.
 """
@@ -91,7 +91,7 @@ def main() -> None:
         table.add_column(column, justify="right")
     for dtype in (torch.float32, torch.bfloat16):
         model.to(dtype)
-        for name in ("transformers", "model", "shared", "packed"):
+        for name in ("transformers", "model", "unpacked", "packed"):
             run = Own(model) if name == "transformers" else TransformersModel(model, FastPasses(name))
             for tokens in options.tokens:
                 found = [one for text in texts for one in distances(run, text, options.context, tokens)]

@@ -43,7 +43,7 @@ def row(model: Any, weights: Any, tokens: int, repeats: int) -> list[str]:
     sequence = TransformersModel(model, FastPasses(weights, drafts=drafting))
     ids = torch.arange(100, 100 + tokens)
     ways = ways_of(next(model.parameters()))
-    exact = "shared" if drafting else weights
+    exact = "unpacked" if drafting else weights
 
     def prefill() -> None:
         sequence.crop(0)
@@ -119,7 +119,7 @@ def main() -> None:
     for dtype in (torch.float32, torch.bfloat16):
         for name, model in models.items():
             model.to(dtype)
-            for weights in ("shared", "packed", "int8"):
+            for weights in ("unpacked", "packed", "int8"):
                 if weights != "int8" or (dtype == torch.float32 and ways_of(model.lm_head.weight).int8):
                     shown = row(model, weights, options.tokens, options.repeats)
                     table.add_row(name, str(dtype).removeprefix("torch."), weights, *shown)

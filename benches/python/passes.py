@@ -95,7 +95,7 @@ def main() -> None:
         runs: list[Any] = [
             Own(model, context),
             Own(module_twin(model, ways, "packed"), context),
-            Ours(TransformersModel(model, FastPasses("shared")), context),
+            Ours(TransformersModel(model, FastPasses("unpacked")), context),
             Ours(TransformersModel(model, FastPasses("packed")), context),
             Ours(TransformersModel(model, FastPasses("int8")), context),
         ]
@@ -104,7 +104,7 @@ def main() -> None:
             runs += [Ours(TransformersModel(model, passes), context) for passes in made]
         for n in options.tokens:
             table.add_row(name, str(n), *times(runs, n, options.repeats))
-    trimmed = [None, None, *(trimmed_draft(models, weights) for weights in ("shared", "packed", "int8"))]
+    trimmed = [None, None, *(trimmed_draft(models, weights) for weights in ("unpacked", "packed", "int8"))]
     runs = [model and Ours(model, torch.arange(100, 100 + options.context)) for model in trimmed]
     table.add_row("Gemma-3-270M, head trimmed", "1", *times(runs, 1, options.repeats))
     console().print(table)

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from anydraft.bridge.common import common_prefix
 from anydraft.bridge.prompts import Prompt
 from anydraft.errors import ArgumentError, ModelFileError, PairError
 from anydraft.models.base import Model
@@ -192,7 +193,7 @@ class Planner:
         session.commit(new, [])
         view = session.view()
         self._pair.suit(self._draft, view)
-        same = max(1, min(_common(opening, view), len(view) - 1))
+        same = max(1, min(common_prefix(opening, view), len(view) - 1))
         self._draft.crop(0)
         whole = self._draft.advance(torch.tensor(view, device=self._draft.device), len(view) - same + 1)
         texts = [target.decode([token]) for token in new]
@@ -220,7 +221,7 @@ class Planner:
         if not ids or not view:
             return torch.empty(0, self._draft.vocab_size, device=self._draft.device)
         fed = [*view, *ids[:-1]]
-        keep = min(_common(view, cached), len(view) - 1)
+        keep = min(common_prefix(view, cached), len(view) - 1)
         self._draft.crop(keep)
         logits = self._draft.advance(torch.tensor(fed[keep:], device=self._draft.device), len(ids))
         self._draft.crop(keep)
@@ -278,7 +279,7 @@ class Planner:
             began = time.perf_counter()
             block = strategy.block(drawn, context)
             proposed = len(block.candidates)
-            said = _common(block.candidates.tolist(), text.ids[start:])
+            said = common_prefix(block.candidates.tolist(), text.ids[start:])
             needed = place.needed[:said]
             if isinstance(strategy, Chaining):
                 reached = self._reached(strategy, drawn, text.laws[start : start + said + 1])
@@ -309,7 +310,7 @@ class Planner:
         found = []
         for i, token in enumerate(text.ids):
             candidates = strategy.candidates(context, LONGEST)
-            said = _common(candidates, text.ids[i:])
+            said = common_prefix(candidates, text.ids[i:])
             made = [min(n + 1, len(candidates)) for n in range(LONGEST)]
             found.append(Judged([(n + 1, 1.0) for n in range(said)], made, 0.0))
             recall.push(self._pair.bridge.target.decode([token]))
@@ -341,11 +342,6 @@ def _string_level(drawn: Drawn, needed: list[int]) -> list[float]:
     """Exact match: the chance that the draft writes the text of each candidate, token by token."""
     own = drawn.laws.gather(-1, drawn.ids.unsqueeze(-1)).squeeze(-1).double().cumprod(0).tolist()
     return [own[n - 1] for n in needed if n <= len(own)]
-
-
-def _common(left: list[int], right: list[int]) -> int:
-    pairs = zip(left, right, strict=False)
-    return next((i for i, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right)))
 
 
 def _timed(model: Model, ids: Tensor, keep: int) -> float:

@@ -87,8 +87,8 @@ class Speculator:
         given, or what suits the text; see :class:`~anydraft.proposers.draft_head.DraftHead`. ``plan``: what
         :func:`anydraft.plan` measured, from which ``"auto"`` starts; by default one that was made on this
         machine before. ``weights``: what runs the models' passes. ``"model"``: the models themselves, called
-        as transformers calls them. ``"shared"``: where there is some, code of our own that computes the same
-        on the same weights. ``"packed"``: on a CPU linear layers also have a second, packed copy of their
+        as transformers calls them. ``"unpacked"``: where there is some, code of our own that computes the
+        same on the same weights. ``"packed"``: on a CPU linear layers also have a second, packed copy of their
         weights, by which a block costs what one token costs; by default where there is room.
         ``draft_weights``: the same of the draft alone, if it shall differ; by default its copy has one byte a
         number (``"int8"``) where that is quicker: the draft's law is known whatever it is, and the output's

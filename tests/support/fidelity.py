@@ -164,7 +164,7 @@ def _compare(model: Any, tokenizer: Any) -> str:
     texts = prompts()
     batches = {"alone": texts[-1:], "batch": [texts[1], texts[1].flip(0)], "padded": texts}
     drafts = [shrunk.perturbed(model, share) for share in _SHARES]
-    options: Any = {"method": "tli", "num_draft_tokens": 4, "draft_weights": "shared"}
+    options: Any = {"method": "tli", "num_draft_tokens": 4, "draft_weights": "unpacked"}
     said, drafted, accepted = "", 0, 0
     for i, (prompt, draft) in enumerate(zip(texts, drafts, strict=True)):
         expected = plain(model, prompt[None])[0, len(prompt) :].tolist()

@@ -25,7 +25,7 @@ from anydraft.models.weights import DraftWeights, Weights
 
 ALL = frozenset(range(1, 17))
 WEIGHTS: list[Weights] = list(get_args(Weights))
-WAYS: list[Weights] = ["shared", "packed"]
+WAYS: list[Weights] = ["unpacked", "packed"]
 
 
 MAKERS: list[Callable[[], Any]] = [
@@ -291,7 +291,7 @@ def test_the_model_itself_runs_where_that_is_wanted() -> None:
     speculator, drafted = pair("model")
     target, draft = speculator._models
     assert [one.runner for one in speculator.sequences()] == [target, draft]  # type: ignore[attr-defined]
-    mixed, _ = pair("model", draft_weights="shared")
+    mixed, _ = pair("model", draft_weights="unpacked")
     assert mixed.sequences()[0].runner is mixed._models[0]  # type: ignore[attr-defined]
     assert mixed.sequences()[1].runner is not mixed._models[1]  # type: ignore[attr-defined]
     seen: list[Any] = []

@@ -28,7 +28,7 @@ from anydraft.models.weights import Weights
 
 ALL = frozenset(range(1, 17))
 MAKERS = [tiny.llama, tiny.mistral, tiny.qwen2, tiny.qwen3, tiny.gemma3]
-WEIGHTS: list[Weights] = ["shared", "packed"]
+WEIGHTS: list[Weights] = ["unpacked", "packed"]
 DTYPES = [torch.float64, torch.float32, torch.bfloat16, torch.float16]
 
 Maker = Callable[[], Any]
@@ -114,7 +114,7 @@ def test_layers_that_are_joined() -> None:
     rows = torch.randn(1, 4, 8)
     expected = [layer(rows) for layer in layers]
     for joined in (
-        Joined(layers, NOWHERE, "shared"),
+        Joined(layers, NOWHERE, "unpacked"),
         Joined(layers, Quicker(ALL, ALL), "packed"),
         Joined(layers, Quicker(ALL, frozenset({1})), "packed"),
     ):
@@ -144,18 +144,18 @@ def test_it_dies_with_its_model() -> None:
 
 
 def test_models_that_have_none() -> None:
-    assert lean_of(tiny.olmo2(), NOWHERE, "shared") is None
+    assert lean_of(tiny.olmo2(), NOWHERE, "unpacked") is None
     growing = tiny.llama(**rope(rope_type="dynamic", rope_theta=1e4, factor=2.0))
-    assert lean_of(growing, NOWHERE, "shared") is None
+    assert lean_of(growing, NOWHERE, "unpacked") is None
 
 
 def test_what_computes_otherwise_is_not_used(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model = tiny.llama()
-    assert lean_of(model, NOWHERE, "shared") is not None
+    assert lean_of(model, NOWHERE, "unpacked") is not None
     monkeypatch.setattr(lean.Norm, "__call__", lambda self, x: x)
-    assert lean_of(model, NOWHERE, "shared") is None
+    assert lean_of(model, NOWHERE, "unpacked") is None
 
 
 def test_rope_scaling_is_the_models_own() -> None:

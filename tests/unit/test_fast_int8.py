@@ -22,7 +22,8 @@ from anydraft.decoding.loop import decode
 from anydraft.models.fast import twin
 from anydraft.models.fast.cpu_linear import FewRows, Joined, Quicker
 from anydraft.models.fast.forward import Lean
-from anydraft.models.fast.int8 import STEPS, Int8
+from anydraft.loading.rounding import STEPS
+from anydraft.models.fast.int8 import Int8
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.select import can
 from anydraft.models.fast.twin import twin_of, weights_of
@@ -141,7 +142,7 @@ def test_a_model_that_does_not_bear_it_drafts_with_its_own(made: Callable[[], An
 def test_where_memory_is_short_there_is_no_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny.llama()
     monkeypatch.setattr(twin, "available_bytes", lambda: 1000)
-    assert weights_of(model, drafts=True) == "shared"
+    assert weights_of(model, drafts=True) == "unpacked"
 
 
 def test_by_itself_a_small_draft_has_no_copy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +164,7 @@ def test_a_target_and_its_copy_are_two_models() -> None:
     assert isinstance(draft.runner, Lean)  # type: ignore[attr-defined]
     assert draft.runner is not target.runner  # type: ignore[attr-defined]
     out = pair.generate("def fib(n):", max_new_tokens=24)
-    alone = itself(method="tli", num_draft_tokens=3, draft_weights="shared")
+    alone = itself(method="tli", num_draft_tokens=3, draft_weights="unpacked")
     assert out.token_ids == alone.generate("def fib(n):", max_new_tokens=24).token_ids
 
 

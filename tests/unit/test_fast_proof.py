@@ -176,9 +176,9 @@ FAULTS: dict[str, tuple[Maker, Plant]] = {
 def test_a_fault_is_caught(fault: str, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
     make, plant = FAULTS[fault]
     model = make().to(dtype)
-    assert lean_of(model, NOWHERE, "shared") is not None
+    assert lean_of(model, NOWHERE, "unpacked") is not None
     plant(monkeypatch)
-    assert lean_of(model, NOWHERE, "shared") is None
+    assert lean_of(model, NOWHERE, "unpacked") is None
     for drafts in (False, True):
         runner = TransformersModel(make().to(dtype), FastPasses(drafts=drafts)).runner
         assert not isinstance(runner, Lean)
@@ -192,7 +192,7 @@ def test_the_lean_forms_are_proven(make: Maker, dtype: torch.dtype) -> None:
     config = copy.deepcopy(model.config.to_dict())
     for attention in ("sdpa", "eager"):
         model.set_attn_implementation(attention)
-        assert lean_of(model, NOWHERE, "shared") is not None
+        assert lean_of(model, NOWHERE, "unpacked") is not None
     model.set_attn_implementation("sdpa")
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert model.config.to_dict() == config
@@ -209,8 +209,8 @@ def test_what_rounds_too_much_in_its_own_dtype_only(make: Maker, monkeypatch: py
         return norm._replace(weight=norm.weight * share)
 
     monkeypatch.setattr(lean, "_norm", louder_in_half)
-    assert lean_of(make(), NOWHERE, "shared") is not None
-    assert lean_of(make().bfloat16(), NOWHERE, "shared") is None
+    assert lean_of(make(), NOWHERE, "unpacked") is not None
+    assert lean_of(make().bfloat16(), NOWHERE, "unpacked") is None
 
 
 def test_one_layer_that_is_set_otherwise() -> None:
@@ -221,7 +221,7 @@ def test_one_layer_that_is_set_otherwise() -> None:
     single: Any = tiny.llama()
     single.model.layers, single.config.num_hidden_layers = single.model.layers[:1], 1
     assert proof._pairs(single) == [[0]]
-    assert lean_of(single, NOWHERE, "shared") is not None
+    assert lean_of(single, NOWHERE, "unpacked") is not None
     ids = tiny.ids(12)
     own = model(input_ids=ids[None]).logits[0]
     assert torch.allclose(TransformersModel(model, FastPasses()).advance(ids, 12), own, atol=1e-4)
@@ -231,13 +231,13 @@ def test_one_layer_that_is_set_otherwise() -> None:
             return super().forward(x) * 1.01  # type: ignore[no-any-return]
 
     model.model.layers[1].mlp.__class__ = Otherwise
-    assert lean_of(model, NOWHERE, "shared") is None
+    assert lean_of(model, NOWHERE, "unpacked") is None
 
 
 def test_where_memory_is_short_the_model_runs_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny.llama()
     monkeypatch.setattr(proof, "available_bytes", lambda: 1000)
-    assert lean_of(model, NOWHERE, "shared") is None
+    assert lean_of(model, NOWHERE, "unpacked") is None
 
 
 def test_products_that_are_told_to_round_more_are_no_obstacle() -> None:
@@ -245,7 +245,7 @@ def test_products_that_are_told_to_round_more_are_no_obstacle() -> None:
     torch.set_float32_matmul_precision("high")
     try:
         for dtype in DTYPES:
-            assert lean_of(tiny.llama().to(dtype), NOWHERE, "shared") is not None
+            assert lean_of(tiny.llama().to(dtype), NOWHERE, "unpacked") is not None
     finally:
         torch.set_float32_matmul_precision(before)
 
@@ -256,7 +256,7 @@ def test_a_model_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lean, "proves", lambda *given: tried.append(given) or real(*given))
     model: Any = tiny.llama()
     for _ in range(3):
-        twin_of(model, "shared")
+        twin_of(model, "unpacked")
         with torch.no_grad():
             model.model.layers[0].mlp.up_proj.weight.mul_(1.5)
     assert len(tried) == 1

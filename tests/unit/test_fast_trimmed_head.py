@@ -83,7 +83,7 @@ def test_the_rows_kept_have_the_models_own_logits(name: str) -> None:
 
 def test_the_first_rows_are_a_view() -> None:
     model = tiny.llama()
-    first, some = (trimmed_head(model, rows, "shared") for rows in (torch.arange(30), ROWS))
+    first, some = (trimmed_head(model, rows, "unpacked") for rows in (torch.arange(30), ROWS))
     assert first is not None
     assert some is not None
     assert first._weight.data_ptr() == model.lm_head.weight.data_ptr()

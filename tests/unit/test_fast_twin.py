@@ -24,7 +24,7 @@ from anydraft.models.transformers import TransformersModel
 from anydraft.models.weights import Weights
 
 ALL = frozenset(range(1, 17))
-KINDS: list[Weights] = ["shared", "packed"]
+KINDS: list[Weights] = ["unpacked", "packed"]
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_the_products_are_the_same(kind: Weights, rows: int, bias: bool, dtype: 
     given = torch.randn(1, rows, 33).to(dtype)
     exact = copy.deepcopy(layer).double()(given.double())
     allowed = 4 * (layer(given) - exact).abs().amax() + torch.finfo(dtype).eps * exact.abs().amax()
-    weight = layer.weight if kind == "shared" else packed(layer.weight)
+    weight = layer.weight if kind == "unpacked" else packed(layer.weight)
     few = FewRows(layer.weight, layer.bias, Quicker(ALL, frozenset({1, 7})), kind)
     for found in (product(given, weight, layer.bias), few(given)):
         assert (found - exact).abs().amax() <= allowed
@@ -82,7 +82,7 @@ def test_where_the_processor_cannot_pack_the_weights_are_shared(
         assert not quicker(dtype, 1).packed
         tried = len(asked)
         for make in (tiny.llama, tiny.olmo2):
-            for weights in ("packed", "auto", "shared"):
+            for weights in ("packed", "auto", "unpacked"):
                 model = make().to(dtype)
                 assert weights_of(model, weights) != "packed"
                 ours = TransformersModel(model, FastPasses(weights))
@@ -100,7 +100,7 @@ def test_where_the_processor_cannot_pack_the_weights_are_shared(
 
 def test_products_of_every_dtype_are_asked_for_without_an_error() -> None:
     for dtype in (torch.float32, torch.float64, torch.bfloat16, torch.float16):
-        for name in ("shared", "packed", "int8"):
+        for name in ("unpacked", "packed", "int8"):
             assert can(name, dtype) in (True, False)
         if not can("packed", dtype):
             assert not quicker(dtype, 1).packed
@@ -177,7 +177,7 @@ def test_copies_are_made_where_there_is_room(monkeypatch: pytest.MonkeyPatch) ->
     for room in (10**12, 10, None):
         monkeypatch.setattr(twin, "available_bytes", lambda room=room: room)
         twin_of(tiny.llama())
-    assert made == ["packed", "shared", "shared"]
+    assert made == ["packed", "unpacked", "unpacked"]
 
 
 @pytest.mark.usefixtures("always")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import takewhile
 from threading import RLock
 
 from torch import Tensor
 
+from anydraft.bridge.common import common_prefix
 from anydraft.decoding.sequence import Row
 from anydraft.errors import ArgumentError
 from anydraft.models.base import Model
@@ -50,7 +50,7 @@ class PairCaches:
         with self._busy:
             row = make(self._show(ids, law))
             if self._row is not None:
-                self.target.crop(common(self._read(), row.prompt))
+                self.target.crop(common_prefix(self._read(), row.prompt))
             self._row = row
             return row
 
@@ -68,8 +68,3 @@ class PairCaches:
             return []
         ids: list[int] = self._row.committed.ids[: self.target.length].tolist()
         return ids
-
-
-def common(left: list[int], right: list[int]) -> int:
-    """Length of the longest common prefix."""
-    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(left, right, strict=False)))

@@ -14,6 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
 from anydraft.errors import ModelFileError
 from anydraft.loading.quiet import quiet
 from anydraft.loading.reading import reading
+from anydraft.loading.rounding import row_scales, to_steps
 
 FILE = "model.int8.safetensors"
 
@@ -32,9 +33,8 @@ def save_quantised(model: Any, folder: Path) -> None:
         if values.dim() < 2:
             kept[name] = values.clone()
             continue
-        scale = values.abs().amax(-1, keepdim=True).clamp(min=1e-12) / 127
-        kept[name] = (values / scale).round().to(torch.int8)
-        kept[name + _SCALE] = scale.squeeze(-1)
+        kept[name + _SCALE] = row_scales(values)
+        kept[name] = to_steps(values, kept[name + _SCALE]).to(torch.int8)
     save_file(kept, folder / FILE)
     config = model.config.to_diff_dict()
     (folder / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-Weights = Literal["auto", "model", "shared", "packed"]
+Weights = Literal["auto", "model", "unpacked", "packed"]
 """What runs a model's passes. ``"model"``: the model itself, as transformers calls it. Else code of our own
-that computes the same: on the model's weights (``"shared"``), or on a CPU also on a packed copy of them
+that computes the same: on the model's weights (``"unpacked"``), or on a CPU also on a packed copy of them
 (``"packed"``), if this machine can pack; ``"auto"``: packed, if that is quicker and there is room."""
 
-DraftWeights = Literal["auto", "model", "shared", "packed", "int8"]
+DraftWeights = Literal["auto", "model", "unpacked", "packed", "int8"]
 """The same of a draft, whose copy may be in whole numbers of one byte."""
 
 
-def pass_bytes(model: Any, weights: DraftWeights = "shared") -> int:
+def pass_bytes(model: Any, weights: DraftWeights = "unpacked") -> int:
     """Bytes of weights that a pass over one token reads; experts of a mixture are all counted.
 
     Of an input embedding a pass reads one row, so only the output head counts, tied to it or not. What

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from anydraft.bridge.common import common_prefix
 from anydraft.errors import DraftError
 from anydraft.models.base import Model
 from anydraft.models.joint import Batch, Joint
@@ -126,10 +127,7 @@ class DraftView:
 
     def renew(self, ids: list[int], law: Callable[[Tensor], Tensor]) -> None:
         """Show another text by another law; what the cache has in common with it is kept."""
-        keep = next(
-            (i for i, (old, new) in enumerate(zip(self.ids, ids, strict=False)) if old != new),
-            min(len(self.ids), len(ids)),
-        )
+        keep = common_prefix(self.ids, ids)
         self.splice(keep, ids[keep:])
         self._law = law
         self.passes, self.seconds = 0, 0.0

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+from anydraft.bridge.common import common_prefix
 from anydraft.errors import AnydraftError
 from anydraft.testing.showing import first_difference, hexed, shown, visible
 
@@ -83,7 +84,7 @@ class Finding:
             here = ", ".join(f"{name} {_byte(data, self.at)}" for name, data in sides)
             lines.append(f"differs    at byte {self.at}: {here}")
         lists = [side.ids for side in self.ids]
-        token = _first(lists[0], lists[1]) if len(lists) == 2 else 0
+        token = common_prefix(lists[0], lists[1]) if len(lists) == 2 else 0
         for side in self.ids:
             lines += side.lines(token)
         return lines
@@ -159,11 +160,6 @@ def _sound(text: str) -> bool:
 
 def _byte(data: bytes, at: int) -> str:
     return f"{data[at]:02x}" if at < len(data) else "the end"
-
-
-def _first(left: list[int], right: list[int]) -> int:
-    same = (i for i, (a, b) in enumerate(zip(left, right, strict=False)) if a != b)
-    return next(same, min(len(left), len(right)))
 
 
 def _written(data: bytes) -> dict[str, str]:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from anydraft.bridge import prompts
 from anydraft.bridge.bridge import Bridge
+from anydraft.bridge.common import common_prefix
 from anydraft.training.samples import Sample
 
 KEPT = 16
@@ -51,8 +52,7 @@ class Distiller:
     def lesson(self, sample: Sample, longest: int) -> Lesson | None:
         """One sample, at most ``longest`` draft tokens of it; ``None`` if nothing is left to learn."""
         before, view = self._read(sample)
-        same = (i for i, (a, b) in enumerate(zip(before, view, strict=False)) if a != b)
-        first = max(1, next(same, min(len(before), len(view))))
+        first = max(1, common_prefix(before, view))
         end = min(len(view), longest + 1)
         if first >= end:
             return None

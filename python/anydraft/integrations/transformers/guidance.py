@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from transformers import LogitsProcessor, UnbatchedClassifierFreeGuidanceLogitsProcessor
 
-from anydraft.decoding.caches import common
+from anydraft.bridge.common import common_prefix
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.transformers import TransformersModel
 
@@ -41,7 +41,7 @@ class Guidance(LogitsProcessor):
         row: list[int] = input_ids[0].tolist()
         before = row[self._start - 1 : self._start] if self._negative is None else self._negative
         ids = [*before, *row[self._start :]]
-        keep = min(common(self._fed, ids), len(ids) - 1)
+        keep = min(common_prefix(self._fed, ids), len(ids) - 1)
         self._model.crop(keep)
         self._fed = ids
         logits = self._model.advance(torch.tensor(ids[keep:], device=self._model.device))

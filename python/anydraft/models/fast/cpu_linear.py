@@ -28,7 +28,7 @@ _HINT = 4
 class Quicker(NamedTuple):
     """The numbers of rows for which oneDNN's product is quicker than PyTorch's own."""
 
-    shared: frozenset[int]
+    unpacked: frozenset[int]
     """With the weights as they are."""
     packed: frozenset[int]
     """With a packed copy of them."""
@@ -95,7 +95,7 @@ class FewRows:
         count = rows.numel() // rows.shape[-1]
         if self._copy.product is not None and count in self._copy.counts:
             return self._copy.product(rows, self._bias)
-        if count in self._quicker.shared:
+        if count in self._quicker.unpacked:
             return product(rows, self._weight, self._bias)
         return linear(rows, self._weight, self._bias)
 
@@ -106,7 +106,7 @@ class Joined:
     def __init__(self, layers: Sequence[nn.Linear], quicker: Quicker, weights: DraftWeights) -> None:
         """``weights``: as for :class:`FewRows`."""
         self._sizes = [layer.out_features for layer in layers]
-        own: DraftWeights = weights if len(layers) == 1 else "shared"
+        own: DraftWeights = weights if len(layers) == 1 else "unpacked"
         self._each = [FewRows(layer.weight, layer.bias, quicker, own) for layer in layers]
         self._copy, self._bias = NO_COPY, None
         self.copied = [tensor for layer in self._each for tensor in layer.copied]

@@ -267,7 +267,7 @@ def lean_of(
         return None
     if model.config._attn_implementation not in _ATTENTION or rope_types(model.model) & GROWING:
         return None
-    exact: DraftWeights = "shared" if weights == "int8" else weights
+    exact: DraftWeights = "unpacked" if weights == "int8" else weights
 
     def small(part: Any) -> Lean:
         return Lean(part, ways if part.dtype == model.dtype else NOWHERE, exact)

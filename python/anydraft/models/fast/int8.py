@@ -11,8 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-STEPS = 127
-"""Steps of a weight to either side of 0."""
+from anydraft.loading.rounding import row_scales, to_steps
 
 _MULTIPLE = 32
 """What the size of a row must be a multiple of; PyTorch's product reads past the end of another."""
@@ -38,11 +37,9 @@ class Int8:
         many = max(1, _PIECE // size)
         for start in range(0, out, many):
             rows = weight.detach()[start : start + many].float()
-            scale = (rows.abs().amax(-1) / STEPS).clamp(min=1e-12).bfloat16()
+            scale = row_scales(rows).bfloat16()
             self.scale[start : start + many] = scale
-            self.weight[start : start + many] = (
-                (rows / scale.float().unsqueeze(-1)).round_().clamp_(-STEPS, STEPS)
-            )
+            self.weight[start : start + many] = to_steps(rows, scale.float())
 
     @property
     def nbytes(self) -> int:

@@ -32,18 +32,18 @@ _MISSING = (RuntimeError, TypeError, AttributeError)
 
 _MAKERS: Mapping[str, Callable[[Tensor], Product]] = {
     "own": lambda weight: partial(linear, weight=weight),
-    "shared": lambda weight: partial(product, weight=weight),
+    "unpacked": lambda weight: partial(product, weight=weight),
     "packed": Packed,
     "int8": Int8,
 }
 
-_BESIDE = {"shared": ("own",), "packed": ("own",), "int8": ("own", "shared")}
+_BESIDE = {"unpacked": ("own",), "packed": ("own",), "int8": ("own", "unpacked")}
 """What each must beat: what would be used in its place."""
 
 
 @cache
 def can(name: str, dtype: torch.dtype) -> bool:
-    """Whether this machine has the product ``"shared"``, ``"packed"`` or ``"int8"`` for such matrices.
+    """Whether this machine has the product ``"unpacked"``, ``"packed"`` or ``"int8"`` for such matrices.
 
     Tried on small ones, with and without a bias: its error against float64 must be like PyTorch's own.
     """

@@ -44,7 +44,7 @@ class TrimmedHead:
         self._weight = self._of(head.weight.detach())
         self._bias = None if head.bias is None else self._of(head.bias.detach())
         if weights == "auto":
-            weights = "packed" if fits([self._weight]) else "shared"
+            weights = "packed" if fits([self._weight]) else "unpacked"
         self.close = IN_BYTES if weights == "int8" else _CLOSE.get(self._weight.dtype, 0.02)
         """How far logits may be from the model's own, as a share of the largest."""
         self._product = FewRows(self._weight, self._bias, ways_of(self._weight), weights)

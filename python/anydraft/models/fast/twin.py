@@ -120,15 +120,15 @@ def _chosen(model: nn.Module, twins: _Twins, weights: DraftWeights, *, drafts: b
     Copies that this machine cannot make, or that would be quicker nowhere, are not made.
     """
     ways, known = twins.ways, twins.made
-    if weights == "shared" or (weights == "packed" and ways.packed) or (weights == "int8" and ways.int8):
+    if weights == "unpacked" or (weights == "packed" and ways.packed) or (weights == "int8" and ways.int8):
         return weights
     if weights == "packed":
-        return "shared"
+        return "unpacked"
     matrices = [layer.weight for layer in _linear(model)]
     pays = drafts and ways.int8 and sum(matrix.numel() for matrix in matrices) >= _LEAST
     if weights == "auto" and pays and ("int8" in known or fits(matrices, 1)):
         return "int8"
-    return "packed" if ways.packed and ("packed" in known or fits(matrices)) else "shared"
+    return "packed" if ways.packed and ("packed" in known or fits(matrices)) else "unpacked"
 
 
 def ways_of(weight: Tensor) -> Quicker:
@@ -189,7 +189,7 @@ def _made(model: nn.Module, twins: _Twins, weights: DraftWeights) -> _Twin:
     if lean is not None:
         twins.proven.add(weights)
         return _Twin(lean, lean.copied)
-    if weights != "int8" and not ways.shared and not ways.packed:
+    if weights != "int8" and not ways.unpacked and not ways.packed:
         return _Twin(None, ())
     twin = module_twin(model, ways, weights)
     if twin is None or (weights == "int8" and not near(model, twin, IN_BYTES)):
