@@ -88,8 +88,8 @@ class Speculator:
         :func:`anydraft.plan` measured, from which ``"auto"`` starts; by default one that was made on this
         machine before. ``weights``: what runs the models' passes. ``"model"``: the models themselves, called
         as transformers calls them. ``"unpacked"``: where there is some, code of our own that computes the
-        same on the same weights. ``"packed"``: on a CPU linear layers also have a second, packed copy of their
-        weights, by which a block costs what one token costs; by default where there is room.
+        same on the same weights. ``"packed"``: on a CPU linear layers also have a second, packed copy of
+        their weights, by which a block costs what one token costs; by default where there is room.
         ``draft_weights``: the same of the draft alone, if it shall differ; by default its copy has one byte a
         number (``"int8"``) where that is quicker: the draft's law is known whatever it is, and the output's
         law stays what it is. ``compile``: have PyTorch compile both models' passes over a few tokens, with
@@ -283,13 +283,12 @@ class Speculator:
         session = self.bridge.session(prompt.view, prompt.shared)
         view = session.view()
         trims = self.suit(caches.draft, view)
-        together = _rows_together(caches.target)
         if times == "nominal":
-            director = self._directors.repeatable(rows=together)
+            director = self._directors.repeatable()
         else:
             head = "shared" if trims else "full"
             greedy = isinstance(randomness, Greedy)
-            director = self._directors.get(greedy=greedy, rows=together, head=head)
+            director = self._directors.get(greedy=greedy, rows=_rows_together(caches.target), head=head)
         for method in director.methods:  # now, or the round that needs it would seem slow
             with suppress(PairError):
                 self._strategies.get(method)

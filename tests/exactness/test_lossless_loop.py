@@ -25,7 +25,7 @@ from anydraft.proposers.tli import TokenLevel, TokenLevelBlock
 from anydraft.sampling.laws import Randomness
 from anydraft.sampling.rejection import NO_TOKEN
 from anydraft.scheduling.lookahead import Stop
-from anydraft.scheduling.mixture import LOOKUP, Choice, Mixture, Repeatable
+from anydraft.scheduling.mixture import LOOKUP, Choice, Mixture
 from anydraft.scheduling.rounds import Round
 from loop_world import LoopWorld
 from test_lossless_controls import (
@@ -73,7 +73,7 @@ def test_more_worlds(method: str, rule: Any, seed: int) -> None:
 def test_lengths_and_methods_that_are_learnt(methods: tuple[str, ...]) -> None:
     """What ``"auto"`` is in a decode with a seed, for a draft that costs little."""
     world = LoopWorld(
-        director=lambda: Repeatable(Mixture(methods, cost=0.02), 0.02),
+        director=lambda: Mixture(methods, cost=0.02, nominal=0.02),
         draft=(),
         processors=PROCESSORS["cut"],
         prompts=["abbaabbaabba"],

@@ -19,10 +19,10 @@ import small
 import tiny
 from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.loop import decode
+from anydraft.loading.rounding import STEPS
 from anydraft.models.fast import twin
 from anydraft.models.fast.cpu_linear import FewRows, Joined, Quicker
 from anydraft.models.fast.forward import Lean
-from anydraft.loading.rounding import STEPS
 from anydraft.models.fast.int8 import Int8
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.select import can

@@ -9,7 +9,7 @@ import pytest
 
 import small
 from anydraft.scheduling.lookahead import Fixed, Lookahead, Promise
-from anydraft.scheduling.mixture import LOOKUP, NEAR, PAUSE, Choice, Directors, Mixture, Single, Together
+from anydraft.scheduling.mixture import LOOKUP, NEAR, PAUSE, Choice, Directors, Mixture, Single
 from anydraft.scheduling.rounds import Round
 
 METHODS = ("slrs", "tli")
@@ -138,26 +138,8 @@ def test_each_kind_of_decode_has_a_director_of_its_own() -> None:
     assert directors.get(greedy=True) is directors.get(greedy=True)
     kinds = {id(directors.get(greedy=greedy, rows=rows)) for greedy in (True, False) for rows in (1, 4)}
     assert len(kinds) == 4
-    assert isinstance(directors.get(greedy=True, rows=4), Together)
     fixed = Directors("auto", 3, 0.1).get(greedy=False)
     assert fixed.choose(9, 1, 50) == Choice("slrs", 3, 50)
-
-
-def test_rows_of_a_batch_go_the_same_way() -> None:
-    class Counting(Fixed):
-        calls = 0
-
-        def choose(self, limit: int, backlog: int = 1) -> int:
-            Counting.calls += 1
-            return Counting.calls
-
-    together = Together(Single("tli", Counting(0)))
-    for turn in (1, 2):
-        choices = [together.choose(9, 1, 40) for _ in range(3)]
-        assert choices == [Choice("tli", turn)] * 3
-        assert together.choose(9, None, 0) is None
-        for choice in choices:
-            together.observe(choice, Round(1, 1, 1, 1, 2, 2, 1, 0.1, 1.0, 1.2))
 
 
 REPEATED = "The quick brown fox jumps over the lazy dog. " * 3

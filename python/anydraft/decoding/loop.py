@@ -16,6 +16,7 @@ from anydraft.decoding.transfer import to_host
 from anydraft.models.in_order import InOrder
 from anydraft.models.joint import advance_together
 from anydraft.proposers.draw import draft_together
+from anydraft.scheduling.mixture import Choice
 
 
 def play(rows: Sequence[Row]) -> list[Event]:
@@ -44,8 +45,16 @@ def decode(
 
 
 def propose(rows: Sequence[Row]) -> list[Proposal]:
-    """Draft a block for every row, or nothing, in joint passes; a draft whose model raises is never fatal."""
-    opened = [row.open() for row in rows]
+    """Draft a block for every row, or nothing, in joint passes; a draft whose model raises is never fatal.
+
+    Rows that learn together go the same way, so that a round without a draft is one for all of them; nothing
+    is looked up there.
+    """
+    choices: dict[int, Choice | None] = {}
+    for row in sorted(rows, key=lambda row: row.draft is None):  # one whose draft has failed cannot tell
+        if id(row.director) not in choices:
+            choices[id(row.director)] = row.choose(alone=len(rows) == 1)
+    opened = [row.open(choices[id(row.director)]) for row in rows]
     blocks = iter(draft_together([draft for _, draft in opened if draft is not None]))
     return [proposal if draft is None else proposal.drafted(next(blocks)) for proposal, draft in opened]
 

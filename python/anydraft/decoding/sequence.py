@@ -88,13 +88,20 @@ class Row:
             target_seconds=self.stats.target_seconds,
         )
 
-    def open(self) -> tuple[Proposal, Draft | None]:
-        """Decide how a block is drafted, and what is needed for it; ``None`` if nothing is drafted."""
-        start = self.start()
-        limit = self.stopping.left(self.emitted) - 1
-        match = self.recall.find() if self.recall is not None else None
-        backlog = start.backlog if self.draft else None
-        choice = self.director.choose(limit, backlog, match.length if match else 0)
+    @property
+    def limit(self) -> int:
+        """The most candidates that can be emitted."""
+        return self.stopping.left(self.emitted) - 1
+
+    def choose(self, *, alone: bool) -> Choice | None:
+        """How the next block is drafted; ``None``: not at all. A row not ``alone`` looks nothing up."""
+        match = self.recall.find() if self.recall is not None and alone else None
+        backlog = self.draft.backlog if self.draft else None
+        return self.director.choose(self.limit, backlog, match.length if match else 0)
+
+    def open(self, choice: Choice | None) -> tuple[Proposal, Draft | None]:
+        """A proposal that is to be drafted so, and what is needed for it; ``None`` if nothing is drafted."""
+        start, limit = self.start(), self.limit
         if choice is None:
             return Proposal(start), None
         try:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Literal, NamedTuple, Protocol
 
 from anydraft.scheduling.lookahead import REFRESH, Fixed, Lookahead, Policy, Stop
 from anydraft.scheduling.plan import Plan
-from anydraft.scheduling.rounds import USUAL, Clock, Pace, Round
+from anydraft.scheduling.rounds import Clock, Pace, Round
 
 Times = Literal["measured", "nominal"]
 """What decides how blocks are drafted: clocks, or what passes should take by their weights."""
@@ -33,12 +32,6 @@ TRIED = 3
 
 PAUSE = 3
 """After a round in which no draft promised anything, so many go by before drafts are asked again."""
-
-READ = 0.1
-"""What an id of a long backlog costs a draft, in its passes for one token."""
-
-WIDER = 0.03
-"""What another candidate adds to a pass of the target, in passes for one token."""
 
 NEAR = 0.85
 """Only a method that promises this share of the best one's speed gets a trial."""
@@ -81,10 +74,11 @@ class Director(Protocol):
 class Single:
     """One method always, for as many tokens as a policy says."""
 
-    def __init__(self, method: str, policy: Policy) -> None:
-        """A ``"lookup"`` drafts where it matches."""
+    def __init__(self, method: str, policy: Policy, nominal: float | None = None) -> None:
+        """A ``"lookup"`` drafts where it matches. ``nominal``: see :class:`Mixture`."""
         self.method = method
         self.policy = policy
+        self._nominal = nominal
 
     @property
     def methods(self) -> Sequence[str]:
@@ -104,7 +98,7 @@ class Single:
 
     def observe(self, choice: Choice | None, seen: Round) -> None:
         """See :class:`Director`."""
-        self.policy.observe(seen)
+        self.policy.observe(seen if self._nominal is None else seen.nominal(self._nominal))
 
 
 class Mixture:
@@ -119,14 +113,18 @@ class Mixture:
         *,
         cost: float = 0.2,
         acceptance: Mapping[str, float] | None = None,
+        nominal: float | None = None,
     ) -> None:
         """``methods``: the first is used where nothing speaks against it.
 
         ``cost``: a draft pass as a share of a target pass, until measured; ``acceptance``: of the first
         draft token of each method, as it was measured on other text. It fades while nothing is drafted, so
-        that a draft that did badly there gets its trials here.
+        that a draft that did badly there gets its trials here. ``nominal``: learn from what rounds would
+        have taken by weights, a draft pass being that share of a target pass; then no clock has a say, and
+        the same past makes the same choice on every run.
         """
         self.clock = Clock()
+        self._nominal = nominal
         self.pace = Pace(cost)
         self.drafts = {name: Lookahead(self.clock, self.pace) for name in methods}
         for name, chance in (acceptance or {}).items():
@@ -188,6 +186,8 @@ class Mixture:
 
     def observe(self, choice: Choice | None, seen: Round) -> None:
         """See :class:`Director`."""
+        if self._nominal is not None:
+            seen = seen.nominal(self._nominal)
         self.clock.observe(seen)
         if choice is None or seen.plain:
             for draft in (*self.drafts.values(), *self.lookups):
@@ -212,72 +212,6 @@ class Mixture:
             return leader
         others = [name for name in names if name != leader and rates[name] >= NEAR * rates[leader]]
         return others[turn % len(others)] if others else leader
-
-
-class Together:
-    """One decision a round for all rows of a batch, whose passes are joint: the first row's.
-
-    So a round without a draft is one for all, and its time is that of the target alone. Nothing is looked up.
-    """
-
-    def __init__(self, director: Director) -> None:
-        """``director``: decides, and learns from every row."""
-        self._director = director
-        self._choice: Choice | None = None
-        self._open = True
-
-    @property
-    def methods(self) -> Sequence[str]:
-        """See :class:`Director`."""
-        return self._director.methods
-
-    def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
-        """See :class:`Director`; the first call after an :meth:`observe` opens a round."""
-        if self._open:
-            self._choice, self._open = self._director.choose(limit, backlog, 0), False
-        return self._choice if backlog is not None else None
-
-    def stop(self, choice: Choice) -> Stop | None:
-        """See :class:`Director`."""
-        return self._director.stop(choice)
-
-    def observe(self, choice: Choice | None, seen: Round) -> None:
-        """See :class:`Director`."""
-        self._open = True
-        self._director.observe(choice, seen)
-
-
-class Repeatable:
-    """A director that no clock reaches: the same past makes the same choice on every run.
-
-    It is told what the rounds would have taken if every pass took what its weights say, so it still learns
-    what is accepted, and still stops where that does not pay.
-    """
-
-    def __init__(self, director: Director, cost: float) -> None:
-        """``director``: decides, and must know nothing yet. ``cost``: see :class:`Mixture`."""
-        self._director = director
-        self._cost = cost
-
-    @property
-    def methods(self) -> Sequence[str]:
-        """See :class:`Director`."""
-        return self._director.methods
-
-    def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
-        """See :class:`Director`."""
-        return self._director.choose(limit, backlog, match)
-
-    def stop(self, choice: Choice) -> Stop | None:
-        """See :class:`Director`."""
-        return self._director.stop(choice)
-
-    def observe(self, choice: Choice | None, seen: Round) -> None:
-        """See :class:`Director`; the times of ``seen`` are not looked at."""
-        read = READ * max(0, seen.backlog - USUAL) if seen.drafted else 0.0
-        draft, target = self._cost * (seen.drafted + read), 1 + WIDER * (seen.fed - 1)
-        nominal = replace(seen, draft_seconds=draft, target_seconds=target, seconds=draft + target)
-        self._director.observe(choice, nominal)
 
 
 class Directors:
@@ -309,18 +243,17 @@ class Directors:
         key = greedy, rows, head
         if key not in self._made:
             kind: Literal["greedy", "sampling"] = "greedy" if greedy else "sampling"
-            made = self._make(_DEFAULT[kind], self._plan(kind) if rows == 1 else None)
-            self._made[key] = made if rows == 1 else Together(made)
+            self._made[key] = self._make(_DEFAULT[kind], self._plan(kind) if rows == 1 else None)
         return self._made[key]
 
-    def repeatable(self, *, rows: int = 1) -> Director:
+    def repeatable(self) -> Director:
         """A fresh director for a sample that a seed is to repeat, at any time and in any process."""
-        made = Repeatable(self._make(_DEFAULT["sampling"], None), self.cost)
-        return made if rows == 1 else Together(made)
+        return self._make(_DEFAULT["sampling"], None, self.cost)
 
-    def _make(self, default: tuple[str, ...], plan: Plan | None) -> Director:
+    def _make(self, default: tuple[str, ...], plan: Plan | None, nominal: float | None = None) -> Director:
         if self.length == "auto" and self.method == "auto":
-            return Mixture(default, cost=self.cost) if plan is None else Mixture.by(plan)
+            return Mixture(default, cost=self.cost, nominal=nominal) if plan is None else Mixture.by(plan)
         method = default[0] if self.method == "auto" else self.method
         cost = 0.0 if method == LOOKUP else self.cost
-        return Single(method, Lookahead(pace=Pace(cost)) if self.length == "auto" else Fixed(self.length))
+        policy = Lookahead(pace=Pace(cost)) if self.length == "auto" else Fixed(self.length)
+        return Single(method, policy, nominal)

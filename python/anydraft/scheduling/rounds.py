@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from anydraft.scheduling.timing import Account, Curve
 
 USUAL = 8
 """Ids that a draft reads in passing; a longer backlog is a cost of its own."""
+
+READ = 0.1
+"""What an id of a long backlog costs a draft, in its passes for one token."""
+
+WIDER = 0.03
+"""What another candidate adds to a pass of the target, in passes for one token."""
 
 CLIPPED = 1.5
 """A pass that took more times its usual seconds is not held against the draft."""
@@ -49,6 +55,15 @@ class Round:
     def prompt(self) -> bool:
         """Whether the target read a prompt, so that its time says nothing of a round."""
         return self.fed > self.proposed + 1
+
+    def nominal(self, cost: float) -> Round:
+        """The same with the times that it would have taken by weights: a target pass over one token takes 1.
+
+        ``cost``: of a draft pass.
+        """
+        read = READ * max(0, self.backlog - USUAL) if self.drafted else 0.0
+        draft, target = cost * (self.drafted + read), 1 + WIDER * (self.fed - 1)
+        return replace(self, draft_seconds=draft, target_seconds=target, seconds=draft + target)
 
     @property
     def rest(self) -> float:
@@ -124,7 +139,7 @@ class Pace:
         """Seconds to read a long backlog."""
         if backlog <= USUAL:
             return 0.0
-        return backlog * (0.1 * (self.step(clock) or 0.0) if self.reading is None else self.reading)
+        return backlog * (READ * (self.step(clock) or 0.0) if self.reading is None else self.reading)
 
     def observe(self, seen: Round, clock: Clock) -> None:
         """Note a round with a draft."""
