@@ -141,7 +141,7 @@ def test_a_model_that_does_not_bear_it_drafts_with_its_own(made: Callable[[], An
 @pytest.mark.usefixtures("always")
 def test_where_memory_is_short_there_is_no_copy(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny.llama()
-    monkeypatch.setattr(twin, "available_bytes", lambda: 1000)
+    monkeypatch.setattr(twin, "spare_bytes", lambda: 1000)
     assert weights_of(model, drafts=True) == "unpacked"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import gc
 import weakref
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -109,7 +110,7 @@ def test_products_of_every_dtype_are_asked_for_without_an_error() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int8])
 def test_where_it_is_quicker_is_measured_once(dtype: torch.dtype) -> None:
     found = quicker(dtype, torch.get_num_threads())
-    assert found.shared | found.packed <= set(range(1, few_rows.MOST_ROWS + 1))
+    assert found.unpacked | found.packed <= set(range(1, few_rows.MOST_ROWS + 1))
     assert quicker(dtype, torch.get_num_threads()) is found
 
 
@@ -175,7 +176,7 @@ def test_copies_are_made_where_there_is_room(monkeypatch: pytest.MonkeyPatch) ->
         twin, "_made", lambda model, ways, weights: made.append(weights) or real(model, ways, weights)
     )
     for room in (10**12, 10, None):
-        monkeypatch.setattr(twin, "available_bytes", lambda room=room: room)
+        monkeypatch.setattr(twin, "spare_bytes", lambda room=room: room)
         twin_of(tiny.llama())
     assert made == ["packed", "unpacked", "unpacked"]
 
@@ -183,15 +184,33 @@ def test_copies_are_made_where_there_is_room(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.usefixtures("always")
 def test_a_packed_twin_is_kept_when_its_copies_have_taken_the_room(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny.llama()
-    monkeypatch.setattr(twin, "available_bytes", lambda: 10**12)
+    monkeypatch.setattr(twin, "spare_bytes", lambda: 10**12)
     first = twin_of(model)
-    monkeypatch.setattr(twin, "available_bytes", lambda: 10)
+    monkeypatch.setattr(twin, "spare_bytes", lambda: 10)
     assert twin_of(model) is first
 
 
 def test_memory_that_is_left() -> None:
     left = memory.available_bytes()
     assert left is None or left > 0
+
+
+@pytest.mark.parametrize(
+    ("available", "total", "spare"),
+    [(20 << 30, 24 << 30, 17 << 30), (3 << 30, 4 << 30, 2 << 30), (1 << 29, 24 << 30, -(5 << 29))],
+)
+def test_what_a_copy_leaves_decides(
+    available: int, total: int, spare: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = tmp_path / "meminfo"
+    told.write_text(f"MemTotal: {total >> 10} kB\nMemFree: 1 kB\nMemAvailable: {available >> 10} kB\n")
+    monkeypatch.setattr(memory, "_SYSTEM", told)
+    monkeypatch.setattr(memory, "_GROUP", tmp_path)
+    assert memory.available_bytes() == available
+    assert memory.spare_bytes() == spare
+    (tmp_path / "memory.max").write_text(f"{2 << 30}\n")
+    (tmp_path / "memory.current").write_text(f"{1 << 30}\n")
+    assert memory.spare_bytes() == min(spare, 0)
 
 
 @pytest.mark.usefixtures("always")

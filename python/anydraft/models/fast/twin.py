@@ -15,15 +15,13 @@ from torch import Tensor, nn
 from anydraft.models.fast.cpu_linear import NOWHERE, FewRows, FewRowsLinear, Quicker
 from anydraft.models.fast.fingerprint import Fingerprint
 from anydraft.models.fast.forward import lean_of
-from anydraft.models.fast.memory import available_bytes
+from anydraft.models.fast.memory import spare_bytes
 from anydraft.models.fast.proof import alike, near
 from anydraft.models.fast.select import quicker
 from anydraft.models.weights import DraftWeights
 
 _PACKED = {torch.float32, torch.bfloat16}
 """What oneDNN's products with packed weights are made for."""
-_ROOM = 4
-"""Copies may take one part in so many of the memory that is free."""
 _LEAST = 1_000_000
 """Weights of a draft that is worth a copy in bytes."""
 IN_BYTES = 0.1
@@ -178,9 +176,9 @@ def _linear(model: nn.Module) -> list[nn.Linear]:
 
 def fits(weights: Sequence[Tensor], size: int | None = None) -> bool:
     """Whether copies of them, of so many bytes a number or of as many as now, leave enough memory free."""
-    room = available_bytes()
+    room = spare_bytes()
     needed = sum(weight.numel() * (size or weight.element_size()) for weight in weights)
-    return room is not None and _ROOM * needed <= room
+    return room is not None and needed <= room
 
 
 def _made(model: nn.Module, twins: _Twins, weights: DraftWeights) -> _Twin:
