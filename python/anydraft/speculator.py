@@ -1,4 +1,4 @@
-"""The front door: two models, two tokenizers, one decode."""
+"""Two models, two tokenizers, one decode."""
 
 from __future__ import annotations
 

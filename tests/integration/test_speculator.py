@@ -1,4 +1,4 @@
-"""The front door, on tiny random models: the target alone is the reference."""
+"""``Speculator`` on tiny random models: the target alone is the reference."""
 
 from __future__ import annotations
 

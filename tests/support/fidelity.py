@@ -1,6 +1,7 @@
 """Whether a model says with a draft what it says without: all of transformers' causal models, shrunk.
 
-Each is tried as target and as draft, alone and in batches, through both doors. The outcome is *same*,
+Each is tried as target and as draft, alone and in batches, through ``Speculator`` and
+``custom_generate``. The outcome is *same*,
 *refused* with a sentence, or *not run* with the reason. Anything else is a fault.
 
     python tests/support/fidelity.py [names ...] [--write docs/models.md]
@@ -96,9 +97,9 @@ def made(name: str) -> Any:
 
 
 def _tried(model: Any, tokenizer: Any) -> tuple[str, str]:
-    doors = itertools.product((_refusal_of_speculator, _refusal_of_generate), (True, False))
+    ways = itertools.product((_refusal_of_speculator, _refusal_of_generate), (True, False))
     try:
-        refusals = [door(model, tokenizer, as_target) for door, as_target in doors]
+        refusals = [refusal(model, tokenizer, as_target) for refusal, as_target in ways]
     except TimeoutError:
         raise
     except Exception as error:

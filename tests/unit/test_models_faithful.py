@@ -129,7 +129,7 @@ REFUSED: dict[str, tuple[Callable[[], PreTrainedModel], str]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 @pytest.mark.parametrize("as_target", [True, False])
-def test_refused_through_both_doors(case: str, as_target: bool) -> None:
+def test_refused_by_both_interfaces(case: str, as_target: bool) -> None:
     make, message = REFUSED[case]
     tokenizer, model = small.characters(), make()
     other = small.model(tokenizer, padding=0)
