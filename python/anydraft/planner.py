@@ -28,8 +28,8 @@ from anydraft.models.base import Model
 from anydraft.models.logits import ProcessedLaw, processed_law
 from anydraft.proposers.base import Chaining, DraftContext, Drawing, Drawn
 from anydraft.proposers.draw import allowed_law
-from anydraft.proposers.ngram import PromptLookup
-from anydraft.proposers.ngram_index import Recall
+from anydraft.proposers.ngram import NgramLookup
+from anydraft.proposers.ngram_index import NgramIndex
 from anydraft.sampling.laws import Greedy, SeededRandomness
 from anydraft.scheduling.mixture import LOOKUP
 from anydraft.scheduling.plan import Plan, Reach, tokens_of
@@ -305,15 +305,15 @@ class Planner:
         return [reach[finished.index(i)] for i in range(1, said + 1) if i in finished]
 
     def _lookup_blocks(self, method: str, text: Written) -> list[Judged]:
-        strategy, recall = PromptLookup(self._pair.bridge.target.encode), Recall(text.before)
-        context = replace(self._context(), recall=recall)
+        strategy, ngrams = NgramLookup(self._pair.bridge.target.encode), NgramIndex(text.before)
+        context = replace(self._context(), ngrams=ngrams)
         found = []
         for i, token in enumerate(text.ids):
             candidates = strategy.candidates(context, LONGEST)
             said = common_prefix(candidates, text.ids[i:])
             made = [min(n + 1, len(candidates)) for n in range(LONGEST)]
             found.append(Judged([(n + 1, 1.0) for n in range(said)], made, 0.0))
-            recall.push(self._pair.bridge.target.decode([token]))
+            ngrams.push(self._pair.bridge.target.decode([token]))
         return found
 
     def _context(self) -> DraftContext:

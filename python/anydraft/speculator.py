@@ -35,7 +35,7 @@ from anydraft.models.transformers import TransformersModel
 from anydraft.models.weights import DraftWeights, Weights, pass_bytes
 from anydraft.proposers.base import Strategy
 from anydraft.proposers.draft_head import DraftHead, Rows, Wish
-from anydraft.proposers.ngram_index import Recall
+from anydraft.proposers.ngram_index import NgramIndex
 from anydraft.proposers.registry import Method, Strategies, check_method
 from anydraft.sampling.laws import Greedy, Randomness, SeededRandomness
 from anydraft.sampling.rejection import Rule
@@ -304,14 +304,14 @@ class Speculator:
             stopping=stopping,
             decode_bytes=self.bridge.target.decode,
             prompt=prompt.ids,
-            recall=self._recall(prompt.ids),
+            ngrams=self._ngrams(prompt.ids),
         )
         return caches.begin(view, draft_law, make)
 
-    def _recall(self, ids: list[int]) -> Recall | None:
+    def _ngrams(self, ids: list[int]) -> NgramIndex | None:
         """The prompt as text to be looked up in, where the method does so."""
         mixed = self.method == "auto" and self.num_draft_tokens == "auto"
-        return Recall(self.bridge.target.decode(ids)) if mixed or self.method == LOOKUP else None
+        return NgramIndex(self.bridge.target.decode(ids)) if mixed or self.method == LOOKUP else None
 
     def suit(self, draft: Model, view: list[int]) -> bool:
         """Have the draft compute the part of its head that suits a text; whether that is not the whole."""

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from anydraft.proposers.base import Block, DraftContext, Strategy
-from anydraft.proposers.early_stop import Ending
-from anydraft.proposers.ngram import PromptLookup
-from anydraft.proposers.ngram_index import KEY, Recall
+from anydraft.proposers.early_stop import EarlyStop
+from anydraft.proposers.ngram import NgramLookup
+from anydraft.proposers.ngram_index import KEY, NgramIndex
 from anydraft.proposers.slrs.proposer import ClassCoupling
 from anydraft.proposers.tli import TokenLevel, TokenLevelBlock
 from anydraft.sampling.laws import Randomness
@@ -128,7 +128,7 @@ class Ended:
         self.strategy, self.stop, self.name = strategy, stop, strategy.name
 
     def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> Block:
-        context = dataclasses.replace(context, ending=Ending(self.stop))
+        context = dataclasses.replace(context, early_stop=EarlyStop(self.stop))
         return self.strategy.draft(context, gamma, randomness)
 
     def verify(self, block: Block, laws: Tensor, randomness: Randomness) -> Tensor:
@@ -202,11 +202,11 @@ def test_looking_at_what_was_drawn_is_caught(bug: Callable[[ToyPair], Strategy],
 
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
 def test_text_that_is_looked_up_changes_nothing(pair: ToyPair) -> None:
-    class Looking(PromptLookup):
+    class Looking(NgramLookup):
         def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> Block:
             letters = b"".join(pair.target[:3])
-            recall = Recall((letters * KEY)[: 2 * KEY + 1])
-            return super().draft(dataclasses.replace(context, recall=recall), gamma, randomness)
+            ngrams = NgramIndex((letters * KEY)[: 2 * KEY + 1])
+            return super().draft(dataclasses.replace(context, ngrams=ngrams), gamma, randomness)
 
     world = World(pair, Looking(pair.encode_target), 3)
     assert world.distance(2, 3) <= EXACT

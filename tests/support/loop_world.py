@@ -21,7 +21,7 @@ from anydraft.models.batch import sequences
 from anydraft.models.in_order import InOrder
 from anydraft.models.logits import ProcessedLaw
 from anydraft.proposers.base import Strategy
-from anydraft.proposers.ngram_index import Recall
+from anydraft.proposers.ngram_index import NgramIndex
 from anydraft.sampling.laws import Randomness
 from anydraft.scheduling.mixture import Director
 from enumeration import Emitted, branches
@@ -175,7 +175,7 @@ class LoopWorld:
             )
             if director is not None:
                 row.director = director
-                row.recall = Recall(pair.bridge.target.decode(prompt))
+                row.ngrams = NgramIndex(pair.bridge.target.decode(prompt))
             if self.strategy is not None:
                 row.strategies = lambda _: self.strategy  # type: ignore[assignment, return-value]
             rows.append(row)

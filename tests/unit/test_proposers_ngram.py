@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 import small
 from anydraft import Bridge
 from anydraft.proposers.base import DraftContext
-from anydraft.proposers.ngram import PromptLookup, _whole
-from anydraft.proposers.ngram_index import KEY, LONGEST, LOOKED_AT, Match, Recall
+from anydraft.proposers.ngram import NgramLookup, _whole
+from anydraft.proposers.ngram_index import KEY, LONGEST, LOOKED_AT, Match, NgramIndex
 from toys import ToyModel
 
 PIECES = st.lists(
@@ -36,35 +36,35 @@ def slowest(text: bytes) -> Match | None:
 
 @given(PIECES)
 def test_it_finds_the_longest_match(pieces: list[bytes]) -> None:
-    recall = Recall()
+    ngrams = NgramIndex()
     for piece in pieces:
-        recall.push(piece)
+        ngrams.push(piece)
     text = b"".join(pieces)
-    assert len(recall) == len(text)
-    assert recall.find() == slowest(text)
+    assert len(ngrams) == len(text)
+    assert ngrams.find() == slowest(text)
 
 
 def test_a_short_or_a_missing_match_is_none() -> None:
-    assert Recall(b"abcdefg abcdefg").find() is None
-    assert Recall(b"").find() is None
-    assert Recall(b"abcdefgh, abcdefgh").find() == Match(KEY, 8)
+    assert NgramIndex(b"abcdefg abcdefg").find() is None
+    assert NgramIndex(b"").find() is None
+    assert NgramIndex(b"abcdefgh, abcdefgh").find() == Match(KEY, 8)
 
 
 def test_what_followed_repeats_itself_at_the_end() -> None:
-    recall = Recall(b"the end the end ")
-    match = recall.find()
+    ngrams = NgramIndex(b"the end the end ")
+    match = ngrams.find()
     assert match is not None
-    assert recall.following(match.position, 20) == b"the end the end the "
-    assert recall.following(0, 3) == b"the"
+    assert ngrams.following(match.position, 20) == b"the end the end the "
+    assert ngrams.following(0, 3) == b"the"
 
 
 def test_a_round_does_not_depend_on_the_length_of_the_text() -> None:
     def seconds(size: int) -> float:
-        recall, best = Recall(b"all work and no play makes jack a dull boy. " * (size // 44)), 1.0
+        ngrams, best = NgramIndex(b"all work and no play makes jack a dull boy. " * (size // 44)), 1.0
         for _ in range(20):
             began = time.perf_counter()
-            recall.push(b"a dull ")
-            recall.find()
+            ngrams.push(b"a dull ")
+            ngrams.find()
             best = min(best, time.perf_counter() - began)
         return best
 
@@ -88,7 +88,7 @@ def context(text: bytes, limit: int | None = None) -> DraftContext:
         target_device=torch.device("cpu"),
         target_width=4,
         limit=limit,
-        recall=Recall(text),
+        ngrams=NgramIndex(text),
     )
 
 
@@ -96,7 +96,7 @@ def context(text: bytes, limit: int | None = None) -> DraftContext:
 def test_candidates_are_the_targets_own_tokens(swap: bool) -> None:
     sides = small.byte_fallback(), small.byte_level()
     bridge = Bridge(*sides[::-1] if swap else sides)
-    strategy = PromptLookup(bridge.target.encode)
+    strategy = NgramLookup(bridge.target.encode)
     passage = "The quick brown fox jumps over the lazy dog. "
     block = strategy.draft(context((passage + "Ça va. " + passage[:20]).encode()), 6, None)  # type: ignore[arg-type]
     assert len(block.draft_ids) == 0
@@ -108,9 +108,9 @@ def test_candidates_are_the_targets_own_tokens(swap: bool) -> None:
 
 def test_without_a_match_nothing_is_proposed() -> None:
     bridge = Bridge(small.byte_fallback(), small.byte_level())
-    block = PromptLookup(bridge.target.encode).draft(context(b"nothing twice"), 6, None)  # type: ignore[arg-type]
+    block = NgramLookup(bridge.target.encode).draft(context(b"nothing twice"), 6, None)  # type: ignore[arg-type]
     assert len(block.candidates) == 0
-    verdict = PromptLookup(bridge.target.encode).verify(
+    verdict = NgramLookup(bridge.target.encode).verify(
         block,
         torch.tensor([[0.0, 1.0]]),
         type("R", (), {"draw": lambda _, law: law.argmax(-1), "coins": lambda _, p: p > 0})(),

@@ -90,7 +90,7 @@ class Ours:
         row = stream._row
         if self.alone:
             row.director = Nothing()
-            row.recall = None
+            row.ngrams = None
         session = row.session = TimedSession(row.session)
         out: list[int] = []
         began = bridge = 0.0

@@ -10,7 +10,7 @@ from torch import Tensor
 from anydraft.decoding.events import FinishReason
 from anydraft.errors import DraftError
 from anydraft.proposers.base import Block, Strategy
-from anydraft.proposers.early_stop import Ending
+from anydraft.proposers.early_stop import EarlyStop
 from anydraft.scheduling.mixture import Choice
 
 
@@ -33,7 +33,7 @@ class Proposal:
     choice: Choice | None = None
     """How the block was to be drafted."""
     strategy: Strategy | None = None
-    ending: Ending | None = None
+    early_stop: EarlyStop | None = None
     block: Block | None = None
     failure: str | None = None
     """Why the draft failed; it is dropped at the end of the round."""

@@ -21,8 +21,8 @@ from anydraft.models.in_order import InOrder, RowInOrder
 from anydraft.proposers.base import DraftContext, Strategy
 from anydraft.proposers.draft_state import DraftView
 from anydraft.proposers.draw import Draft
-from anydraft.proposers.early_stop import Ending
-from anydraft.proposers.ngram_index import Recall
+from anydraft.proposers.early_stop import EarlyStop
+from anydraft.proposers.ngram_index import NgramIndex
 from anydraft.sampling.laws import NAN, Greedy, Randomness, best_of
 from anydraft.sampling.rejection import verify_greedy
 from anydraft.scheduling.mixture import LOOKUP, Choice, Director
@@ -49,7 +49,7 @@ class Row:
     stopping: Stopping
     decode_bytes: Callable[[list[int]], bytes]
     prompt: list[int]
-    recall: Recall | None = None
+    ngrams: NgramIndex | None = None
     """The text so far, if it may be looked up in."""
     stats: Stats = field(default_factory=Stats)
     emitted: int = 0
@@ -95,7 +95,7 @@ class Row:
 
     def choose(self, *, alone: bool) -> Choice | None:
         """How the next block is drafted; ``None``: not at all. A row not ``alone`` looks nothing up."""
-        match = self.recall.find() if self.recall is not None and alone else None
+        match = self.ngrams.find() if self.ngrams is not None and alone else None
         backlog = self.draft.backlog if self.draft else None
         return self.director.choose(self.limit, backlog, match.length if match else 0)
 
@@ -111,14 +111,14 @@ class Row:
 
     def _opened(self, start: Start, choice: Choice, limit: int) -> tuple[Proposal, Draft | None]:
         pending: Tensor | None = self.committed.first(0)
-        gamma, ending = min(choice.length, limit), None
+        gamma, early_stop = min(choice.length, limit), None
         if choice.method != LOOKUP:
             if self.draft is None:
                 return Proposal(start), None
             gamma = min(gamma, (self.draft.window or limit + 1) - 1)
             pending = self.draft.begin(gamma) if gamma > 0 else None
             stop = self.director.stop(choice) if self.draft.device.type == "cpu" else None
-            ending = Ending(stop) if stop else None
+            early_stop = EarlyStop(stop) if stop else None
         if gamma < 1 or pending is None:
             return Proposal(start), None
         strategy = self.strategies(choice.method)
@@ -131,10 +131,10 @@ class Row:
             target_device=self.target.device,
             target_width=self.target.vocab_size,
             limit=limit,
-            ending=ending,
-            recall=self.recall,
+            early_stop=early_stop,
+            ngrams=self.ngrams,
         )
-        proposal = Proposal(start, choice._replace(length=gamma), strategy, ending)
+        proposal = Proposal(start, choice._replace(length=gamma), strategy, early_stop)
         return proposal, (strategy, context, gamma, self.randomness)
 
     def judge(self, proposal: Proposal, logits: Tensor) -> Tensor:
@@ -228,8 +228,8 @@ class Row:
                 before = self.committed.ids[: len(self.committed) - len(new)].tolist()
                 self.session = TextAlone(before, self.decode_bytes)
                 text, data, _, _ = self.session.commit(new, [])
-        if self.recall is not None:
-            self.recall.push(data)
+        if self.ngrams is not None:
+            self.ngrams.push(data)
         event = self._event(verdict, text, failure)
         self._count(event, proposal, verdict, len(data))
         if failure:
@@ -285,7 +285,7 @@ class Row:
             draft_seconds=draft,
             target_seconds=target,
             seconds=seconds,
-            peaks=proposal.ending.peaks if proposal.ending else (),
+            peaks=proposal.early_stop.peaks if proposal.early_stop else (),
         )
         self.director.observe(choice, seen)
 

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from anydraft.errors import DraftError
 from anydraft.models.base import Model
-from anydraft.proposers.early_stop import Ending
-from anydraft.proposers.ngram_index import Recall
+from anydraft.proposers.early_stop import EarlyStop
+from anydraft.proposers.ngram_index import NgramIndex
 from anydraft.sampling.laws import Randomness
 from anydraft.sampling.rejection import Chain
 
@@ -42,9 +42,9 @@ class DraftContext:
     A strategy must end its block there itself. Cutting the candidates afterwards is not exact: a block that
     ends in *nothing to propose* would be rejected there, and one that was cut would not.
     """
-    ending: Ending | None = None
+    early_stop: EarlyStop | None = None
     """Says before each draw whether that token ends the block; ``None``: draw as many as asked for."""
-    recall: Recall | None = None
+    ngrams: NgramIndex | None = None
     """The committed text, for strategies that look things up in it."""
 
 

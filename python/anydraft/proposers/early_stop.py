@@ -7,7 +7,7 @@ from torch import Tensor
 from anydraft.scheduling.lookahead import Stop
 
 
-class Ending:
+class EarlyStop:
     """Notes how sure the draft is of each token, and says when the block is long enough.
 
     It looks at logits and at nothing that was drawn from them, and a token that ends a block is still drawn

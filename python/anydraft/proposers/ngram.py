@@ -15,7 +15,7 @@ _BYTES = 8
 """Bytes encoded for each candidate wanted: more than a token has, but for long runs of spaces."""
 
 
-class PromptLookup:
+class NgramLookup:
     """Find the end of the text earlier in the text, and propose what followed there.
 
     Works on bytes, so that a passage is found again however its tokens were cut, and proposes what the
@@ -40,10 +40,10 @@ class PromptLookup:
 
     def candidates(self, context: DraftContext, wanted: int) -> list[int]:
         """The target ids of what is expected to follow."""
-        match = context.recall.find() if context.recall is not None else None
-        if context.recall is None or match is None:
+        match = context.ngrams.find() if context.ngrams is not None else None
+        if context.ngrams is None or match is None:
             return []
-        text = context.recall.following(match.position, _BYTES * (wanted + 1))
+        text = context.ngrams.following(match.position, _BYTES * (wanted + 1))
         ids = self._encode(_whole(text))
         return (ids or [])[:-1][:wanted]  # the last token may have been cut short
 

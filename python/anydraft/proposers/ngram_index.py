@@ -25,7 +25,7 @@ class Match(NamedTuple):
     """Where the text went on, in bytes."""
 
 
-class Recall:
+class NgramIndex:
     """A text that only grows, with the places of every run of :data:`KEY` bytes.
 
     :meth:`push` costs what is new, :meth:`find` does not depend on the length of the text. The index takes

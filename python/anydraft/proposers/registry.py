@@ -12,7 +12,7 @@ from anydraft.bridge.tables import Ids
 from anydraft.errors import ArgumentError
 from anydraft.models.base import Model
 from anydraft.proposers.base import Strategy
-from anydraft.proposers.ngram import PromptLookup
+from anydraft.proposers.ngram import NgramLookup
 from anydraft.proposers.pushforward import Pushforward
 from anydraft.proposers.slem import StringLevel
 from anydraft.proposers.slrs.proposer import ClassCoupling
@@ -60,7 +60,7 @@ class Strategies:
 
     def _build(self, name: str) -> Strategy:
         if name == "lookup":
-            return PromptLookup(self._bridge.target.encode)
+            return NgramLookup(self._bridge.target.encode)
         tables = self._bridge.tables
         rule = self._rule or DEFAULT_RULE.get(name, "token")
         offsets = torch.from_numpy(tables.expansion_offsets)
