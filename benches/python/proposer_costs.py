@@ -24,6 +24,7 @@ from anydraft.bench.long_prompts import ARTICLES
 from anydraft.integrations.vllm.drafter import Drafter
 from anydraft.loading.folders import load_tokenizer, packaged
 from anydraft.models.batch import TransformersBatch
+from anydraft.models.fast.runner import FastPasses
 from anydraft.models.transformers import TransformersModel
 
 SIZES = (1_000, 8_000, 32_000)
@@ -46,7 +47,7 @@ def stand_in(vocabulary: int) -> Any:
 
 def measure(size: int, requests: int, rounds: int, target: Any, bridge: Bridge) -> float:
     """Median milliseconds per request and round at ``size`` tokens of context."""
-    model = TransformersModel(stand_in(len(bridge.draft)))
+    model = TransformersModel(stand_in(len(bridge.draft)), FastPasses(drafts=True))
     drafter = Drafter(
         bridge, TransformersBatch(model), lambda ids: ([], ids), most_tokens=5, most_requests=64, adapt=False
     )

@@ -283,12 +283,13 @@ class Speculator:
         session = self.bridge.session(prompt.view, prompt.shared)
         view = session.view()
         trims = self.suit(caches.draft, view)
+        together = _rows_together(caches.target)
         if times == "nominal":
             director = self._directors.repeatable()
         else:
             head = "shared" if trims else "full"
             greedy = isinstance(randomness, Greedy)
-            director = self._directors.get(greedy=greedy, rows=_rows_together(caches.target), head=head)
+            director = self._directors.get(greedy=greedy, rows=together, head=head)
         for method in director.methods:  # now, or the round that needs it would seem slow
             with suppress(PairError):
                 self._strategies.get(method)
@@ -304,7 +305,8 @@ class Speculator:
             stopping=stopping,
             decode_bytes=self.bridge.target.decode,
             prompt=prompt.ids,
-            ngrams=self._ngrams(prompt.ids),
+            joint=together > 1,
+            ngrams=self._ngrams(prompt.ids) if together == 1 else None,
         )
         return caches.begin(view, draft_law, make)
 

@@ -418,7 +418,7 @@ def test_without_a_home_folder_a_decode_runs_and_the_cache_says_what_to_set(tmp_
 import small
 from anydraft import Speculator
 from anydraft.errors import ModelFileError
-from anydraft.models import disk_cache
+from anydraft.loading import cache_dir
 from anydraft.scheduling.plan_store import find
 one = small.byte_level()
 pair = Speculator(small.model(one, seed=1), small.model(one, seed=2), one, one)

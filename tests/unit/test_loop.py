@@ -1,4 +1,4 @@
-"""Rows that learn together go the same way."""
+"""What rows of one decode share, and what they do not."""
 
 from __future__ import annotations
 
@@ -6,55 +6,94 @@ from typing import Any
 
 import pytest
 
+import anydraft
 import small
 import watching
-from anydraft.decoding.loop import decode
+from anydraft.decoding.loop import choose, decode
+from anydraft.decoding.sequence import Row
 from anydraft.scheduling.lookahead import Fixed
 from anydraft.scheduling.mixture import Choice, Single
 
 PROMPTS = ["The quick", "brown fox jumps", "over"]
+REPEATED = "The quick brown fox jumps over the lazy dog. " * 3
 
 
 class Counting(Single):
-    """Another length in every round."""
+    """Another length in every round; notes the limits that it is asked with."""
 
     def __init__(self, method: str) -> None:
         super().__init__(method, Fixed(1))
-        self.asked: list[Choice | None] = []
+        self.limits: list[int] = []
+        self.made: list[Choice | None] = []
         self.seen: list[int] = []
 
     def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
-        assert match == 0
-        made = Choice(self.method, 1 + len(self.asked) % 3) if backlog is not None else None
-        self.asked.append(made)
+        made = Choice(self.method, 1 + len(self.made) % 3) if backlog is not None else None
+        self.limits.append(limit)
+        self.made.append(made)
         return made
 
     def observe(self, choice: Choice | None, seen: Any) -> None:
         self.seen.append(seen.asked)
 
 
-@pytest.mark.parametrize("method", ["slem", "tli", "slrs"])
-def test_rows_with_one_director_draft_alike(method: str) -> None:
+def rows_of(method: Any, director: Any = None, *, joint: bool = True) -> list[Row]:
     pair = small.speculator(method=method)
     rows = [watching.row(pair, prompt, length=9) for prompt in PROMPTS]
-    director = Counting(method)
     for row in rows:
-        row.director = director
-    events = list(decode(rows))
-    assert len(director.asked) < len(events)  # one decision for all rows of a round
+        row.director = director or row.director
+        row.joint = joint
+    return rows
+
+
+@pytest.mark.parametrize("method", ["slem", "tli", "slrs"])
+def test_rows_with_joint_passes_draft_alike(method: str) -> None:
+    director = Counting(method)
+    rows = rows_of(method, director)
+    list(decode(rows))
     rounds = [row.stats.target_passes for row in rows]
-    assert len(director.asked) == max(rounds)
+    assert len(director.made) == max(rounds)  # one decision for all rows of a round
     assert len(director.seen) == sum(rounds)
 
 
-def test_a_row_without_its_draft_does_not_decide_for_the_others() -> None:
-    pair = small.speculator(method="slem")
-    rows = [watching.row(pair, prompt, length=9) for prompt in PROMPTS]
+def test_rows_with_passes_of_their_own_decide_for_themselves() -> None:
     director = Counting("slem")
-    for row in rows:
-        row.director = director
+    rows = rows_of("slem", director, joint=False)
+    list(decode(rows))
+    assert len(director.made) == sum(row.stats.target_passes for row in rows)
 
+
+def test_a_row_without_its_draft_does_not_decide_for_the_others() -> None:
+    director = Counting("slem")
+    rows = rows_of("slem", director)
     rows[0].draft = None
     list(decode(rows))
-    assert director.asked[0] is not None
+    assert director.made[0] is not None
     assert rows[1].stats.drafted > 1
+
+
+def test_the_row_with_most_left_decides() -> None:
+    director = Counting("slem")
+    rows = rows_of("slem", director)
+    rows[0].emitted = 8  # nothing can be drafted for one last token
+    assert choose(rows) == [Choice("slem", 1)] * 3
+    assert director.limits == [8]
+
+
+def test_rows_side_by_side_are_looked_up_for() -> None:
+    """Two decodes in one loop, each with passes of its own."""
+    pair = small.speculator(method="lookup", num_draft_tokens=4)
+    rows = [watching.row(pair, REPEATED, length=20) for _ in range(2)]
+    list(decode(rows))
+    alone = watching.row(pair, REPEATED, length=20)
+    list(decode([alone]))
+    assert alone.stats.proposed > 0
+    assert [row.stats.proposed for row in rows] == [alone.stats.proposed] * 2
+
+
+def test_rows_of_a_batch_are_never_looked_up_for() -> None:
+    target, draft = small.model(small.byte_fallback(), seed=0), small.model(small.byte_level(), seed=1)
+    drafted = anydraft.custom_generate(draft, small.byte_fallback(), small.byte_level())
+    ids = small.byte_fallback()(REPEATED, return_tensors="pt")["input_ids"].repeat(2, 1)
+    target.generate(ids, do_sample=False, max_new_tokens=12, custom_generate=drafted)
+    assert [stats.looked_up for stats in drafted.stats] == [0, 0]

@@ -80,9 +80,9 @@ def test_cuda_is_not_waited_for_inside_a_block(method: str) -> None:
     pair = small.anydraft.Speculator(*pair._models, *pair._tokenizers, method=method, num_draft_tokens=4)  # type: ignore[arg-type]
     pair.generate("The quick", max_new_tokens=8, temperature=1.0)
     row = pair.stream("The quick brown", max_new_tokens=40, temperature=1.0, seed=0)._row
-    begun = row.begin()
-    assert begun is not None
-    _, given, gamma = begun
+    _, draft = row.open(row.choose())
+    assert draft is not None
+    _, given, gamma, _ = draft
     from anydraft.proposers.draw import draw_tokens
 
     allowed = row.strategies(method).allowed  # type: ignore[attr-defined]

@@ -19,7 +19,7 @@ from anydraft.proposers.draw import draft_together
 from anydraft.scheduling.mixture import Choice
 
 
-def play(rows: Sequence[Row]) -> list[Event]:
+def next_round(rows: Sequence[Row]) -> list[Event]:
     """One round of all rows, and what each of them emits."""
     began = time.perf_counter()
     proposals = propose(rows)
@@ -31,12 +31,13 @@ def play(rows: Sequence[Row]) -> list[Event]:
 
 
 def decode(
-    rows: Sequence[Row], play: Callable[[Sequence[Row]], list[Event]] = play
+    rows: Sequence[Row], play: Callable[[Sequence[Row]], list[Event]] = next_round
 ) -> Iterator[tuple[int, Event]]:
     """Run all rows to their ends; after every round, an event of each row that took part, with its number.
 
     Rows accept different lengths and finish at different times; what one says does not depend on the others.
-    ``play``: the round, another one where several processes share it (:mod:`anydraft.decoding.shared`).
+    ``play``: the round, another one where several processes share it (:mod:`anydraft.decoding.shared`). After
+    an error (of a stop rule, say) some rows may have emitted what they have not reported: make new ones.
     """
     running = [i for i, row in enumerate(rows) if row.finish_reason is None]
     while running:
@@ -45,28 +46,31 @@ def decode(
 
 
 def propose(rows: Sequence[Row]) -> list[Proposal]:
-    """Draft a block for every row, or nothing, in joint passes; a draft whose model raises is never fatal.
-
-    Rows that learn together go the same way, so that a round without a draft is one for all of them; nothing
-    is looked up there.
-    """
-    choices: dict[int, Choice | None] = {}
-    for row in sorted(rows, key=lambda row: row.draft is None):  # one whose draft has failed cannot tell
-        if id(row.director) not in choices:
-            choices[id(row.director)] = row.choose(alone=len(rows) == 1)
-    opened = [row.open(choices[id(row.director)]) for row in rows]
+    """Draft a block for every row, or nothing, in joint passes; a draft whose model raises is never fatal."""
+    opened = [row.open(choice) for row, choice in zip(rows, choose(rows), strict=True)]
     blocks = iter(draft_together([draft for _, draft in opened if draft is not None]))
-    return [proposal if draft is None else proposal.drafted(next(blocks)) for proposal, draft in opened]
+    return [proposal if draft is None else proposal.with_block(next(blocks)) for proposal, draft in opened]
+
+
+def choose(rows: Sequence[Row]) -> list[Choice | None]:
+    """How each row drafts; ``None``: not at all.
+
+    Rows whose passes are joint and that learn together go the same way, so that a round without a draft is
+    one for all of them. The one decides that can draft most.
+    """
+    found: dict[int, Choice | None] = {}
+    for row in sorted(rows, key=lambda row: (row.draft is None, -row.limit)):
+        group = id(row.director if row.joint else row)
+        if group not in found:
+            found[group] = row.choose()
+    return [found[id(row.director if row.joint else row)] for row in rows]
 
 
 def advance(rows: Sequence[Row], proposals: Sequence[Proposal]) -> list[Tensor]:
     """The one target pass of a round: logits ``[k + 1, V]`` of every row, ``k`` candidates."""
     began = time.perf_counter()
-    paths = [proposal.paths for proposal in proposals]
-    fed = [
-        torch.cat((row.unfed, *path)) if path else row.unfed for row, path in zip(rows, paths, strict=True)
-    ]
-    keep = [1 + sum(map(len, path)) for path in paths]
+    fed = [torch.cat((row.unfed, *proposal.paths)) for row, proposal in zip(rows, proposals, strict=True)]
+    keep = [1 + sum(map(len, proposal.paths)) for proposal in proposals]
     logits = advance_together([row.target for row in rows], fed, keep)
     seconds = time.perf_counter() - began
     for row in rows:
@@ -95,7 +99,8 @@ def verify(rows: Sequence[Row], proposals: Sequence[Proposal], logits: Sequence[
 def commit(rows: Sequence[Row], proposals: Sequence[Proposal], verdicts: Sequence[Verdict]) -> list[Event]:
     """Bring every row up to what it emits."""
     return [
-        row.commit(*found) for row, found in zip(rows, zip(proposals, verdicts, strict=True), strict=True)
+        row.commit(proposal, verdict)
+        for row, proposal, verdict in zip(rows, proposals, verdicts, strict=True)
     ]
 
 

@@ -27,7 +27,7 @@ class Start(NamedTuple):
 
 @dataclass(frozen=True)
 class Proposal:
-    """The candidate paths of one sequence in a round: today one, or none."""
+    """The candidate paths of one sequence in a round: today one, or none. A tree will have several."""
 
     start: Start
     choice: Choice | None = None
@@ -43,7 +43,7 @@ class Proposal:
         """int64 ``[k]`` each, on the target's device: candidates that follow the committed ids."""
         return [] if self.block is None else [self.block.candidates]
 
-    def drafted(self, block: Block | DraftError) -> Proposal:
+    def with_block(self, block: Block | DraftError) -> Proposal:
         """The same with what was drafted, or with why nothing was."""
         if isinstance(block, DraftError):
             return replace(self, failure=failed(block))
@@ -59,7 +59,7 @@ class Verdict:
     proposed: list[int]
     """Candidates."""
     accepted: int
-    """How many of them, from the first, were kept; where the decode ends, as many as were emitted."""
+    """How many of them, from the first, held: more than were emitted where the decode ended among them."""
     token_ids: list[int]
     """What is emitted."""
     finish_reason: FinishReason | None

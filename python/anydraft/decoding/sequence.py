@@ -49,6 +49,8 @@ class Row:
     stopping: Stopping
     decode_bytes: Callable[[list[int]], bytes]
     prompt: list[int]
+    joint: bool = False
+    """Whether its passes are one with those of other rows."""
     ngrams: NgramIndex | None = None
     """The text so far, if it may be looked up in."""
     stats: Stats = field(default_factory=Stats)
@@ -93,9 +95,9 @@ class Row:
         """The most candidates that can be emitted."""
         return self.stopping.left(self.emitted) - 1
 
-    def choose(self, *, alone: bool) -> Choice | None:
-        """How the next block is drafted; ``None``: not at all. A row not ``alone`` looks nothing up."""
-        match = self.ngrams.find() if self.ngrams is not None and alone else None
+    def choose(self) -> Choice | None:
+        """How the next block is drafted; ``None``: not at all."""
+        match = self.ngrams.find() if self.ngrams is not None else None
         backlog = self.draft.backlog if self.draft else None
         return self.director.choose(self.limit, backlog, match.length if match else 0)
 
@@ -117,10 +119,11 @@ class Row:
                 return Proposal(start), None
             gamma = min(gamma, (self.draft.window or limit + 1) - 1)
             pending = self.draft.begin(gamma) if gamma > 0 else None
-            stop = self.director.stop(choice) if self.draft.device.type == "cpu" else None
-            early_stop = EarlyStop(stop) if stop else None
         if gamma < 1 or pending is None:
             return Proposal(start), None
+        if choice.method != LOOKUP and self.draft is not None and self.draft.device.type == "cpu":
+            stop = self.director.stop(choice)
+            early_stop = EarlyStop(stop) if stop else None
         strategy = self.strategies(choice.method)
         self.method = choice.method
         context = DraftContext(
@@ -140,7 +143,7 @@ class Row:
     def judge(self, proposal: Proposal, logits: Tensor) -> Tensor:
         """Verify on the device, with the target's ``logits`` ``[k + 1, V]``; :meth:`accept` reads the answer.
 
-        Result: int64 ``[3 + ...]``: accepted, next id, whether the target is broken, then :meth:`drew`.
+        Result: int64 ``[3 + ...]``: accepted, next id, whether the target is broken, then :meth:`unread`.
         """
         block, law = proposal.block, self.law
         candidates = self.committed.first(0) if block is None else block.candidates
@@ -156,43 +159,43 @@ class Row:
             else:
                 following = proposal.strategy.verify(block, laws, self.randomness)
             broken = laws[:, 0].isnan().index_select(0, following[:1])  # rows behind that were never reached
-        return torch.cat((following, broken, self.drew(proposal)))
+        return torch.cat((following, broken, self.unread(proposal)))
 
-    def drew(self, proposal: Proposal) -> Tensor:
+    def unread(self, proposal: Proposal) -> Tensor:
         """int64 ``[1 + ...]``: whether the draft is broken, then what of its block the host does not have.
 
-        :meth:`drawn` reads it.
+        :meth:`read_back` reads it.
         """
         block, device = proposal.block, self.target.device
-        if block is None:
-            return torch.zeros(1, dtype=torch.int64, device=device)
         spoilt = torch.zeros(1, dtype=torch.int64, device=device)
+        if block is None:
+            return spoilt
         if len(block.draft_ids) and self.draft:
             spoilt = self.draft.broken.to(device).view(1)
         parts = [spoilt]
-        if block.drafted is None:
+        if block.draft_list is None:
             parts.append(block.draft_ids.to(device))
-        if block.proposed is None:
+        if block.candidate_list is None:
             parts.append(block.candidates)
-        return torch.cat(parts)
+        return torch.cat(parts) if len(parts) > 1 else spoilt
 
-    def drawn(self, proposal: Proposal, answer: list[int]) -> tuple[list[int], list[int], str | None]:
-        """Drafted ids and candidates by the host's copy of :meth:`drew`, and why the draft failed."""
+    def read_back(self, proposal: Proposal, answer: list[int]) -> tuple[list[int], list[int], str | None]:
+        """Drafted ids and candidates by the host's copy of :meth:`unread`, and why the draft failed."""
         broken, *ids = answer
         failure = "the draft returned NaN" if broken else proposal.failure
         block = proposal.block
         if block is None:
             return [], [], failure
         size = len(block.draft_ids)
-        drafted, ids = (ids[:size], ids[size:]) if block.drafted is None else (block.drafted, ids)
-        return drafted, ids if block.proposed is None else block.proposed, failure
+        drafted, ids = (ids[:size], ids[size:]) if block.draft_list is None else (block.draft_list, ids)
+        return drafted, ids if block.candidate_list is None else block.candidate_list, failure
 
     def accept(self, proposal: Proposal, answer: list[int]) -> Verdict:
-        """Emit what :meth:`judge` found."""
+        """Emit what :meth:`judge` found: the target's cache is cut, and the ids are committed."""
         accepted, following, broken, *rest = answer
         if broken:
             raise target_is_nan()
-        drafted, proposed, failure = self.drawn(proposal, rest)
+        drafted, proposed, failure = self.read_back(proposal, rest)
         # Rejected tokens leave the cache before anything of the user's is called, which may raise.
         self.target.crop(len(self.committed) + accepted)
         new, reason = self.emit([*proposed[:accepted], following])
@@ -232,7 +235,8 @@ class Row:
             self.ngrams.push(data)
         event = self._event(verdict, text, failure)
         self._count(event, proposal, verdict, len(data))
-        if failure:
+        if failure and self.draft:
+            _close(self.draft.model)
             self.draft = None
         return event
 
@@ -254,12 +258,14 @@ class Row:
 
     def follow(self, proposal: Proposal, logits: Tensor, event: Event, seconds: float) -> None:
         """Commit what another process that runs the same decode has decided."""
-        candidates = proposal.block.candidates if proposal.block else self.committed.first(0)
+        block = proposal.block
+        candidates = block.candidates if block else self.committed.first(0)
         if not isinstance(self.law, RowInOrder):
             self.law(logits, self.committed.ids, candidates)  # a law may keep what it is made from
         self.committed.append(event.token_ids)
         self.emitted += len(event.token_ids)
-        verdict = Verdict([], candidates.tolist(), event.accepted, event.token_ids, event.finish_reason, None)
+        proposed = (block.candidate_list if block else None) or []
+        verdict = Verdict([], proposed, event.accepted, event.token_ids, event.finish_reason, None)
         self.commit(proposal, verdict)
         self._took(seconds)
 
@@ -293,9 +299,9 @@ class Row:
         """Count a round's time; a finished row leaves the batches that its models are in."""
         self.stats.seconds += seconds
         if self.finish_reason:
-            for model in (self.target, self.draft.model if self.draft else None):
-                if isinstance(model, Closing):
-                    model.close()
+            _close(self.target)
+            if self.draft:
+                _close(self.draft.model)
 
     def _count(self, event: Event, proposal: Proposal, verdict: Verdict, size: int) -> None:
         stats, choice = self.stats, proposal.choice
@@ -316,6 +322,12 @@ def target_is_nan() -> ModelError:
         "the target returned NaN logits; expected numbers. Half precision may overflow: try "
         "dtype=torch.float32 or torch.bfloat16, or look for damaged weights"
     )
+
+
+def _close(model: Model) -> None:
+    """Leave the batch that a model's sequence is in, if any."""
+    if isinstance(model, Closing):
+        model.close()
 
 
 def _as_it_is(logits: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 import torch
 
 from anydraft.decoding.events import Event
-from anydraft.decoding.loop import advance, by_order, commit, learn, play, propose, verify
+from anydraft.decoding.loop import advance, by_order, commit, learn, next_round, propose, verify
 from anydraft.decoding.proposal import Proposal
 from anydraft.decoding.sequence import Row
 from anydraft.decoding.step_by_step import retrace
@@ -31,20 +31,20 @@ class Team(Protocol):
 
 def round_with(team: Team | None) -> Callable[[Sequence[Row]], list[Event]]:
     """The round of a target that this process has whole (``None``), or shares."""
-    return play if team is None else partial(_follow if not team.leads else _lead, team)
+    return next_round if team is None else partial(_follow if not team.leads else _lead, team)
 
 
 def _lead(team: Team, rows: Sequence[Row]) -> list[Event]:
-    """As :func:`~anydraft.decoding.loop.play`; candidates and events are sent to the others."""
+    """As :func:`~anydraft.decoding.loop.next_round`; candidates and events are sent to the others."""
     began = time.perf_counter()
     proposals = propose(rows)
-    team.share([[path.tolist() for path in proposal.paths] for proposal in proposals])
+    team.share([_listed(proposal) for proposal in proposals])
     logits = advance(rows, proposals)
     try:
         verdicts = verify(rows, proposals, logits)
         events = commit(rows, proposals, verdicts)
     except Exception as error:
-        team.share(error)
+        team.share(error)  # which raises it, here too
         raise
     team.share(events)
     learn(rows, proposals, verdicts, events, time.perf_counter() - began)
@@ -54,8 +54,8 @@ def _lead(team: Team, rows: Sequence[Row]) -> list[Event]:
 def _follow(team: Team, rows: Sequence[Row]) -> list[Event]:
     """Run the target's pass over the leader's candidates, and commit what it emits."""
     began = time.perf_counter()
-    none: list[list[list[int]]] = []
-    proposals = [_given(row, paths) for row, paths in zip(rows, team.share(none), strict=True)]
+    none: list[list[int] | None] = []
+    proposals = [_given(row, ids) for row, ids in zip(rows, team.share(none), strict=True)]
     logits = advance(rows, proposals)
     events: list[Event] = team.share([])
     for order, members in by_order(rows):
@@ -69,8 +69,19 @@ def _follow(team: Team, rows: Sequence[Row]) -> list[Event]:
     return events
 
 
-def _given(row: Row, paths: Sequence[list[int]]) -> Proposal:
+def _listed(proposal: Proposal) -> list[int] | None:
+    """The candidates on the host."""
+    block = proposal.block
+    if block is None:
+        return None
+    ids: list[int] = block.candidates.tolist() if block.candidate_list is None else block.candidate_list
+    return ids
+
+
+def _given(row: Row, candidates: list[int] | None) -> Proposal:
     """The leader's candidates, without what they were drafted from."""
-    none = torch.empty(0, dtype=torch.int64)
-    found = [torch.tensor(path, dtype=torch.int64, device=row.target.device) for path in paths]
-    return Proposal(row.start(), block=Block(none, found[0]) if found else None)
+    if candidates is None:
+        return Proposal(row.start())
+    ids = torch.tensor(candidates, dtype=torch.int64, device=row.target.device)
+    block = Block(ids[:0], ids, draft_list=[], candidate_list=candidates)
+    return Proposal(row.start(), block=block)

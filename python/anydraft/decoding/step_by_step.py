@@ -26,9 +26,10 @@ def verify_in_order(
 ) -> list[Verdict]:
     """Verify the candidates of ``rows`` with the target's ``logits`` ``[k_i + 1, V]``, and emit."""
     places = places_of(rows)
-    answers = to_host([row.drew(proposal) for row, proposal in zip(rows, proposals, strict=True)])
+    answers = to_host([row.unread(proposal) for row, proposal in zip(rows, proposals, strict=True)])
     drawn = [
-        row.drawn(proposal, answer) for row, proposal, answer in zip(rows, proposals, answers, strict=True)
+        row.read_back(proposal, answer)
+        for row, proposal, answer in zip(rows, proposals, answers, strict=True)
     ]
     emitted: list[list[int]] = [[] for _ in rows]
     accepted = [0] * len(rows)

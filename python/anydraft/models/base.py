@@ -51,6 +51,9 @@ class Passes(Protocol):
         Asked where a decode begins: what was made of the model's weights is made anew if they changed.
         """
 
+    def sizes(self, runner: Any) -> tuple[int, ...]:
+        """Numbers of tokens that passes of ``runner`` are compiled for, if they are."""
+
 
 class OwnPasses:
     """The models themselves, called as transformers calls them."""
@@ -58,6 +61,10 @@ class OwnPasses:
     def runner(self, model: Any) -> Any:
         """``model``."""
         return model
+
+    def sizes(self, runner: Any) -> tuple[int, ...]:
+        """None."""
+        return ()
 
 
 OWN_PASSES = OwnPasses()

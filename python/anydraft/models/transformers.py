@@ -187,7 +187,7 @@ class TransformersModel:
 
     def warm(self) -> None:
         """Have passes compiled now that are to be compiled, so that none that is timed waits for it."""
-        sizes = getattr(self.runner, "sizes", ())
+        sizes = self._given[1].sizes(self.runner)
         if self._length or not sizes:
             return
         for n in (sizes[-1] + 1, *sizes):

@@ -68,9 +68,9 @@ class Block:
     """int64 ``[gamma]`` on the draft's device: the ids drawn, in order."""
     candidates: Tensor
     """int64 ``[k]`` on the target's device: the target ids to be verified, in order; k may be 0."""
-    drafted: list[int] | None = field(default=None, kw_only=True)
+    draft_list: list[int] | None = field(default=None, kw_only=True)
     """:attr:`draft_ids` on the host, where making the block took them there."""
-    proposed: list[int] | None = field(default=None, kw_only=True)
+    candidate_list: list[int] | None = field(default=None, kw_only=True)
     """:attr:`candidates` on the host, where they were made there."""
     failure: DraftError | None = field(default=None, kw_only=True)
     """Why the draft could not go on after this block, which is verified all the same."""

@@ -36,7 +36,7 @@ class NgramLookup:
         none = torch.empty(0, dtype=torch.int64, device=context.target_device)
         wanted = gamma if context.limit is None else min(gamma, context.limit)
         proposed = self.candidates(context, wanted)
-        return Block(none, none.new_tensor(proposed), drafted=[], proposed=proposed)
+        return Block(none, none.new_tensor(proposed), draft_list=[], candidate_list=proposed)
 
     def candidates(self, context: DraftContext, wanted: int) -> list[int]:
         """The target ids of what is expected to follow."""

@@ -86,7 +86,7 @@ class Pushforward:
         same = all(column is labels[0] for column in labels)
         columns = labels[0] if same else torch.stack(labels)
         return PushforwardBlock(
-            drawn.ids, ids, torch.stack(weights), columns, drafted=drafted, proposed=candidates
+            drawn.ids, ids, torch.stack(weights), columns, draft_list=drafted, candidate_list=candidates
         )
 
     def chain(self, block: Block, laws: Tensor) -> TokenChain:

@@ -41,7 +41,7 @@ class StringLevel:
         except TokenizerError as error:  # it cannot read what was drafted
             failure = DraftError(str(error))
         candidates = torch.tensor(proposed, dtype=torch.int64, device=context.target_device)
-        return Block(drawn.ids, candidates, drafted=drafted, proposed=proposed, failure=failure)
+        return Block(drawn.ids, candidates, draft_list=drafted, candidate_list=proposed, failure=failure)
 
     def verify(self, block: Block, laws: Tensor, randomness: Randomness) -> Tensor:
         """See :meth:`Strategy.verify`. The block rule would change nothing: every ratio is at most 1."""

@@ -155,9 +155,9 @@ class Drafter:
 
     def _advance(self, known: Known, row: Ids) -> None:
         request: _Request = known.kept
-        new = row[len(known.ids) :]
-        if not len(new):
-            return
+        new = row[
+            len(known.ids) :
+        ]  # none where a row was read twice: what was drafted after it goes all the same
         listed = new.tolist()
         if known.idle:  # preempted: nobody looked at its last proposal
             request.proposed = []

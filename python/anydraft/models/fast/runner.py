@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from anydraft.errors import ArgumentError, ModelError
-from anydraft.models.fast.compiled import compiled
+from anydraft.models.fast.compiled import CompiledLean, compiled
 from anydraft.models.fast.forward import ARCHITECTURES, Lean
 from anydraft.models.fast.twin import twin_of
 from anydraft.models.weights import DraftWeights
@@ -43,3 +43,7 @@ class FastPasses:
                 f"adapters, of {', '.join(ARCHITECTURES)}. Leave compile out, or pass torch.compile(model)"
             )
         return compiled(runner)
+
+    def sizes(self, runner: Any) -> tuple[int, ...]:
+        """See :class:`~anydraft.models.base.Passes`."""
+        return runner.sizes if isinstance(runner, CompiledLean) else ()

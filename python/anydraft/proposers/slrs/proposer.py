@@ -68,7 +68,9 @@ class ClassCoupling:
         drafted: list[int] = drawn.ids.tolist()
         plan = ClassPlan(self._spelling, drawn.laws.to(context.target_device), drafted, limit).build()
         candidates = torch.tensor(plan.candidates, dtype=torch.int64, device=context.target_device)
-        return ClassBlock(drawn.ids, candidates, plan.steps, drafted=drafted, proposed=plan.candidates)
+        return ClassBlock(
+            drawn.ids, candidates, plan.steps, draft_list=drafted, candidate_list=plan.candidates
+        )
 
     def chain(self, block: Block, laws: Tensor) -> ClassChain:
         """See :class:`Chaining`."""
