@@ -67,6 +67,7 @@ def test_the_event_loop_is_free_while_a_round_runs() -> None:
 def test_a_task_that_is_cancelled_ends_the_decode() -> None:
     """It ends while a round still runs, and that round is the last one."""
     begun: list[int] = []
+    freed: list[bool] = []
     second, goes_on = threading.Event(), threading.Event()
 
     def held() -> Iterator[Event]:
@@ -74,7 +75,7 @@ def test_a_task_that_is_cancelled_ends_the_decode() -> None:
             begun.append(1)
             if len(begun) == 2:
                 second.set()
-                assert goes_on.wait(HANG)
+                freed.append(goes_on.wait(HANG))
             yield Event([1], "a", 0, "bonus")
 
     async def consume() -> None:
@@ -92,7 +93,7 @@ def test_a_task_that_is_cancelled_ends_the_decode() -> None:
 
     asyncio.run(run())
     wait_for_threads()
-    assert len(begun) == 2
+    assert (len(begun), freed) == (2, [True])
 
 
 def test_a_consumer_that_leaves_ends_the_decode() -> None:
