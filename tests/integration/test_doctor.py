@@ -1,4 +1,4 @@
-"""The examination of a pair: control tokens, hazards, memory, verdict, ranking; and how quick it is."""
+"""The examination of a pair: control tokens, hazards, memory, verdict, ranking; and its work."""
 
 from __future__ import annotations
 

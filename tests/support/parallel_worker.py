@@ -33,7 +33,7 @@ def main(folder: Path, parallel: bool) -> dict[str, Any]:
     inputs = {name: rows[name] for name in ("input_ids", "attention_mask")}
     single = {name: value[:1] for name, value in tokenizer(["Ça va"], return_tensors="pt").items()}
     single = {name: single[name] for name in inputs}
-    if rank:  # a clock that runs ahead
+    if rank:  # this process's clock runs ahead; no other may care
         clock, monotonic = time.time, time.monotonic
         time.time, time.monotonic = lambda: clock() + 3600 * rank, lambda: 7 * monotonic()
     said: dict[str, Any] = {"tp": getattr(target, "_tp_size", None)}
