@@ -229,7 +229,7 @@ def test_nothing_that_was_rejected_is_left_with_the_draft(
     method: Method, temperature: float, swap: bool
 ) -> None:
     """After every round the draft's ids are those of a fresh encoding, and its cache is a fresh prefill's."""
-    pair = speculator(method, swap=swap)
+    pair, (target, draft, *_) = speculator(method, swap=swap), trained.pair(swap=swap)
     row = watching.row(pair, TEXT, temperature=temperature)
     rejected = 0
     for _ in watching.rounds(row):
@@ -240,10 +240,10 @@ def test_nothing_that_was_rejected_is_left_with_the_draft(
         assert row.draft.ids == fresh
         held = row.draft.length
         assert held <= len(fresh)
-        expected = watching.prefilled(pair._models[1], fresh[:held])
+        expected = watching.prefilled(draft, fresh[:held])
         for got, wanted in zip(watching.keys_and_values(row.draft.model, held), expected, strict=True):
             torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-4)
-        own = watching.prefilled(pair._models[0], committed[: row.target.length])
+        own = watching.prefilled(target, committed[: row.target.length])
         for got, wanted in zip(watching.keys_and_values(row.target, row.target.length), own, strict=True):
             torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-4)
     assert rejected > 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -35,57 +34,66 @@ def test_errors_are_raised_where_they_are_awaited() -> None:
         asyncio.run(run())
 
 
-def slow(seconds: float, rounds: list[float]) -> Iterator[Event]:
-    """A stream whose rounds take long; ``rounds`` gets the time of each end."""
-    while True:
-        time.sleep(seconds)
-        rounds.append(time.monotonic())
-        yield Event([1], "a", 0, "bonus")
+HANG = 120
+"""Seconds after which something that waits is taken to hang; nothing passes or fails by them otherwise."""
 
 
 def test_the_event_loop_is_free_while_a_round_runs() -> None:
-    ticks: list[float] = []
+    """Every round waits for the event loop to get a turn."""
+    turn = threading.Event()
+    had: list[bool] = []
+
+    def waiting() -> Iterator[Event]:
+        for _ in range(3):
+            turn.clear()
+            had.append(turn.wait(HANG))
+            yield Event([1], "a", 0, "bonus")
 
     async def tick() -> None:
         while True:
-            ticks.append(time.monotonic())
-            await asyncio.sleep(0.01)
+            turn.set()
+            await asyncio.sleep(0)
 
     async def run() -> None:
         ticking = asyncio.create_task(tick())
-        found = 0
-        async for _ in events(lambda: slow(0.1, [])):
-            found += 1
-            if found == 3:
-                break
+        async for _ in events(waiting):
+            pass
         ticking.cancel()
 
     asyncio.run(run())
-    assert len(ticks) > 9
+    assert had == [True, True, True]
 
 
 def test_a_task_that_is_cancelled_ends_the_decode() -> None:
-    rounds: list[float] = []
+    """It ends while a round still runs, and that round is the last one."""
+    begun: list[int] = []
+    freed: list[bool] = []
+    second, goes_on = threading.Event(), threading.Event()
+
+    def held() -> Iterator[Event]:
+        while True:
+            begun.append(1)
+            if len(begun) == 2:
+                second.set()
+                freed.append(goes_on.wait(HANG))
+            yield Event([1], "a", 0, "bonus")
+
+    async def consume() -> None:
+        async for _ in events(held):
+            pass
 
     async def run() -> None:
-        async def consume() -> None:
-            async for _ in events(lambda: slow(0.05, rounds)):
-                pass
-
         task = asyncio.create_task(consume())
-        while len(rounds) < 2:
-            await asyncio.sleep(0.01)
-        began = time.monotonic()
+        assert await asyncio.to_thread(second.wait, HANG)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        assert time.monotonic() - began < 5
-        seen = len(rounds)
-        await asyncio.sleep(0.3)
-        assert len(rounds) <= seen + 1  # the round that ran was the last one
+        assert len(begun) == 2
+        goes_on.set()
 
     asyncio.run(run())
     wait_for_threads()
+    assert (len(begun), freed) == (2, [True])
 
 
 def test_a_consumer_that_leaves_ends_the_decode() -> None:
@@ -99,15 +107,20 @@ def test_a_consumer_that_leaves_ends_the_decode() -> None:
     wait_for_threads()
 
 
-def test_a_timeout_leaves_the_pair_usable() -> None:
+def test_a_task_that_is_cancelled_leaves_the_pair_usable() -> None:
     made = pair()
+    tasks: list[asyncio.Task[None]] = []
+
+    async def consume() -> None:
+        async for _ in made.astream("The quick", max_new_tokens=450, min_new_tokens=450):
+            tasks[0].cancel()
 
     async def run() -> None:
-        async for _ in made.astream("The quick", max_new_tokens=450, min_new_tokens=450):
-            pass
+        tasks.append(asyncio.create_task(consume()))
+        await tasks[0]
 
-    with pytest.raises(asyncio.TimeoutError):
-        asyncio.run(asyncio.wait_for(run(), 0.05))
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(run())
     wait_for_threads()
     assert (
         made.generate("Ça va", max_new_tokens=9).token_ids
@@ -130,7 +143,7 @@ def test_several_streams_of_one_pair_do_not_mix() -> None:
 
 def wait_for_threads() -> None:
     """No thread of a stream lives on."""
-    until = time.monotonic() + 10
-    while any(thread.name.startswith("anydraft") for thread in threading.enumerate()):
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    for thread in threading.enumerate():
+        if thread.name.startswith("anydraft"):
+            thread.join(HANG)
+            assert not thread.is_alive()

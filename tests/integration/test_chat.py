@@ -92,7 +92,7 @@ def test_the_draft_reads_the_chat_in_its_own_template() -> None:
     chat, _, draft = watched(made)
     chat.add("system", "Be brief.")
     chat.say("The quick")
-    text = made._tokenizers[1].decode(draft.ids)
+    text = trained.pair()[3].decode(draft.ids)
     assert text.startswith("[s] Be brief.\n[u] The quick\n[a] ")
 
 

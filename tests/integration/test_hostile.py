@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -259,7 +258,7 @@ def hostile_json(path: Path, change: Callable[[dict[str, Any]], None]) -> Path:
 
 @pytest.mark.parametrize("token", [10**6 * 2, 10**8, 10**9, 2**32 - 1])
 def test_ids_far_beyond_the_tokens_take_no_memory(tmp_path: Path, token: int) -> None:
-    """In a process that may not take 300 MB more than it has."""
+    """In a process that may not take 100 MB more than it has."""
     file = hostile_json(tmp_path / "tokenizer.json", lambda data: data["model"]["vocab"].update(far=token))
     bytes_of = (base64.b64encode(bytes([i])).decode() for i in range(256))
     lines = [f"{text} {i}" for i, text in enumerate(bytes_of)]
@@ -270,7 +269,7 @@ def test_ids_far_beyond_the_tokens_take_no_memory(tmp_path: Path, token: int) ->
     }
     (tmp_path / "tekken.json").write_text(json.dumps(tekken))
     program = f"""
-import resource, sys, time
+import resource, sys
 from pathlib import Path
 from anydraft import Bridge, Tokenizer
 from anydraft.errors import AnydraftError
@@ -279,7 +278,7 @@ from anydraft.loading.tokenizer_quick import open_tokenizer
 from anydraft.testing import Subject
 folder = Path({str(tmp_path)!r})
 def attempt(work):
-    begun, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
         work()
     except AnydraftError as error:
@@ -288,7 +287,6 @@ def attempt(work):
         print("accepted")
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown < 100_000, grown
-    assert time.monotonic() - begun < 10
 attempt(lambda: Tokenizer.from_json({str(file)!r} and Path({str(file)!r}).read_text()))
 def bridge(path, **asked):
     one = load_tokenizer_file(path, asked.get("pattern"), asked.get("special"))
@@ -299,7 +297,13 @@ attempt(lambda: Subject.of(folder / "tokenizer.json"))
 attempt(lambda: bridge(folder / "far.tiktoken", pattern="."))
 attempt(lambda: bridge(folder / "tekken.json"))
 """
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,  # a bound for a hang alone: a loop over 2**32 ids
+    )
     assert found.returncode == 0, found.stderr
     assert found.stdout.split() == [
         "TokenizerError",
@@ -495,11 +499,9 @@ sys.argv = ["anydraft", *{arguments!r}]
 from anydraft.cli import main
 main()
 """
-    began = time.monotonic()
     found = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
     )
     assert "torch is imported" not in found.stderr
     assert found.returncode == 2, found.stderr
     assert "no/such" in found.stderr
-    assert time.monotonic() - began < 60

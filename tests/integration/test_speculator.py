@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from typing import Any
 
 import pytest
@@ -12,7 +11,11 @@ import torch
 
 import anydraft
 import small
+import watching
+from anydraft.decoding.caches import PairCaches
+from anydraft.proposers import registry
 from anydraft.proposers.registry import Method
+from clocks import Clock
 
 METHODS: list[Method] = ["tli", "slem", "pushforward", "slrs", "auto"]
 PROMPTS = ["The quick", "def fib(n):\n    ", "Ça va", "日本 🙂", "12345 "]
@@ -28,17 +31,18 @@ def alone(model: Any, ids: list[int], n: int, **options: Any) -> list[int]:
 @pytest.mark.parametrize("swap", [False, True])
 @pytest.mark.parametrize("prompt", PROMPTS)
 def test_greedy_output_is_the_targets_own(method: Method, swap: bool, prompt: str) -> None:
-    pair = small.speculator(method=method, swap=swap)
+    parts = small.pair(swap=swap)
+    pair = small.join(parts, method=method)
     out = pair.generate(prompt, max_new_tokens=40)
-    assert out.token_ids == alone(pair._models[0], out.prompt_ids, 40)
+    assert out.token_ids == alone(parts[0], out.prompt_ids, 40)
     assert out.text == pair.bridge.target.decode(out.token_ids).decode(errors="replace")
 
 
 @pytest.mark.parametrize("options", [{"repetition_penalty": 1.5}, {"repetition_penalty": 0.7}])
 def test_greedy_with_a_penalty_equals_plain_generate(options: dict[str, float]) -> None:
-    pair = small.speculator()
-    out = pair.generate("The quick", max_new_tokens=40, **options)
-    assert out.token_ids == alone(pair._models[0], out.prompt_ids, 40, **options)
+    parts = small.pair()
+    out = small.join(parts).generate("The quick", max_new_tokens=40, **options)
+    assert out.token_ids == alone(parts[0], out.prompt_ids, 40, **options)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -54,17 +58,15 @@ def test_sampling_is_reproducible_and_seeds_differ(method: Method) -> None:
 
 
 def test_it_stops_at_an_end_token_like_plain_generate() -> None:
-    tokenizer = small.byte_fallback()
     for seed in range(12):
-        pair = small.speculator(seed=seed)
-        free = pair.generate("The quick", max_new_tokens=30).token_ids
+        target, *others = small.pair(seed=seed)
+        free = small.join((target, *others)).generate("The quick", max_new_tokens=30).token_ids
         end = free[min(7, len(free) - 1)]
-        pair._models[0].generation_config.eos_token_id = [tokenizer.eos_token_id, end]
-        pair = anydraft.Speculator(*pair._models, *pair._tokenizers)
-        out = pair.generate("The quick", max_new_tokens=30)
+        target.generation_config.eos_token_id = [small.byte_fallback().eos_token_id, end]
+        out = anydraft.Speculator(target, *others).generate("The quick", max_new_tokens=30)
         assert out.finish_reason == "eos"
         assert out.token_ids == free[: free.index(end) + 1]
-        assert out.token_ids == alone(pair._models[0], out.prompt_ids, 30)
+        assert out.token_ids == alone(target, out.prompt_ids, 30)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 6])
@@ -106,40 +108,41 @@ def test_events_add_up_to_the_text() -> None:
 
 
 def test_the_users_things_are_not_changed() -> None:
-    pair = small.speculator()
+    *models, target, draft = parts = small.pair()
+    pair = small.join(parts)
     before = [
         (
             {k: v.clone() for k, v in model.state_dict().items()},
             model.config.to_dict(),
             model.generation_config.to_dict(),
         )
-        for model in pair._models
+        for model in models
     ]
-    texts = [tokenizer.backend_tokenizer.to_str() for tokenizer in pair._tokenizers]
-    spoke = [alone(model, [5, 6, 7], 10) for model in pair._models]
+    texts = [tokenizer.backend_tokenizer.to_str() for tokenizer in (target, draft)]
+    spoke = [alone(model, [5, 6, 7], 10) for model in models]
     pair.generate("The quick", max_new_tokens=20, temperature=0.8, repetition_penalty=1.2, seed=0)
-    for model, (weights, config, generation) in zip(pair._models, before, strict=True):
+    for model, (weights, config, generation) in zip(models, before, strict=True):
         assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
         assert model.config.to_dict() == config
         assert model.generation_config.to_dict() == generation
-    assert [tokenizer.backend_tokenizer.to_str() for tokenizer in pair._tokenizers] == texts
-    assert [alone(model, [5, 6, 7], 10) for model in pair._models] == spoke
+    assert [tokenizer.backend_tokenizer.to_str() for tokenizer in (target, draft)] == texts
+    assert [alone(model, [5, 6, 7], 10) for model in models] == spoke
 
 
 def test_after_every_round_the_draft_sees_the_committed_bytes() -> None:
     pair = small.speculator(method="slem")
-    stream = pair.stream("Ça va", max_new_tokens=60, temperature=1.0, seed=2)
-    decode = stream._row
-    for _ in stream:
-        view = pair.bridge.draft.decode(decode.draft.ids)
-        assert view == decode.session.bytes()
-        assert decode.session.view() == decode.draft.ids
-        assert decode.draft.length <= len(decode.draft.ids)
-        assert decode.target.length == len(decode.session) - 1
+    row = watching.row(pair, "Ça va", length=60, temperature=1.0, seed=2)
+    for _ in watching.rounds(row):
+        assert row.draft is not None
+        view = pair.bridge.draft.decode(row.draft.ids)
+        assert view == row.session.bytes()
+        assert row.session.view() == row.draft.ids
+        assert row.draft.length <= len(row.draft.ids)
+        assert row.target.length == len(row.session) - 1
 
 
 class Failing:
-    """A draft that breaks after some passes."""
+    """A model that breaks after some passes, or whose user then presses Ctrl-C."""
 
     def __init__(self, model: Any, after: int, how: str) -> None:
         self.model, self.left, self.how = model, after, how
@@ -154,6 +157,8 @@ class Failing:
             return logits
         if self.how == "raises":
             raise RuntimeError("out of memory")
+        if self.how == "interrupted":
+            raise KeyboardInterrupt
         return logits * float("nan")
 
 
@@ -161,13 +166,15 @@ class Failing:
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("after", [0, 1, 7])
 def test_a_broken_draft_drops_out_and_the_target_goes_on(how: str, method: Method, after: int) -> None:
-    pair = small.speculator(method=method)
-    stream = pair.stream("The quick", max_new_tokens=30)
-    decode = stream._row
-    decode.draft.model = Failing(decode.draft.model, after, how)
+    parts = small.pair()
+    pair = small.join(parts, method=method)
+    target, draft = pair.sequences()
+    stream = pair.stream(
+        "The quick", max_new_tokens=30, caches=PairCaches(target, Failing(draft, after, how))
+    )
     events = list(stream)
     ids = [token for event in events for token in event.token_ids]
-    assert ids == alone(pair._models[0], stream.prompt_ids, 30)
+    assert ids == alone(parts[0], stream.prompt_ids, 30)
     told = [event.draft_failure for event in events if event.draft_failure]
     assert len(told) == 1
     assert ("out of memory" if how == "raises" else "NaN") in told[0]
@@ -178,14 +185,14 @@ def test_a_prompt_longer_than_the_drafts_window_is_drafted_from_a_suffix() -> No
     short = small.model(draft, seed=1)
     short.config.max_position_embeddings = 32
     pair = anydraft.Speculator(small.model(target), short, target, draft, method="slem", num_draft_tokens=5)
-    stream = pair.stream("The quick brown fox jumps over the lazy dog. " * 4, max_new_tokens=60)
+    row = watching.row(pair, "The quick brown fox jumps over the lazy dog. " * 4, length=60)
+    assert row.draft is not None
     longest = 0
-    for _ in stream:
-        longest = max(longest, stream._row.draft.length)
+    for _ in watching.rounds(row):
+        longest = max(longest, row.draft.length)
     assert 0 < longest <= 32
-    assert stream.stats.drafted > 0
-    ids = stream._row.session.bytes()
-    assert pair.bridge.draft.decode(stream._row.draft.ids) == ids
+    assert row.stats.drafted > 0
+    assert pair.bridge.draft.decode(row.draft.ids) == row.session.bytes()
 
 
 def test_decoding_ends_at_the_targets_window() -> None:
@@ -243,15 +250,12 @@ def test_bad_pairs_are_refused_with_a_reason() -> None:
 
 def test_a_chat_is_rendered_for_each_side() -> None:
     target, draft = small.byte_fallback(), small.byte_level()
-    out = small.speculator().stream(messages=[{"role": "user", "content": "The quick"}], max_new_tokens=4)
-    decode = out._row
-    assert pairs_text(target, out.prompt_ids).startswith("<bos>user:")
-    assert pairs_text(draft, decode.draft.ids).startswith("user:")
-    assert len(list(out)) > 0
-
-
-def pairs_text(tokenizer: Any, ids: list[int]) -> str:
-    return tokenizer.decode(ids)
+    pair = small.speculator()
+    row = watching.row(pair, pair.prompt(messages=[{"role": "user", "content": "The quick"}]))
+    assert row.draft is not None
+    assert target.decode(row.prompt).startswith("<bos>user:")
+    assert draft.decode(row.draft.ids).startswith("user:")
+    assert len(list(watching.rounds(row))) > 0
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -281,35 +285,25 @@ def test_the_two_models_may_be_on_different_devices(method: Method, places: tupl
 
 
 def test_an_interrupted_stream_leaves_everything_usable() -> None:
-    pair = small.speculator()
-    stream = pair.stream("The quick", max_new_tokens=40)
+    parts = small.pair()
+    pair = small.join(parts)
+    target, draft = pair.sequences()
+    stream = pair.stream(
+        "The quick", max_new_tokens=40, caches=PairCaches(Failing(target, 1, "interrupted"), draft)
+    )
     next(stream)
-    inner = stream._row.target
-    stream._row.target = Interrupting(inner)
     with pytest.raises(KeyboardInterrupt):
         list(stream)
     out = pair.generate("The quick", max_new_tokens=40)
-    assert out.token_ids == alone(pair._models[0], out.prompt_ids, 40)
-
-
-class Interrupting:
-    """A model whose user presses Ctrl-C."""
-
-    def __init__(self, model: Any) -> None:
-        self.model = model
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.model, name)
-
-    def advance(self, ids: torch.Tensor, keep: int = 1) -> torch.Tensor:
-        raise KeyboardInterrupt
+    assert out.token_ids == alone(parts[0], out.prompt_ids, 40)
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_a_target_that_returns_nan_is_named(temperature: float) -> None:
     pair = small.speculator()
-    stream = pair.stream("The quick", max_new_tokens=30, temperature=temperature, seed=0)
-    stream._row.target = Failing(stream._row.target, 2, "nan")
+    target, draft = pair.sequences()
+    caches = PairCaches(Failing(target, 2, "nan"), draft)
+    stream = pair.stream("The quick", max_new_tokens=30, temperature=temperature, seed=0, caches=caches)
     with pytest.raises(anydraft.ModelError, match="NaN"):
         list(stream)
 
@@ -335,16 +329,19 @@ def test_a_draft_whose_template_refuses_a_chat_reads_it_as_text() -> None:
     target, draft = small.byte_fallback(), copy.deepcopy(small.byte_level())
     draft.chat_template = "{{ raise_exception('no system role') }}"
     pair = anydraft.Speculator(small.model(target), small.model(draft), target, draft)
-    stream = pair.stream(messages=[{"role": "system", "content": "The quick"}], max_new_tokens=4)
-    assert pairs_text(draft, stream._row.draft.ids).startswith("system:")
-    assert len(list(stream)) > 0
+    row = watching.row(pair, pair.prompt(messages=[{"role": "system", "content": "The quick"}]))
+    assert row.draft is not None
+    assert draft.decode(row.draft.ids).startswith("system:")
+    assert len(list(watching.rounds(row))) > 0
 
 
-def test_time_between_events_is_not_counted() -> None:
+def test_time_between_events_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr("time.perf_counter", clock)
     stream = small.speculator().stream("The quick", max_new_tokens=10)
     for _ in stream:
-        time.sleep(0.05)
-    assert stream.stats.overhead < 0.9
+        clock.now += 3600
+    assert 0 < stream.stats.seconds < 3600
 
 
 def test_cuts_on_the_draft_side_leave_only_what_may_be_drawn() -> None:
@@ -352,11 +349,10 @@ def test_cuts_on_the_draft_side_leave_only_what_may_be_drawn() -> None:
     out = pair.generate("The quick", max_new_tokens=60, temperature=0.3, top_p=0.5, top_k=5, seed=0)
     table = pair.bridge.tables.draft_to_target
     assert out.stats.drafted > 20
-    stream = pair.stream("The quick", max_new_tokens=60, temperature=0.3, top_p=0.5, top_k=5, seed=0)
-    drawn = []
-    session = stream._row.session
-    stream._row.session = Listening(session, drawn)
-    list(stream)
+    drawn: list[int] = []
+    row = watching.row(pair, "The quick", length=60, temperature=0.3, top_p=0.5, top_k=5, seed=0)
+    row.session = Listening(row.session, drawn)  # type: ignore[assignment]
+    list(watching.rounds(row))
     first_allowed = int((table >= 0).argmax())
     assert drawn.count(first_allowed) < len(drawn) / 4
 
@@ -376,40 +372,58 @@ class Listening:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_the_draft_may_have_a_law_of_its_own(method: Method) -> None:
+def test_the_draft_may_have_a_law_of_its_own(method: Method, monkeypatch: pytest.MonkeyPatch) -> None:
     pair = small.speculator(method=method)
     same = pair.generate("The quick", max_new_tokens=40)
     own = pair.generate("The quick", max_new_tokens=40, draft_temperature=2.0, draft_top_k=7)
     assert own.token_ids == same.token_ids
+    rows = watching.rows(pair, monkeypatch)
     stream = pair.stream("The quick", max_new_tokens=5, temperature=1.0, draft_top_k=3, draft_top_p=0.9)
-    law = stream._row.draft.law(torch.randn(400))
-    assert 1 <= int((law > 0).sum()) <= 3
+    draft = rows[0].draft
+    assert draft is not None
+    assert 1 <= int((draft.law(torch.randn(400)) > 0).sum()) <= 3
     assert len([token for event in stream for token in event.token_ids]) == 5
     with pytest.raises(anydraft.ArgumentError, match="top_p"):
         pair.stream("The quick", temperature=1.0, draft_top_p=1.5)
 
 
-def test_a_seed_repeats_a_sample_whatever_the_clock_says() -> None:
-    """With lengths and methods left to itself, on a machine whose times jump about."""
-    target, draft = small.byte_fallback(), small.byte_level()
-    models = small.model(target), small.model(draft, seed=1)
-    said = set()
-    for delay in (0.0, 0.004):
-        pair = anydraft.Speculator(*models, target, draft)
-        stream = pair.stream("The quick brown fox " * 3, max_new_tokens=40, temperature=0.7, seed=3)
-        ids = []
-        for i, event in enumerate(stream):
-            ids += event.token_ids
-            time.sleep(delay * (i % 3))
-        said.add(tuple(ids))
-    assert len(said) == 1
+CLOCKS = [(1e-3,), (1e-6, 5.0, 1e-6, 1e-6, 0.2), (3.0, 1e-6, 1e-6, 1e-6, 1e-6, 0.01, 1e-6)]
+"""Steps of clocks: a steady one, and two by which now this and now that takes long."""
 
 
-def test_strategies_are_built_before_a_round_is_timed() -> None:
+def drafted_by(steps: tuple[float, ...], monkeypatch: pytest.MonkeyPatch, **options: Any) -> tuple[int, ...]:
+    """What a fresh pair proposes and emits round by round, lengths and methods left to itself."""
+    monkeypatch.setattr("time.perf_counter", Clock(steps))
     pair = small.speculator(num_draft_tokens="auto")
-    methods = pair.stream("The quick", temperature=1.0)._row.director.methods
-    assert len(methods) > 1
-    assert set(pair._strategies._built) >= set(methods)
+    rows = watching.rows(pair, monkeypatch)
+    stream = pair.stream("The quick brown fox " * 3, max_new_tokens=40, temperature=0.7, **options)
+    said = [(rows[0].stats.proposed, *event.token_ids) for event in stream]
+    return tuple(number for round_ in said for number in round_)
+
+
+def test_a_seed_repeats_a_sample_whatever_the_clock_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each round's block and what it emits, on machines whose times jump about."""
+    assert len({drafted_by(steps, monkeypatch, seed=3) for steps in CLOCKS}) == 1
+    drawn = set()
+    for steps in CLOCKS:  # these clocks have a say where there is no seed
+        torch.manual_seed(3)
+        drawn.add(drafted_by(steps, monkeypatch))
+    assert len(drawn) > 1
+
+
+def test_strategies_are_built_before_a_round_is_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_late(*_: Any, **__: Any) -> None:
+        raise AssertionError("built in a round")
+
+    row = watching.row(small.speculator(num_draft_tokens="auto"), "The quick", temperature=1.0)
+    fresh = small.speculator(num_draft_tokens="auto")
+    for name in ("PromptLookup", "StringLevel", "TokenLevel", "Pushforward", "ClassCoupling"):
+        monkeypatch.setattr(registry, name, too_late)
+    assert len(row.director.methods) > 1
+    for method in row.director.methods:
+        assert row.strategies(method)
+        with pytest.raises(AssertionError, match="built in a round"):
+            fresh.strategy(method)
 
 
 def forcing(token: int, place: int, start: int) -> Any:
@@ -472,9 +486,9 @@ class Broken:
 def test_a_tokenizer_that_fails_in_mid_decode_takes_the_draft_with_it(method: str, at: int) -> None:
     pair = small.speculator(method="slem")
     expected = pair.generate("日本 🙂", max_new_tokens=40)
-    stream = pair.stream("日本 🙂", max_new_tokens=40)
-    stream._row.session = Broken(stream._row.session, method, at)
-    events = list(stream)
+    row = watching.row(pair, "日本 🙂", length=40)
+    row.session = Broken(row.session, method, at)  # type: ignore[assignment]
+    events = list(watching.rounds(row))
     assert [token for event in events for token in event.token_ids] == expected.token_ids
     assert "".join(event.text for event in events) == expected.text
     assert [event.draft_failure for event in events if event.draft_failure] == [

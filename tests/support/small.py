@@ -100,12 +100,20 @@ def model(
     return made
 
 
-def speculator(*, swap: bool = False, seed: int = 0, **options: Any) -> anydraft.Speculator:
-    """A byte-fallback target with a byte-level draft, or the reverse."""
-    options.setdefault("num_draft_tokens", 5)
+def pair(*, swap: bool = False, seed: int = 0) -> tuple[Any, Any, Any, Any]:
+    """A byte-fallback target and a byte-level draft, or the reverse, and their tokenizers."""
     target, draft = byte_fallback(), byte_level()
     if swap:
         target, draft = draft, target
-    return anydraft.Speculator(
-        model(target, seed=seed), model(draft, seed=seed + 1), target, draft, **options
-    )
+    return model(target, seed=seed), model(draft, seed=seed + 1), target, draft
+
+
+def speculator(*, swap: bool = False, seed: int = 0, **options: Any) -> anydraft.Speculator:
+    """Such a pair, joined; a test that looks at the models makes a :func:`pair` and joins it itself."""
+    return join(pair(swap=swap, seed=seed), **options)
+
+
+def join(parts: tuple[Any, Any, Any, Any], **options: Any) -> anydraft.Speculator:
+    """Models and tokenizers joined, with blocks of five tokens unless told otherwise."""
+    options.setdefault("num_draft_tokens", 5)
+    return anydraft.Speculator(*parts, **options)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
 
 import anydraft
+from anydraft.bridge.prompts import Prompt
 from anydraft.decoding.caches import PairCaches
+from anydraft.decoding.events import Event
 from anydraft.decoding.loop import decode
 from anydraft.decoding.sequence import Row
 from anydraft.models.fast.runner import FastPasses
@@ -44,23 +47,46 @@ def fed(model: Any) -> Iterator[Fed]:
         handle.remove()
 
 
-def row(pair: anydraft.Speculator, prompt: str, *, temperature: float = 0.0, length: int = 24) -> Row:
-    """One row of a decode, to be looked at between its rounds."""
-    law = processed_law(temperature=temperature)
+def row(
+    pair: anydraft.Speculator,
+    prompt: str | Prompt,
+    *,
+    temperature: float = 0.0,
+    length: int = 24,
+    seed: int = 1,
+    draft: Mapping[str, Any] | None = None,
+    **cuts: Any,
+) -> Row:
+    """One row of a decode, to be looked at between its rounds; ``draft``: cuts of the draft's own."""
+    law = processed_law(temperature=temperature, **cuts)
+    own = processed_law(**{"temperature": temperature, **cuts, **(draft or {})})
     return pair.row(
-        pair.prompt(prompt),
+        pair.prompt(prompt) if isinstance(prompt, str) else prompt,
         PairCaches(*pair.sequences()),
         law=law,
-        draft_law=law.without_prefix,
-        randomness=SeededRandomness(1) if temperature else Greedy(),
+        draft_law=own.without_prefix,
+        randomness=SeededRandomness(seed) if temperature else Greedy(),
         max_new_tokens=length,
     )
 
 
-def rounds(row: Row) -> Iterator[None]:
+def rows(pair: anydraft.Speculator, monkeypatch: pytest.MonkeyPatch) -> list[Row]:
+    """The rows that a pair makes from now on, for a test that begins a decode by ``stream``."""
+    made: list[Row] = []
+    make = pair.row
+
+    def kept(*given: Any, **named: Any) -> Row:
+        made.append(make(*given, **named))
+        return made[-1]
+
+    monkeypatch.setattr(pair, "row", kept)
+    return made
+
+
+def rounds(row: Row) -> Iterator[Event]:
     """Run a row to its end, round by round."""
-    for _ in decode([row]):
-        yield
+    for _, event in decode([row]):
+        yield event
 
 
 def keys_and_values(model: Any, length: int) -> list[Tensor]:

@@ -6,7 +6,6 @@ import json
 import struct
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -22,6 +21,7 @@ from transformers import BertTokenizer, PreTrainedTokenizerFast
 
 import wheels
 from anydraft import Bridge, BridgeFileError, ModelFileError, TokenizerError
+from anydraft.bridge.tokenizer_source import TokenizerSource
 
 TEXT = "The naïve café, “two”  spaces:\n\n\tfor i in range(10): print(i)  # 日本語 😀 1234\n"
 
@@ -220,7 +220,7 @@ class TestFile:
         assert loaded.coverage() == fresh.coverage()
         assert loaded.pairs() == fresh.pairs()
         assert np.array_equal(loaded.core.draft_to_target(), loaded.tables.draft_to_target)
-        assert loaded.session(prompt=[0]).commit([1]) == fresh.session(prompt=[0]).commit([1])
+        assert loaded.session(prompt=[0]).commit([1], []) == fresh.session(prompt=[0]).commit([1], [])
         assert list(saved.parent.iterdir()) == [saved]
 
     def test_of_tiktoken_encodings(self, tmp_path: Path) -> None:
@@ -289,24 +289,20 @@ class TestFile:
         with pytest.raises(BridgeFileError, match="cannot write"):
             Bridge(*self.sides()).save(tmp_path / "no" / "pair")
 
-    def test_the_second_start_is_quick(self, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
-        """Printed, not asserted: the machine may be busy."""
-        files = []
-        for name in ("gemma3", "smollm2"):
-            wheels.pair(name)
-            files.append(tmp_path / name)
-            files[-1].write_text(wheels.real.TOKENIZERS[name]().text, encoding="utf-8")
-        started = time.perf_counter()
-        bridge = Bridge(*files)
-        bridge.tables  # noqa: B018
-        first = time.perf_counter() - started
-        bridge.save(tmp_path / "pair")
-        started = time.perf_counter()
-        loaded = Bridge.load(tmp_path / "pair", *files)
-        second = time.perf_counter() - started
-        assert np.array_equal(loaded.tables.draft_to_target, bridge.tables.draft_to_target)
-        with capsys.disabled():
-            print(f"\n  bridge of Gemma-3 and SmolLM2: built in {first:.2f} s, loaded in {second:.3f} s")
+    def test_the_second_start_builds_nothing(self, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Tables and classes come from the file; tokenizers are read when text is first translated."""
+        fresh = Bridge(*self.sides(), to_target=[(258, 258)], to_draft=[(258, 258)])
+        tables, classes = fresh.tables, fresh.classes
+
+        def forbidden(*_: object) -> None:
+            raise AssertionError("built again")
+
+        monkeypatch.setattr(TokenizerSource, "load", forbidden)
+        loaded = Bridge.load(saved, *self.sides())
+        assert np.array_equal(loaded.tables.draft_to_target, tables.draft_to_target)
+        assert np.array_equal(loaded.classes.class_of, classes.class_of)
+        with pytest.raises(AssertionError, match="built again"):
+            loaded.session()
 
 
 def split(path: Path) -> tuple[dict, bytes]:

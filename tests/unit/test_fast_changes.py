@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, get_args
 
 import pytest
@@ -201,33 +202,41 @@ def test_unchanged_weights_are_not_copied_again() -> None:
         assert TransformersModel(model, FastPasses(weights, drafts=True)).runner is first
 
 
-def pair(
-    weights: Any, **options: Any
-) -> tuple[anydraft.Speculator, anydraft.integrations.transformers.method.CustomGenerate]:
-    """As in use: a target of two layers, 256 wide, and a draft."""
+@dataclass
+class Used:
+    """Two models as in use: both joined, and the draft for the target's ``generate``."""
+
+    target: Any
+    draft: Any
+    speculator: anydraft.Speculator
+    custom: anydraft.integrations.transformers.method.CustomGenerate
+
+
+def used(weights: Any, **options: Any) -> Used:
+    """A target and a draft of two layers each."""
     sides = small.byte_fallback(), small.byte_level()
     target = small.model(sides[0], seed=4)
     draft = small.model(sides[1], seed=1)
     options = {"weights": weights, "num_draft_tokens": 4, **options}
     made = anydraft.Speculator(target, draft, *sides, **options)
-    return made, anydraft.custom_generate(draft, *sides, **options)
+    return Used(target, draft, made, anydraft.custom_generate(draft, *sides, **options))
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize("change", [projections, norms, through_data])
 @pytest.mark.usefixtures("copies")
 def test_text_is_that_of_plain_generate(weights: Weights, change: Callable[[Any], None]) -> None:
-    speculator, drafted = pair(weights)
-    target, draft = speculator._models
+    made = used(weights)
+    target, draft = made.target, made.draft
     ids = torch.tensor([[1, 70, 80, 90]])
     given: dict[str, Any] = {"max_new_tokens": 24, "do_sample": False}
     texts = []
     for _ in range(3):
         plain = target.generate(ids, **given)
         texts.append(plain[0].tolist())
-        assert torch.equal(target.generate(ids, **given, custom_generate=drafted), plain)
-        new = anydraft.Speculator(target, draft, *speculator._tokenizers, weights=weights)
-        for one in (speculator, new):
+        assert torch.equal(target.generate(ids, **given, custom_generate=made.custom), plain)
+        new = small.join((target, draft, small.byte_fallback(), small.byte_level()), weights=weights)
+        for one in (made.speculator, new):
             found = one.generate(input_ids=ids[0].tolist(), max_new_tokens=24).token_ids
             assert list(found) == plain[0, 4:].tolist()
         change(target)
@@ -239,8 +248,8 @@ def test_text_is_that_of_plain_generate(weights: Weights, change: Callable[[Any]
 @pytest.mark.parametrize("rows", ["shared", list(range(5, 200)), list(range(150))])
 @pytest.mark.usefixtures("copies")
 def test_a_trimmed_head_is_made_anew(rows: Any, change: Callable[[Any], None]) -> None:
-    speculator, _ = pair("packed", draft_head=rows)
-    draft = speculator._models[1]
+    made = used("packed", draft_head=rows)
+    speculator, draft = made.speculator, made.draft
     caches = PairCaches(*speculator.sequences())
     speculator.generate("The dog", max_new_tokens=4, caches=caches)
     first = speculator.sequences()[1]
@@ -259,10 +268,11 @@ def test_a_trimmed_head_is_made_anew(rows: Any, change: Callable[[Any], None]) -
 
 @pytest.mark.usefixtures("copies")
 def test_caches_that_are_kept_go_on_with_the_new_weights() -> None:
-    speculator, _ = pair("packed")
+    made = used("packed")
+    speculator = made.speculator
     caches = PairCaches(*speculator.sequences())
     speculator.generate("The dog", max_new_tokens=4, caches=caches)
-    through_data(speculator._models[0])
+    through_data(made.target)
     speculator.generate("The dog", max_new_tokens=4, caches=caches)
     assert isinstance(caches.target, TransformersModel)
     assert caches.target.runner is speculator.sequences()[0].runner  # type: ignore[attr-defined]
@@ -271,8 +281,8 @@ def test_caches_that_are_kept_go_on_with_the_new_weights() -> None:
 @pytest.mark.usefixtures("copies")
 def test_refresh_is_for_what_cannot_be_seen() -> None:
     """A single number of a large matrix, written through ``.data``, and a setting of a module."""
-    speculator, drafted = pair("packed")
-    target: Any = speculator._models[0]
+    made = used("packed")
+    speculator, drafted, target = made.speculator, made.custom, made.target
     ids = torch.tensor([[1, 70, 80, 90]])
     target.generate(ids, max_new_tokens=2, do_sample=False, custom_generate=drafted)
     attention = target.model.layers[0].self_attn
@@ -288,12 +298,14 @@ def test_refresh_is_for_what_cannot_be_seen() -> None:
 
 
 def test_the_model_itself_runs_where_that_is_wanted() -> None:
-    speculator, drafted = pair("model")
-    target, draft = speculator._models
-    assert [one.runner for one in speculator.sequences()] == [target, draft]  # type: ignore[attr-defined]
-    mixed, _ = pair("model", draft_weights="unpacked")
-    assert mixed.sequences()[0].runner is mixed._models[0]  # type: ignore[attr-defined]
-    assert mixed.sequences()[1].runner is not mixed._models[1]  # type: ignore[attr-defined]
+    made = used("model")
+    target, drafted = made.target, made.custom
+    runners = [one.runner for one in made.speculator.sequences()]  # type: ignore[attr-defined]
+    assert runners == [target, made.draft]
+    mixed = used("model", draft_weights="unpacked")
+    runners = [one.runner for one in mixed.speculator.sequences()]  # type: ignore[attr-defined]
+    assert runners[0] is mixed.target
+    assert runners[1] is not mixed.draft
     seen: list[Any] = []
     forward = target.forward
     ids = torch.full((2, 4), 70)
@@ -302,6 +314,6 @@ def test_the_model_itself_runs_where_that_is_wanted() -> None:
     assert seen
     for wrong in ({"draft_head": "shared"}, {"draft_head": [1, 2, 3]}):
         with pytest.raises(ArgumentError, match="expected 'full' or 'auto'"):
-            pair("model", **wrong)
+            used("model", **wrong)
     with pytest.raises(ArgumentError, match="got compile=True and weights='model'; expected one of them"):
-        pair("model", compile=True)
+        used("model", compile=True)

@@ -100,10 +100,9 @@ def test_a_trimmed_head(device: str) -> None:
 
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_decode_says_what_it_says_without(device: str) -> None:
-    plain, fast = (small.speculator(compile=way, num_draft_tokens=3) for way in (False, True))
-    for pair in (plain, fast):
-        for model in pair._models:
-            model.to(device)
+    *models, target, draft = small.pair()
+    parts = *(model.to(device) for model in models), target, draft
+    plain, fast = (small.join(parts, compile=way, num_draft_tokens=3) for way in (False, True))
     given = {"max_new_tokens": 12}
     assert fast.generate("The quick", **given).token_ids == plain.generate("The quick", **given).token_ids
 

@@ -6,7 +6,6 @@ import importlib.util
 import json
 import multiprocessing
 import os
-import time
 from importlib.resources import files
 from pathlib import Path
 
@@ -118,9 +117,7 @@ def test_the_second_load_reads_the_cache(file, cache, monkeypatch):
         raise AssertionError("converted again")
 
     monkeypatch.setattr(gguf, "_unquantised", forbidden)
-    began = time.perf_counter()
     second = load_model(file)
-    assert time.perf_counter() - began < 1
     assert equal(weights(first), weights(second))
     moved = file.rename(file.with_name("tiny.moved.gguf"))
     os.utime(moved, (1, 1))
@@ -275,7 +272,7 @@ def test_what_killed_runs_left_is_swept_after_a_day(cache):
     old, new = cache / "kind" / ".partial-old", cache / "kind" / ".partial-new"
     old.mkdir()
     new.mkdir()
-    os.utime(old, (time.time() - 2 * 86400,) * 2)
+    os.utime(old, (0, 0))
     cache_dir.entry("kind/two", lambda folder: None)
     assert sorted(p.name for p in (cache / "kind").iterdir()) == [".partial-new", "one", "two"]
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 import torch
 from hypothesis import given
@@ -14,6 +12,7 @@ from anydraft import Bridge
 from anydraft.proposers.base import DraftContext
 from anydraft.proposers.ngram import NgramLookup, _whole
 from anydraft.proposers.ngram_index import KEY, LONGEST, LOOKED_AT, Match, NgramIndex
+from counting import Work, counted
 from toys import ToyModel
 
 PIECES = st.lists(
@@ -59,16 +58,18 @@ def test_what_followed_repeats_itself_at_the_end() -> None:
 
 
 def test_a_round_does_not_depend_on_the_length_of_the_text() -> None:
-    def seconds(size: int) -> float:
-        ngrams, best = NgramIndex(b"all work and no play makes jack a dull boy. " * (size // 44)), 1.0
-        for _ in range(20):
-            began = time.perf_counter()
-            ngrams.push(b"a dull ")
-            ngrams.find()
-            best = min(best, time.perf_counter() - began)
-        return best
+    def work(size: int) -> Work:
+        ngrams = NgramIndex(b"all work and no play makes jack a dull boy. " * (size // 44))
+        with counted() as done:
+            for _ in range(20):
+                ngrams.push(b"a dull ")
+                ngrams.find()
+        return done
 
-    assert seconds(200_000) < 10 * seconds(2_000)
+    short, long = work(2_000), work(200_000)
+    assert (long.lines, long.c_calls) == (short.lines, short.c_calls)
+    assert not {"find", "rfind", "index", "rindex", "count"} & set(long.c_calls)  # those read the text
+    assert long.memory < 20_000
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
+import small
+import watching
 from anydraft.proposers.base import DraftContext
+from anydraft.proposers.draw import draw_tokens
 from anydraft.sampling.laws import SeededRandomness, keep_top_k, keep_top_p, to_law
 from toy_methods import classes, pushforward, token_level
 from toys import PAIRS, ToyModel
@@ -72,28 +76,20 @@ def test_the_guard_can_fail() -> None:
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device: a CPU never waits for itself")
 @pytest.mark.parametrize("method", ["tli", "pushforward", "slrs"])
 def test_cuda_is_not_waited_for_inside_a_block(method: str) -> None:
-    import small
-
-    pair = small.speculator(method=method, num_draft_tokens=4)
-    for model in pair._models:
-        model.cuda()
-    pair = small.anydraft.Speculator(*pair._models, *pair._tokenizers, method=method, num_draft_tokens=4)  # type: ignore[arg-type]
+    target, draft, *tokenizers = small.pair()
+    pair = small.join((target.cuda(), draft.cuda(), *tokenizers), method=method, num_draft_tokens=4)
     pair.generate("The quick", max_new_tokens=8, temperature=1.0)
-    row = pair.stream("The quick brown", max_new_tokens=40, temperature=1.0, seed=0)._row
-    _, draft = row.open(row.choose())
-    assert draft is not None
-    _, given, gamma, _ = draft
-    from anydraft.proposers.draw import draw_tokens
-
-    allowed = row.strategies(method).allowed  # type: ignore[attr-defined]
-    draw_tokens(given, gamma, row.randomness, allowed)  # reads the prompt, which checks its ids
+    row = watching.row(pair, "The quick brown", length=40, temperature=1.0)
+    _, opened = row.open(row.choose())
+    assert opened is not None
+    strategy, given, gamma, randomness = opened
+    allowed = strategy.allowed  # type: ignore[attr-defined]
+    draw_tokens(given, gamma, randomness, allowed)  # reads the prompt, which checks its ids
     given.model.crop(given.model.length - gamma + 1)
     pending = torch.ones(1, dtype=torch.int64, device="cuda")
     torch.cuda.set_sync_debug_mode("error")
     try:
-        drawn = draw_tokens(
-            DraftContext(**{**vars(given), "pending": pending}), gamma, row.randomness, allowed
-        )
+        drawn = draw_tokens(replace(given, pending=pending), gamma, randomness, allowed)
     finally:
         torch.cuda.set_sync_debug_mode("default")
     assert len(drawn.ids) == gamma

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -24,8 +25,10 @@ from anydraft.testing import (
     Subject,
     SubjectPair,
     check_laws,
+    judging,
     law,
 )
+from clocks import Clock
 
 BYTES = {bytes([byte]): byte for byte in range(256)}
 
@@ -200,10 +203,13 @@ def test_the_same_seed_finds_the_same_and_none_finds_other_texts() -> None:
     assert found[2].outcome == "failed"
 
 
-def test_time_is_kept() -> None:
-    verdict = law("round-trip").judge(Subject.of(Plain()), seconds=0.5)
-    assert verdict.examples >= 25
-    assert verdict.seconds >= 0.5
+def test_time_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that goes on by a second at every reading, which is after every batch of examples."""
+    monkeypatch.setattr(judging, "time", SimpleNamespace(perf_counter=Clock([1.0])))
+    few, many = (law("round-trip").judge(Subject.of(Plain()), seconds=seconds) for seconds in (1, 8))
+    assert few.examples >= 25
+    assert many.examples == 8 * few.examples
+    assert (few.seconds, many.seconds) == (2, 9)
 
 
 def test_neither_torch_nor_transformers_is_needed(tmp_path: Path) -> None:
