@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from anydraft import drafts
     from anydraft.decoding.stream import Stream
     from anydraft.integrations.transformers.method import custom_generate
+    from anydraft.loading.folders import load_model, load_tokenizer
     from anydraft.planner import plan
     from anydraft.scheduling.plan import Plan
     from anydraft.speculator import Speculator
@@ -55,6 +56,8 @@ __all__ = [
     "common_boundaries",
     "custom_generate",
     "drafts",
+    "load_model",
+    "load_tokenizer",
     "plan",
 ]
 
@@ -63,6 +66,8 @@ _LAZY = {
     "Speculator": "anydraft.speculator",
     "Stream": "anydraft.decoding.stream",
     "custom_generate": "anydraft.integrations.transformers",
+    "load_model": "anydraft.loading.folders",
+    "load_tokenizer": "anydraft.loading.folders",
     "plan": "anydraft.planner",
 }
 

@@ -335,7 +335,7 @@ def test_a_stage_that_cannot_run_is_a_tokenizer_error_or_harmless(
         pass
     else:
         assert tokenizer.decode(tokenizer.encode("Abc 12, déf".encode()) or []) == "Abc 12, déf".encode()
-        Bridge(tokenizer, tokenizer).session().commit([0])
+        Bridge(tokenizer, tokenizer).session().commit([0], [])
     assert capfd.readouterr().err == ""
 
 

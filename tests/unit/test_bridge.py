@@ -163,7 +163,7 @@ def test_neither_torch_nor_transformers_is_imported() -> None:
     code = (
         "import sys, anydraft, tokenizers\n"
         "bridge = anydraft.Bridge(*[anydraft.Tokenizer.from_tiktoken([(b'a', 0)], [], 'a')] * 2)\n"
-        "bridge.tables, bridge.coverage(), bridge.session().commit([0])\n"
+        "bridge.tables, bridge.coverage(), bridge.session().commit([0], [])\n"
         "print([name for name in ('torch', 'transformers') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -220,7 +220,7 @@ class TestFile:
         assert loaded.coverage() == fresh.coverage()
         assert loaded.pairs() == fresh.pairs()
         assert np.array_equal(loaded.core.draft_to_target(), loaded.tables.draft_to_target)
-        assert loaded.session(prompt=[0]).commit([1]) == fresh.session(prompt=[0]).commit([1])
+        assert loaded.session(prompt=[0]).commit([1], []) == fresh.session(prompt=[0]).commit([1], [])
         assert list(saved.parent.iterdir()) == [saved]
 
     def test_of_tiktoken_encodings(self, tmp_path: Path) -> None:
