@@ -103,6 +103,10 @@ class Turn(Iterator[Event]):
             self._conversation._ended(self._asked, self._text)
         return event
 
+    def close(self) -> None:
+        """Give the answer up, and leave the chat as it was before; after the answer's end nothing happens."""
+        self._stream.close()
+
 
 def _refuse_prompts(options: dict[str, Any]) -> None:
     given = sorted(_PROMPTS & set(options))

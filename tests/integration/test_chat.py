@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from typing import Any
 
@@ -106,6 +107,28 @@ def test_a_turn_that_is_given_up_leaves_the_chat_as_it_was() -> None:
     assert chat.messages == before
     messages = [*before, {"role": "user", "content": "12345"}]
     assert chat.say("12345").token_ids == fresh(pair(), messages)
+
+
+def test_a_turn_that_is_closed_leaves_the_chat_as_it_was() -> None:
+    chat = pair().chat(max_new_tokens=10)
+    chat.say("The quick")
+    before = chat.messages
+    with contextlib.closing(chat.stream("Ça va")) as turn:
+        next(turn)
+    assert list(turn) == []
+    turn.close()
+    assert chat.messages == before
+    messages = [*before, {"role": "user", "content": "12345"}]
+    assert chat.say("12345").token_ids == fresh(pair(), messages)
+    assert len(chat.messages) == 4
+
+
+def test_closing_a_turn_that_has_ended_takes_nothing_back() -> None:
+    chat = pair().chat(max_new_tokens=10)
+    turn = chat.stream("The quick")
+    said = "".join(event.text for event in turn)
+    turn.close()
+    assert chat.messages[-1] == {"role": "assistant", "content": said}
 
 
 def test_a_turn_streams_its_events() -> None:

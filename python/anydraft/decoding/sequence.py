@@ -286,9 +286,13 @@ class Row:
         """Count a round's time; a finished row leaves the batches that its models are in."""
         self.stats.seconds += seconds
         if self.finish_reason:
-            for model in (self.target, self.draft.model if self.draft else None):
-                if isinstance(model, Closing):
-                    model.close()
+            self.leave()
+
+    def leave(self) -> None:
+        """Take no further part in the batches that the models are in; their other rows go on."""
+        for model in (self.target, self.draft.model if self.draft else None):
+            if isinstance(model, Closing):
+                model.close()
 
     def _count(self, event: Event, proposal: Proposal, verdict: Verdict, size: int) -> None:
         stats, choice = self.stats, proposal.choice
