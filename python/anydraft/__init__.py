@@ -26,6 +26,7 @@ from anydraft.errors import (
 if TYPE_CHECKING:
     from anydraft import drafts
     from anydraft.decoding.stream import Stream
+    from anydraft.engine.options import SamplingKeywords, SamplingOptions
     from anydraft.integrations.transformers.method import custom_generate
     from anydraft.loading.folders import load_model, load_tokenizer
     from anydraft.planner import plan
@@ -46,6 +47,8 @@ __all__ = [
     "PairError",
     "Plan",
     "Retokenizer",
+    "SamplingKeywords",
+    "SamplingOptions",
     "Speculator",
     "Stats",
     "Stream",
@@ -63,6 +66,8 @@ __all__ = [
 
 _LAZY = {
     "Plan": "anydraft.scheduling.plan",
+    "SamplingKeywords": "anydraft.engine.options",
+    "SamplingOptions": "anydraft.engine.options",
     "Speculator": "anydraft.speculator",
     "Stream": "anydraft.decoding.stream",
     "custom_generate": "anydraft.integrations.transformers",

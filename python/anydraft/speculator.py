@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing, suppress
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from anydraft.bridge import prompts, special_tokens
 from anydraft.bridge.bridge import Bridge
-from anydraft.bridge.prompts import Prompt
+from anydraft.bridge.prompts import Ids, Messages, Prompt
 from anydraft.chat import Conversation
 from anydraft.decoding.asynchronous import events
 from anydraft.decoding.caches import PairCaches
@@ -22,6 +22,7 @@ from anydraft.decoding.sequence import Row
 from anydraft.decoding.stop_rules import criteria_rules, stop_rules, time_rules, written_out
 from anydraft.decoding.stopping import Stopping, StopRule
 from anydraft.decoding.stream import Stream
+from anydraft.engine.options import SamplingKeywords, SamplingOptions, check_names
 from anydraft.errors import ArgumentError, PairError
 from anydraft.models.base import Model
 from anydraft.models.batch import renew
@@ -29,7 +30,7 @@ from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.twin import forget
 from anydraft.models.in_order import InOrder, RowInOrder
 from anydraft.models.joint import Joint
-from anydraft.models.logits import ProcessedLaw, least_length, processed_law
+from anydraft.models.logits import ProcessedLaw
 from anydraft.models.tensor_parallel import team_of
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.weights import DraftWeights, Weights, pass_bytes
@@ -42,6 +43,9 @@ from anydraft.sampling.rejection import Rule
 from anydraft.scheduling.mixture import LOOKUP, Directors, Times
 from anydraft.scheduling.plan import Plan
 from anydraft.scheduling.plan_store import find
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Speculator:
@@ -148,82 +152,58 @@ class Speculator:
             for sequence in (sequences[0], self._draft_head.sequence()):
                 sequence.warm()
 
-    def generate(self, prompt: str | None = None, **options: Any) -> Output:
+    def generate(
+        self,
+        prompt: str | None = None,
+        *,
+        messages: Messages | None = None,
+        input_ids: Ids | None = None,
+        caches: PairCaches | None = None,
+        **options: Unpack[SamplingKeywords],
+    ) -> Output:
         """Decode to the end; arguments and errors as for :meth:`stream`."""
-        stream = self.stream(prompt, **options)
+        stream = self.stream(prompt, messages=messages, input_ids=input_ids, caches=caches, **options)
         return collect(stream, stream.prompt_ids, stream.stats)
 
     def stream(
         self,
         prompt: str | None = None,
         *,
-        messages: prompts.Messages | None = None,
-        input_ids: Sequence[int] | None = None,
-        max_new_tokens: int = 128,
-        temperature: float = 0.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        min_p: float | None = None,
-        repetition_penalty: float | None = None,
-        draft_temperature: float | None = None,
-        draft_top_k: int | None = None,
-        draft_top_p: float | None = None,
-        min_new_tokens: int | None = None,
-        stop: str | Sequence[str] = (),
-        max_time: float | None = None,
-        logits_processor: Sequence[Any] = (),
-        stopping_criteria: Sequence[Any] = (),
-        seed: int | None = None,
+        messages: Messages | None = None,
+        input_ids: Ids | None = None,
         caches: PairCaches | None = None,
+        **options: Unpack[SamplingKeywords],
     ) -> Stream:
         """Decode round by round.
 
         The prompt is one of ``prompt`` (text; the target's tokenizer adds what it adds to any text),
-        ``messages`` (a chat; each side renders it with its own template) and ``input_ids`` (target ids).
-        ``temperature`` 0 is greedy; the other sampling values are those of transformers, and hold for the
-        target. The draft draws at the same temperature with the same cuts, unless ``draft_temperature``,
-        ``draft_top_k`` and ``draft_top_p`` say otherwise: its law is free, the output's is not touched.
-        ``seed`` repeats a sample, in any process on one machine and version; where memory is short, name
-        ``weights`` and ``draft_weights`` too, as what is free decides on them. Without a seed it comes from
-        torch's global generator, and lengths and methods that are ``"auto"`` follow measured times.
+        ``messages`` (a chat; each side renders it with its own template) and ``input_ids`` (target ids
+        ``[n]`` or ``[1, n]``). ``caches`` keeps what both models have read for the next decode; see
+        :class:`Conversation`. ``options``: how tokens are drawn and when the decode ends, see
+        :class:`~anydraft.SamplingOptions`; or ``generation_config``, one of transformers, which other
+        options go before: see :func:`~anydraft.models.generation_config.keywords_of`.
 
         A decode ends at an end token (not before ``min_new_tokens``), with the token that completes one of
         the ``stop`` strings, after ``max_time`` seconds, or where one of transformers' ``stopping_criteria``
-        says so. ``logits_processor``: more of transformers' processors, called before the sampling values
-        take effect, each with the ids that plain decoding would show it.
-
-        ``caches`` keeps what both models have read for the next decode; see :class:`Conversation`.
-
-        A draft with a shorter window than the text reads a suffix of it.
+        says so. A draft with a shorter window than the text reads a suffix of it.
 
         Raises:
-            ArgumentError: not exactly one prompt, an empty one, one longer than the target's window, or a
-                sampling value outside its domain.
+            ArgumentError: not exactly one prompt, an empty one, one longer than the target's window, an
+                option that there is not, or one outside its domain.
             PairError: the method cannot work with this pair.
         """
-        if not isinstance(max_new_tokens, int) or max_new_tokens < 0:
-            raise ArgumentError(f"got max_new_tokens={max_new_tokens!r}; expected a whole number, 0 or more")
-        draft_law = processed_law(
-            temperature=temperature if draft_temperature is None else draft_temperature,
-            top_k=top_k if draft_top_k is None else draft_top_k,
-            top_p=top_p if draft_top_p is None else draft_top_p,
-            min_p=min_p,
-        )
+        check_names(options)
         given = self.prompt(prompt, messages=messages, input_ids=input_ids)
-        law = processed_law(
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            repetition_penalty=repetition_penalty,
-            first=[*logits_processor, *least_length(len(given.ids), min_new_tokens, self.end_ids)],
-        )
+        own = getattr(self._models[0], "generation_config", None)
+        wanted = SamplingOptions.of(options, own=own, prompt_length=len(given.ids))
         if caches is None:
             caches = PairCaches(*self.sequences())
         else:
             renew(caches.target)
             self._draft_head.renew(caches.draft)
-        rules = [*stop_rules(stop, written_out(self.bridge.target)), *time_rules(max_time)]
+        end_ids = wanted.end_ids(self.end_ids, caches.target.vocab_size)
+        law = wanted.law(len(given.ids), end_ids)
+        rules = [*stop_rules(wanted.stop, written_out(self.bridge.target)), *time_rules(wanted.max_time)]
         window = caches.target.window
         room = None if window is None else window - len(given.ids)
         if room is not None and room < 1:
@@ -235,27 +215,40 @@ class Speculator:
             given,
             caches,
             law=law if law.pure else _in_order(law, given.ids, caches.target.device),
-            draft_law=draft_law.without_prefix,
-            randomness=Greedy() if law.greedy else SeededRandomness(seed),
-            times="measured" if seed is None or law.greedy else "nominal",
-            max_new_tokens=max_new_tokens,
+            draft_law=wanted.draft_law().without_prefix,
+            randomness=Greedy() if law.greedy else SeededRandomness(wanted.seed),
+            times="measured" if wanted.seed is None or law.greedy else "nominal",
+            max_new_tokens=wanted.max_new_tokens,
             room=room,
-            rules=[*rules, *criteria_rules(stopping_criteria)],
+            rules=[*rules, *criteria_rules(wanted.stopping_criteria)],
+            end_ids=end_ids,
         )
         return Stream(row, caches, team_of(self._models[0]))
 
-    async def astream(self, prompt: str | None = None, **options: Any) -> AsyncIterator[Event]:
+    async def astream(
+        self,
+        prompt: str | None = None,
+        *,
+        messages: Messages | None = None,
+        input_ids: Ids | None = None,
+        caches: PairCaches | None = None,
+        **options: Unpack[SamplingKeywords],
+    ) -> AsyncIterator[Event]:
         """As :meth:`stream`, for servers: ``async for event in pair.astream(...)``.
 
         Each round runs in a thread, so the event loop is never blocked. A task that is cancelled ends the
         decode after the round that runs; ``caches`` may be used again at once. Errors are those of
         :meth:`stream`.
         """
-        async with aclosing(events(partial(self.stream, prompt, **options))) as found:
+
+        def start() -> Stream:
+            return self.stream(prompt, messages=messages, input_ids=input_ids, caches=caches, **options)
+
+        async with aclosing(events(start)) as found:
             async for event in found:
                 yield event
 
-    def chat(self, messages: prompts.Messages = (), **options: Any) -> Conversation:
+    def chat(self, messages: Messages = (), **options: Unpack[SamplingKeywords]) -> Conversation:
         """A conversation that keeps both models' caches between turns; ``options`` as for :meth:`stream`."""
         return Conversation(self, messages, **options)
 
@@ -335,8 +328,8 @@ class Speculator:
         self,
         text: str | None = None,
         *,
-        messages: prompts.Messages | None = None,
-        input_ids: Sequence[int] | None = None,
+        messages: Messages | None = None,
+        input_ids: Ids | None = None,
     ) -> Prompt:
         """One of a text, a chat and target ids, as both sides read it; see :meth:`stream`."""
         target, draft = self._tokenizers
@@ -345,6 +338,7 @@ class Speculator:
             return Prompt(prompts.render(target, messages), prompts.render_for_draft(draft, messages), [])
         if text is not None:
             return self.plain_prompt(prompts.encode_prompt(target, text))
+        assert input_ids is not None  # as one of them is given
         return self.plain_prompt(prompts.plain_ids(input_ids, len(self.bridge.target)))
 
     def refresh(self) -> None:
