@@ -11,7 +11,6 @@ from anydraft.decoding.events import Event, Output, collect
 from anydraft.decoding.stream import Stream
 from anydraft.engine.options import PROMPTS, SamplingKeywords, check_names
 from anydraft.errors import ArgumentError
-from anydraft.models.base import Model
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -19,9 +18,6 @@ if TYPE_CHECKING:
 
 class Pair(Protocol):
     """What a conversation needs of :class:`~anydraft.speculator.Speculator`."""
-
-    def sequences(self) -> tuple[Model, Model]:
-        """Both models with empty caches."""
 
     def stream(
         self, *, messages: Messages, caches: PairCaches, **options: Unpack[SamplingKeywords]
@@ -36,13 +32,15 @@ class Conversation:
     :meth:`Speculator.chat`. It has one owner: one turn at a time.
     """
 
-    def __init__(self, pair: Pair, messages: Messages = (), **options: Unpack[SamplingKeywords]) -> None:
-        """``options``: as for :meth:`Speculator.stream`, for every turn."""
+    def __init__(
+        self, pair: Pair, caches: PairCaches, messages: Messages = (), /, **options: Unpack[SamplingKeywords]
+    ) -> None:
+        """``caches``: empty ones, for this chat alone. ``options``: those of every turn."""
         _check(options)
         self._pair = pair
         self._options = options
         self._messages = [dict(message) for message in messages]
-        self._caches = PairCaches(*pair.sequences())
+        self._caches = caches
 
     @property
     def messages(self) -> list[dict[str, Any]]:

@@ -236,14 +236,14 @@ def test_nothing_that_was_rejected_is_left_with_the_draft(
         assert row.draft is not None
         rejected = row.stats.proposed - row.stats.accepted
         committed = row.committed.ids.tolist()
-        fresh = pair.bridge.session(*pair.plain_prompt(committed)[1:]).view()
+        fresh = pair.bridge.session(*pair.engine.plain_prompt(committed)[1:]).view()
         assert row.draft.ids == fresh
         held = row.draft.length
         assert held <= len(fresh)
-        expected = watching.prefilled(pair._models[1], fresh[:held])
+        expected = watching.prefilled(pair.engine.models[1], fresh[:held])
         for got, wanted in zip(watching.keys_and_values(row.draft.model, held), expected, strict=True):
             torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-4)
-        own = watching.prefilled(pair._models[0], committed[: row.target.length])
+        own = watching.prefilled(pair.engine.models[0], committed[: row.target.length])
         for got, wanted in zip(watching.keys_and_values(row.target, row.target.length), own, strict=True):
             torch.testing.assert_close(got, wanted, rtol=1e-3, atol=1e-4)
     assert rejected > 0

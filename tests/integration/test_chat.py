@@ -44,8 +44,8 @@ class Fed:
 
 def watched(pair: anydraft.Speculator) -> tuple[anydraft.Conversation, Fed, Fed]:
     """A conversation with a look at what its models are fed."""
-    target, draft = (Fed(model) for model in pair.sequences())
-    pair.sequences = lambda: (target, draft)  # type: ignore[method-assign,assignment,return-value]
+    target, draft = (Fed(model) for model in pair.engine.sequences())
+    pair.engine.sequences = lambda: (target, draft)  # type: ignore[method-assign,assignment,return-value]
     return pair.chat(max_new_tokens=10), target, draft
 
 
@@ -93,7 +93,7 @@ def test_the_draft_reads_the_chat_in_its_own_template() -> None:
     chat, _, draft = watched(made)
     chat.add("system", "Be brief.")
     chat.say("The quick")
-    text = made._tokenizers[1].decode(draft.ids)
+    text = made.engine.tokenizers[1].decode(draft.ids)
     assert text.startswith("[s] Be brief.\n[u] The quick\n[a] ")
 
 

@@ -30,7 +30,7 @@ def alone(model: Any, ids: list[int], n: int, **options: Any) -> list[int]:
 def test_greedy_output_is_the_targets_own(method: Method, swap: bool, prompt: str) -> None:
     pair = small.speculator(method=method, swap=swap)
     out = pair.generate(prompt, max_new_tokens=40)
-    assert out.token_ids == alone(pair._models[0], out.prompt_ids, 40)
+    assert out.token_ids == alone(pair.engine.models[0], out.prompt_ids, 40)
     assert out.text == pair.bridge.target.decode(out.token_ids).decode(errors="replace")
 
 
@@ -38,7 +38,7 @@ def test_greedy_output_is_the_targets_own(method: Method, swap: bool, prompt: st
 def test_greedy_with_a_penalty_equals_plain_generate(options: dict[str, float]) -> None:
     pair = small.speculator()
     out = pair.generate("The quick", max_new_tokens=40, **options)
-    assert out.token_ids == alone(pair._models[0], out.prompt_ids, 40, **options)
+    assert out.token_ids == alone(pair.engine.models[0], out.prompt_ids, 40, **options)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -59,12 +59,12 @@ def test_it_stops_at_an_end_token_like_plain_generate() -> None:
         pair = small.speculator(seed=seed)
         free = pair.generate("The quick", max_new_tokens=30).token_ids
         end = free[min(7, len(free) - 1)]
-        pair._models[0].generation_config.eos_token_id = [tokenizer.eos_token_id, end]
-        pair = anydraft.Speculator(*pair._models, *pair._tokenizers)
+        pair.engine.models[0].generation_config.eos_token_id = [tokenizer.eos_token_id, end]
+        pair = anydraft.Speculator(*pair.engine.models, *pair.engine.tokenizers)
         out = pair.generate("The quick", max_new_tokens=30)
         assert out.finish_reason == "eos"
         assert out.token_ids == free[: free.index(end) + 1]
-        assert out.token_ids == alone(pair._models[0], out.prompt_ids, 30)
+        assert out.token_ids == alone(pair.engine.models[0], out.prompt_ids, 30)
 
 
 @pytest.mark.parametrize("n", [0, 1, 2, 6])
@@ -113,17 +113,17 @@ def test_the_users_things_are_not_changed() -> None:
             model.config.to_dict(),
             model.generation_config.to_dict(),
         )
-        for model in pair._models
+        for model in pair.engine.models
     ]
-    texts = [tokenizer.backend_tokenizer.to_str() for tokenizer in pair._tokenizers]
-    spoke = [alone(model, [5, 6, 7], 10) for model in pair._models]
+    texts = [tokenizer.backend_tokenizer.to_str() for tokenizer in pair.engine.tokenizers]
+    spoke = [alone(model, [5, 6, 7], 10) for model in pair.engine.models]
     pair.generate("The quick", max_new_tokens=20, temperature=0.8, repetition_penalty=1.2, seed=0)
-    for model, (weights, config, generation) in zip(pair._models, before, strict=True):
+    for model, (weights, config, generation) in zip(pair.engine.models, before, strict=True):
         assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
         assert model.config.to_dict() == config
         assert model.generation_config.to_dict() == generation
-    assert [tokenizer.backend_tokenizer.to_str() for tokenizer in pair._tokenizers] == texts
-    assert [alone(model, [5, 6, 7], 10) for model in pair._models] == spoke
+    assert [tokenizer.backend_tokenizer.to_str() for tokenizer in pair.engine.tokenizers] == texts
+    assert [alone(model, [5, 6, 7], 10) for model in pair.engine.models] == spoke
 
 
 def test_after_every_round_the_draft_sees_the_committed_bytes() -> None:
@@ -167,7 +167,7 @@ def test_a_broken_draft_drops_out_and_the_target_goes_on(how: str, method: Metho
     decode.draft.model = Failing(decode.draft.model, after, how)
     events = list(stream)
     ids = [token for event in events for token in event.token_ids]
-    assert ids == alone(pair._models[0], stream.prompt_ids, 30)
+    assert ids == alone(pair.engine.models[0], stream.prompt_ids, 30)
     told = [event.draft_failure for event in events if event.draft_failure]
     assert len(told) == 1
     assert ("out of memory" if how == "raises" else "NaN") in told[0]
@@ -289,7 +289,7 @@ def test_an_interrupted_stream_leaves_everything_usable() -> None:
     with pytest.raises(KeyboardInterrupt):
         list(stream)
     out = pair.generate("The quick", max_new_tokens=40)
-    assert out.token_ids == alone(pair._models[0], out.prompt_ids, 40)
+    assert out.token_ids == alone(pair.engine.models[0], out.prompt_ids, 40)
 
 
 class Interrupting:
@@ -409,7 +409,7 @@ def test_strategies_are_built_before_a_round_is_timed() -> None:
     pair = small.speculator(num_draft_tokens="auto")
     methods = pair.stream("The quick", temperature=1.0)._row.director.methods
     assert len(methods) > 1
-    assert set(pair._strategies._built) >= set(methods)
+    assert set(pair.engine._strategies._built) >= set(methods)
 
 
 def forcing(token: int, place: int, start: int) -> Any:

@@ -72,7 +72,7 @@ def test_at_the_end_of_a_block() -> None:
 def test_its_caches_may_be_used_at_once() -> None:
     made = pair()
     whole = made.generate(PROMPT, max_new_tokens=100)
-    caches = PairCaches(*made.sequences())
+    caches = PairCaches(*made.engine.sequences())
     stream = made.stream(PROMPT, max_new_tokens=100, caches=caches)
     said = next(stream).token_ids
     stream.close()
@@ -83,7 +83,7 @@ def test_its_caches_may_be_used_at_once() -> None:
 
 def test_its_places_in_batches_are_given_back_once() -> None:
     made = pair()
-    target, draft = (Leaving(model) for model in made.sequences())
+    target, draft = (Leaving(model) for model in made.engine.sequences())
     stream = made.stream(PROMPT, max_new_tokens=100, caches=PairCaches(target, draft))  # type: ignore[arg-type]
     next(stream)
     assert (target.left, draft.left) == (0, 0)
@@ -109,7 +109,7 @@ def test_the_other_rows_of_a_batch_go_on() -> None:
 
 def test_an_old_stream_gives_nothing_back_of_what_a_new_one_has() -> None:
     made = pair()
-    target, draft = (Leaving(model) for model in made.sequences())
+    target, draft = (Leaving(model) for model in made.engine.sequences())
     caches = PairCaches(target, draft)  # type: ignore[arg-type]
     old = made.stream(PROMPT, max_new_tokens=100, caches=caches)
     next(old)
@@ -134,7 +134,7 @@ def test_a_criterion_may_close_its_own_stream() -> None:
 
 def test_closing_waits_for_a_round_in_another_thread() -> None:
     made = pair()
-    caches = PairCaches(*made.sequences())
+    caches = PairCaches(*made.engine.sequences())
     running, go_on, closed = threading.Event(), threading.Event(), threading.Event()
 
     def waiting(ids: Any, scores: Any) -> bool:
@@ -165,7 +165,7 @@ def test_closing_waits_for_a_round_in_another_thread() -> None:
 
 def test_a_consumer_that_leaves_gives_everything_back() -> None:
     made = pair()
-    target, draft = (Leaving(model) for model in made.sequences())
+    target, draft = (Leaving(model) for model in made.engine.sequences())
     caches = PairCaches(target, draft)  # type: ignore[arg-type]
 
     async def run() -> None:

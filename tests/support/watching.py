@@ -47,9 +47,9 @@ def fed(model: Any) -> Iterator[Fed]:
 def row(pair: anydraft.Speculator, prompt: str, *, temperature: float = 0.0, length: int = 24) -> Row:
     """One row of a decode, to be looked at between its rounds."""
     law = processed_law(temperature=temperature)
-    return pair.row(
-        pair.prompt(prompt),
-        PairCaches(*pair.sequences()),
+    return pair.engine.row(
+        pair.engine.prompt(prompt),
+        PairCaches(*pair.engine.sequences()),
         law=law,
         draft_law=law.without_prefix,
         randomness=SeededRandomness(1) if temperature else Greedy(),

@@ -218,7 +218,7 @@ def pair(
 @pytest.mark.usefixtures("copies")
 def test_text_is_that_of_plain_generate(weights: Weights, change: Callable[[Any], None]) -> None:
     speculator, drafted = pair(weights)
-    target, draft = speculator._models
+    target, draft = speculator.engine.models
     ids = torch.tensor([[1, 70, 80, 90]])
     given: dict[str, Any] = {"max_new_tokens": 24, "do_sample": False}
     texts = []
@@ -226,7 +226,7 @@ def test_text_is_that_of_plain_generate(weights: Weights, change: Callable[[Any]
         plain = target.generate(ids, **given)
         texts.append(plain[0].tolist())
         assert torch.equal(target.generate(ids, **given, custom_generate=drafted), plain)
-        new = anydraft.Speculator(target, draft, *speculator._tokenizers, weights=weights)
+        new = anydraft.Speculator(target, draft, *speculator.engine.tokenizers, weights=weights)
         for one in (speculator, new):
             found = one.generate(input_ids=ids[0].tolist(), max_new_tokens=24).token_ids
             assert list(found) == plain[0, 4:].tolist()
@@ -240,15 +240,15 @@ def test_text_is_that_of_plain_generate(weights: Weights, change: Callable[[Any]
 @pytest.mark.usefixtures("copies")
 def test_a_trimmed_head_is_made_anew(rows: Any, change: Callable[[Any], None]) -> None:
     speculator, _ = pair("packed", draft_head=rows)
-    draft = speculator._models[1]
-    caches = PairCaches(*speculator.sequences())
+    draft = speculator.engine.models[1]
+    caches = PairCaches(*speculator.engine.sequences())
     speculator.generate("The dog", max_new_tokens=4, caches=caches)
-    first = speculator.sequences()[1]
+    first = speculator.engine.sequences()[1]
     assert isinstance(first, TrimmedModel)
-    assert speculator.sequences()[1].head is first.head  # type: ignore[attr-defined]
+    assert speculator.engine.sequences()[1].head is first.head  # type: ignore[attr-defined]
     change(draft)
     speculator.generate("The dog", max_new_tokens=4, caches=caches)
-    second = speculator.sequences()[1]
+    second = speculator.engine.sequences()[1]
     assert isinstance(second, TrimmedModel)
     ids = tiny.ids(7)
     kept = second.head.rows
@@ -260,28 +260,28 @@ def test_a_trimmed_head_is_made_anew(rows: Any, change: Callable[[Any], None]) -
 @pytest.mark.usefixtures("copies")
 def test_caches_that_are_kept_go_on_with_the_new_weights() -> None:
     speculator, _ = pair("packed")
-    caches = PairCaches(*speculator.sequences())
+    caches = PairCaches(*speculator.engine.sequences())
     speculator.generate("The dog", max_new_tokens=4, caches=caches)
-    through_data(speculator._models[0])
+    through_data(speculator.engine.models[0])
     speculator.generate("The dog", max_new_tokens=4, caches=caches)
     assert isinstance(caches.target, TransformersModel)
-    assert caches.target.runner is speculator.sequences()[0].runner  # type: ignore[attr-defined]
+    assert caches.target.runner is speculator.engine.sequences()[0].runner  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("copies")
 def test_refresh_is_for_what_cannot_be_seen() -> None:
     """A single number of a large matrix, written through ``.data``, and a setting of a module."""
     speculator, drafted = pair("packed")
-    target: Any = speculator._models[0]
+    target: Any = speculator.engine.models[0]
     ids = torch.tensor([[1, 70, 80, 90]])
     target.generate(ids, max_new_tokens=2, do_sample=False, custom_generate=drafted)
     attention = target.model.layers[0].self_attn
     for renew in (speculator.refresh, drafted.refresh):
-        first = speculator.sequences()[0]
+        first = speculator.engine.sequences()[0]
         attention.scaling *= 4
         target.lm_head.weight.data[3, 5] += 50
         renew()
-        second = speculator.sequences()[0]
+        second = speculator.engine.sequences()[0]
         assert isinstance(second.runner, Lean)  # type: ignore[attr-defined]
         assert second.runner is not first.runner  # type: ignore[attr-defined]
         assert close(second.advance(ids[0], 4), own(target, ids[0]))
@@ -289,11 +289,11 @@ def test_refresh_is_for_what_cannot_be_seen() -> None:
 
 def test_the_model_itself_runs_where_that_is_wanted() -> None:
     speculator, drafted = pair("model")
-    target, draft = speculator._models
-    assert [one.runner for one in speculator.sequences()] == [target, draft]  # type: ignore[attr-defined]
+    target, draft = speculator.engine.models
+    assert [one.runner for one in speculator.engine.sequences()] == [target, draft]  # type: ignore[attr-defined]
     mixed, _ = pair("model", draft_weights="shared")
-    assert mixed.sequences()[0].runner is mixed._models[0]  # type: ignore[attr-defined]
-    assert mixed.sequences()[1].runner is not mixed._models[1]  # type: ignore[attr-defined]
+    assert mixed.engine.sequences()[0].runner is mixed.engine.models[0]  # type: ignore[attr-defined]
+    assert mixed.engine.sequences()[1].runner is not mixed.engine.models[1]  # type: ignore[attr-defined]
     seen: list[Any] = []
     forward = target.forward
     ids = torch.full((2, 4), 70)

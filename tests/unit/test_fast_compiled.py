@@ -102,7 +102,7 @@ def test_a_trimmed_head(device: str) -> None:
 def test_a_decode_says_what_it_says_without(device: str) -> None:
     plain, fast = (small.speculator(compile=way, num_draft_tokens=3) for way in (False, True))
     for pair in (plain, fast):
-        for model in pair._models:
+        for model in pair.engine.models:
             model.to(device)
     given = {"max_new_tokens": 12}
     assert fast.generate("The quick", **given).token_ids == plain.generate("The quick", **given).token_ids

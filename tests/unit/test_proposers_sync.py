@@ -75,9 +75,11 @@ def test_cuda_is_not_waited_for_inside_a_block(method: str) -> None:
     import small
 
     pair = small.speculator(method=method, num_draft_tokens=4)
-    for model in pair._models:
+    for model in pair.engine.models:
         model.cuda()
-    pair = small.anydraft.Speculator(*pair._models, *pair._tokenizers, method=method, num_draft_tokens=4)  # type: ignore[arg-type]
+    pair = small.anydraft.Speculator(
+        *pair.engine.models, *pair.engine.tokenizers, method=method, num_draft_tokens=4
+    )  # type: ignore[arg-type]
     pair.generate("The quick", max_new_tokens=8, temperature=1.0)
     row = pair.stream("The quick brown", max_new_tokens=40, temperature=1.0, seed=0)._row
     begun = row.begin()
