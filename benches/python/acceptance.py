@@ -95,7 +95,7 @@ class Direction:
         self.target, self.draft = (real_pair.remembering(name) for name in (target, draft))
         pair = self.bridge, self.target, self.draft
         self.strategies = {rule: Strategies(*pair, rule) for rule in ("token", "block")}
-        self.opening = real_pair.speculator(target, draft)._opening
+        self.opening = real_pair.speculator(target, draft).engine.plain_prompt([]).view
 
     def continuation(self, ids: list[int], law: Any, n: int) -> list[int]:
         randomness, out = SeededRandomness(1), list(ids)

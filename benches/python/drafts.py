@@ -115,7 +115,7 @@ def step_share(pair: Speculator) -> float:
 
     So they take turns in a decode: the draft's first pass finds its weights out of the processor's cache.
     """
-    target, draft = pair.sequences()
+    target, draft = pair.engine.sequences()
     for model in (target, draft):
         model.advance(torch.arange(3, 67))
     ratios = []

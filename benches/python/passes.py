@@ -114,7 +114,7 @@ def trimmed_draft(models: dict[str, Any], weights: Any) -> Any:
     """Gemma-3 as it drafts for SmolLM2."""
     sides = [load_tokenizer(packaged("smollm2")), load_tokenizer(packaged("gemma3"))]
     pair = Speculator(*list(models.values())[:2], *sides, draft_head="shared", draft_weights=weights)
-    return pair.sequences()[1]
+    return pair.engine.sequences()[1]
 
 
 def times(runs: list[Any], tokens: int, repeats: int) -> list[str]:

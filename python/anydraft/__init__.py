@@ -26,7 +26,9 @@ from anydraft.errors import (
 if TYPE_CHECKING:
     from anydraft import drafts
     from anydraft.decoding.stream import Stream
+    from anydraft.engine.options import SamplingKeywords, SamplingOptions
     from anydraft.integrations.transformers.method import custom_generate
+    from anydraft.loading.folders import load_model, load_tokenizer
     from anydraft.planner import plan
     from anydraft.scheduling.plan import Plan
     from anydraft.speculator import Speculator
@@ -45,6 +47,8 @@ __all__ = [
     "PairError",
     "Plan",
     "Retokenizer",
+    "SamplingKeywords",
+    "SamplingOptions",
     "Speculator",
     "Stats",
     "Stream",
@@ -55,14 +59,20 @@ __all__ = [
     "common_boundaries",
     "custom_generate",
     "drafts",
+    "load_model",
+    "load_tokenizer",
     "plan",
 ]
 
 _LAZY = {
     "Plan": "anydraft.scheduling.plan",
+    "SamplingKeywords": "anydraft.engine.options",
+    "SamplingOptions": "anydraft.engine.options",
     "Speculator": "anydraft.speculator",
     "Stream": "anydraft.decoding.stream",
     "custom_generate": "anydraft.integrations.transformers",
+    "load_model": "anydraft.loading.folders",
+    "load_tokenizer": "anydraft.loading.folders",
     "plan": "anydraft.planner",
 }
 

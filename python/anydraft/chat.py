@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
 from anydraft.bridge.prompts import Messages
 from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.events import Event, Output, collect
 from anydraft.decoding.stream import Stream
+from anydraft.engine.options import PROMPTS, SamplingKeywords, check_names
 from anydraft.errors import ArgumentError
-from anydraft.models.base import Model
 
-_PROMPTS = {"prompt", "messages", "input_ids", "caches"}
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Pair(Protocol):
     """What a conversation needs of :class:`~anydraft.speculator.Speculator`."""
 
-    def sequences(self) -> tuple[Model, Model]:
-        """Both models with empty caches."""
-
-    @property
-    def stream(self) -> Callable[..., Stream]:
+    def stream(
+        self, *, messages: Messages, caches: PairCaches, **options: Unpack[SamplingKeywords]
+    ) -> Stream:
         """Decode round by round, from ``messages`` and with ``caches``."""
 
 
@@ -33,13 +32,15 @@ class Conversation:
     :meth:`Speculator.chat`. It has one owner: one turn at a time.
     """
 
-    def __init__(self, pair: Pair, messages: Messages = (), **options: Any) -> None:
-        """``options``: as for :meth:`Speculator.stream`, for every turn."""
-        _refuse_prompts(options)
+    def __init__(
+        self, pair: Pair, caches: PairCaches, messages: Messages = (), /, **options: Unpack[SamplingKeywords]
+    ) -> None:
+        """``caches``: empty ones, for this chat alone. ``options``: those of every turn."""
+        _check(options)
         self._pair = pair
         self._options = options
         self._messages = [dict(message) for message in messages]
-        self._caches = PairCaches(*pair.sequences())
+        self._caches = caches
 
     @property
     def messages(self) -> list[dict[str, Any]]:
@@ -62,12 +63,12 @@ class Conversation:
         self._messages[index]["content"] = content
         del self._messages[index + 1 :]
 
-    def say(self, content: Any = None, **options: Any) -> Output:
+    def say(self, content: Any = None, **options: Unpack[SamplingKeywords]) -> Output:
         """Add a user's message, and have it answered; arguments and errors as for :meth:`stream`."""
         stream = self.stream(content, **options)
         return collect(stream, stream.prompt_ids, stream.stats)
 
-    def stream(self, content: Any = None, **options: Any) -> Turn:
+    def stream(self, content: Any = None, **options: Unpack[SamplingKeywords]) -> Turn:
         """Add a user's message, and answer round by round.
 
         Without ``content`` the chat as it is gets answered, for example after :meth:`edit`. The answer
@@ -76,10 +77,11 @@ class Conversation:
         Raises:
             ArgumentError: as for :meth:`Speculator.stream`.
         """
-        _refuse_prompts(options)
+        _check(options)
         asked = [] if content is None else [{"role": "user", "content": content}]
         messages: list[Mapping[str, Any]] = [*self._messages, *asked]
-        stream = self._pair.stream(messages=messages, caches=self._caches, **{**self._options, **options})
+        both: SamplingKeywords = {**self._options, **options}
+        stream = self._pair.stream(messages=messages, caches=self._caches, **both)
         return Turn(stream, self, asked)
 
     def _ended(self, asked: list[dict[str, Any]], answer: str) -> None:
@@ -103,8 +105,13 @@ class Turn(Iterator[Event]):
             self._conversation._ended(self._asked, self._text)
         return event
 
+    def close(self) -> None:
+        """Give the answer up, and leave the chat as it was before; after the answer's end nothing happens."""
+        self._stream.close()
 
-def _refuse_prompts(options: dict[str, Any]) -> None:
-    given = sorted(_PROMPTS & set(options))
+
+def _check(options: SamplingKeywords) -> None:
+    given = sorted(set(PROMPTS) & set(options))
     if given:
         raise ArgumentError(f"got {', '.join(given)}; expected none: a conversation makes its own prompts")
+    check_names(options)

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from anydraft.bridge.common import common_prefix
 from anydraft.bridge.prompts import Prompt
+from anydraft.engine.engine import Engine
 from anydraft.errors import ArgumentError, ModelFileError, PairError
 from anydraft.models.base import Model
 from anydraft.models.logits import ProcessedLaw, processed_law
@@ -130,10 +131,10 @@ class Planner:
 
     def __init__(self, pair: Speculator, temperature: float) -> None:
         """``pair``: its models and bridge are used, its settings are not."""
-        self._pair = pair
+        self._engine = pair.engine
         self._temperature = temperature
         self._law: ProcessedLaw = processed_law(temperature=temperature)
-        self._target, self._draft = pair.sequences()
+        self._target, self._draft = self._engine.sequences()
         self._plain: list[float] = []
         self._passes: list[float] = []
 
@@ -150,7 +151,7 @@ class Planner:
             else:
                 notes.append(f"{method}: {judged}")
         return Plan(
-            pair=self._pair.identity,
+            pair=self._engine.identity,
             temperature=self._temperature,
             plain=statistics.median(self._plain),
             verify=verify,
@@ -162,7 +163,7 @@ class Planner:
 
     def _write(self, prompt: str, new_tokens: int) -> Written:
         """Let the target go on by itself, and the draft read what came out."""
-        given = self._pair.prompt(prompt)
+        given = self._engine.prompt(prompt)
         randomness = Greedy() if self._law.greedy else SeededRandomness(1)
         committed, rows = list(given.ids), []
         none = torch.empty(0, dtype=torch.int64, device=self._target.device)
@@ -178,21 +179,21 @@ class Planner:
             if i:
                 self._passes.append(passed - began)
                 self._plain.append(time.perf_counter() - began)
-            if i == new_tokens or token in self._pair.end_ids:
+            if i == new_tokens or token in self._engine.end_ids:
                 break
             committed.append(token)
         new = committed[len(given.ids) :]
         places = self._read(given, new)
-        return Written(new, torch.stack(rows), places, self._pair.bridge.target.decode(given.ids))
+        return Written(new, torch.stack(rows), places, self._engine.bridge.target.decode(given.ids))
 
     def _read(self, given: Prompt, new: list[int]) -> list[Place]:
         """Have the draft read a text: once as a whole, and from where only the target has a boundary."""
-        target, draft = self._pair.bridge.target, self._pair.bridge.draft
-        session = self._pair.bridge.session(given.view, given.shared)
+        target, draft = self._engine.bridge.target, self._engine.bridge.draft
+        session = self._engine.bridge.session(given.view, given.shared)
         opening = session.view()
         session.commit(new, [])
         view = session.view()
-        self._pair.suit(self._draft, view)
+        self._engine.suit(self._draft, view)
         same = max(1, min(common_prefix(opening, view), len(view) - 1))
         self._draft.crop(0)
         whole = self._draft.advance(torch.tensor(view, device=self._draft.device), len(view) - same + 1)
@@ -200,7 +201,7 @@ class Planner:
         left = [sum(map(len, texts[i:])) for i in range(len(new) + 1)]
         pieces = [len(draft.decode([token])) for token in view[same:]]
         rest = [sum(pieces[j:]) for j in range(len(pieces) + 1)]
-        session = self._pair.bridge.session(given.view, given.shared)
+        session = self._engine.bridge.session(given.view, given.shared)
         places = []
         for i, token in enumerate(new):
             if left[i] in rest:
@@ -264,7 +265,7 @@ class Planner:
         return Reach(tokens, made, first, statistics.median(block.seconds for block in every) / LONGEST)
 
     def _drafted_blocks(self, method: str, text: Written) -> list[Judged]:
-        strategy = self._pair.strategy(method)
+        strategy = self._engine.strategy(method)
         if not isinstance(strategy, Drawing):
             raise ArgumentError("cannot be judged from one reading of a text")
         context = self._context()
@@ -305,7 +306,7 @@ class Planner:
         return [reach[finished.index(i)] for i in range(1, said + 1) if i in finished]
 
     def _lookup_blocks(self, method: str, text: Written) -> list[Judged]:
-        strategy, ngrams = NgramLookup(self._pair.bridge.target.encode), NgramIndex(text.before)
+        strategy, ngrams = NgramLookup(self._engine.bridge.target.encode), NgramIndex(text.before)
         context = replace(self._context(), ngrams=ngrams)
         found = []
         for i, token in enumerate(text.ids):
@@ -313,7 +314,7 @@ class Planner:
             said = common_prefix(candidates, text.ids[i:])
             made = [min(n + 1, len(candidates)) for n in range(LONGEST)]
             found.append(Judged([(n + 1, 1.0) for n in range(said)], made, 0.0))
-            ngrams.push(self._pair.bridge.target.decode([token]))
+            ngrams.push(self._engine.bridge.target.decode([token]))
         return found
 
     def _context(self) -> DraftContext:
@@ -321,7 +322,7 @@ class Planner:
             model=self._draft,
             pending=torch.empty(0, dtype=torch.int64),
             law=self._law.without_prefix,
-            speller=_Encoding(self._pair),
+            speller=_Encoding(self._engine),
             target_device=self._target.device,
             target_width=self._target.vocab_size,
         )
@@ -330,8 +331,8 @@ class Planner:
 class _Encoding:
     """Spells a draft from any place of a text."""
 
-    def __init__(self, pair: Speculator) -> None:
-        self._bridge = pair.bridge
+    def __init__(self, engine: Engine) -> None:
+        self._bridge = engine.bridge
 
     def propose(self, draft_ids: list[int]) -> list[int]:
         """See :class:`Speller`."""

@@ -1,47 +1,36 @@
-"""Two models, two tokenizers, one decode."""
+"""The public API: two models, two tokenizers, one decode."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing, suppress
-from functools import partial
-from typing import Any, Literal, get_args
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import Tensor
 
-from anydraft.bridge import prompts, special_tokens
 from anydraft.bridge.bridge import Bridge
-from anydraft.bridge.prompts import Prompt
+from anydraft.bridge.prompts import Ids, Messages
 from anydraft.chat import Conversation
 from anydraft.decoding.asynchronous import events
 from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.events import Event, Output, collect
-from anydraft.decoding.protocols import TargetLaw
-from anydraft.decoding.sequence import Row
 from anydraft.decoding.stop_rules import criteria_rules, stop_rules, time_rules, written_out
-from anydraft.decoding.stopping import Stopping, StopRule
 from anydraft.decoding.stream import Stream
-from anydraft.errors import ArgumentError, PairError
-from anydraft.models.base import Model
-from anydraft.models.batch import renew
-from anydraft.models.fast.runner import FastPasses
-from anydraft.models.fast.twin import forget
+from anydraft.engine.engine import Engine
+from anydraft.engine.options import SamplingKeywords, SamplingOptions, check_names
+from anydraft.errors import ArgumentError
 from anydraft.models.in_order import InOrder, RowInOrder
-from anydraft.models.joint import Joint
-from anydraft.models.logits import ProcessedLaw, least_length, processed_law
+from anydraft.models.logits import ProcessedLaw
 from anydraft.models.tensor_parallel import team_of
-from anydraft.models.transformers import TransformersModel
-from anydraft.models.weights import DraftWeights, Weights, pass_bytes
-from anydraft.proposers.base import Strategy
-from anydraft.proposers.draft_head import DraftHead, Rows, Wish
-from anydraft.proposers.ngram_index import NgramIndex
-from anydraft.proposers.registry import Method, Strategies, check_method
-from anydraft.sampling.laws import Greedy, Randomness, SeededRandomness
+from anydraft.models.weights import DraftWeights, Weights
+from anydraft.proposers.draft_head import Rows, Wish
+from anydraft.proposers.registry import Method
+from anydraft.sampling.laws import Greedy, SeededRandomness
 from anydraft.sampling.rejection import Rule
-from anydraft.scheduling.mixture import LOOKUP, Directors, Times
 from anydraft.scheduling.plan import Plan
-from anydraft.scheduling.plan_store import find
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Speculator:
@@ -87,9 +76,9 @@ class Speculator:
         given, or what suits the text; see :class:`~anydraft.proposers.draft_head.DraftHead`. ``plan``: what
         :func:`anydraft.plan` measured, from which ``"auto"`` starts; by default one that was made on this
         machine before. ``weights``: what runs the models' passes. ``"model"``: the models themselves, called
-        as transformers calls them. ``"unpacked"``: where there is some, code of our own that computes the
-        same on the same weights. ``"packed"``: on a CPU linear layers also have a second, packed copy of
-        their weights, by which a block costs what one token costs; by default where there is room.
+        as transformers calls them. ``"unpacked"``: where there is some, our own code that computes the same
+        on the same weights. ``"packed"``: on a CPU linear layers also have a second, packed copy of their
+        weights, by which a block costs what one token costs; by default where there is room.
         ``draft_weights``: the same of the draft alone, if it shall differ; by default its copy has one byte a
         number (``"int8"``) where that is quicker: the draft's law is known whatever it is, and the output's
         law stays what it is. ``compile``: have PyTorch compile both models' passes over a few tokens, with
@@ -97,133 +86,81 @@ class Speculator:
         that was built or loaded before for these tokenizers, best the :attr:`bridge` of another speculator:
         one made without roles does not know which control tokens mean the same.
         """
-        check_method(method, rule)
-        if num_draft_tokens != "auto" and (not isinstance(num_draft_tokens, int) or num_draft_tokens < 1):
-            raise ArgumentError(
-                f"got num_draft_tokens={num_draft_tokens!r}; expected a whole number, 1 or more, or 'auto'"
-            )
-        if weights not in get_args(Weights) or draft_weights not in get_args(DraftWeights):
-            raise ArgumentError(
-                f"got weights={weights!r} and draft_weights={draft_weights!r}; expected "
-                f"one of {get_args(Weights)}, and of the draft also 'int8'"
-            )
+        self.engine = Engine(
+            target_model,
+            draft_model,
+            target_tokenizer,
+            draft_tokenizer,
+            method=method,
+            rule=rule,
+            num_draft_tokens=num_draft_tokens,
+            draft_head=draft_head,
+            plan=plan,
+            weights=weights,
+            draft_weights=draft_weights,
+            compile=compile,
+            bridge=bridge,
+        )
         self.method: Method = method
         self.num_draft_tokens = num_draft_tokens
-        self._models = target_model, draft_model
-        self._tokenizers = target_tokenizer, draft_tokenizer
-        generation = [getattr(model, "generation_config", None) for model in self._models]
-        self.end_ids = frozenset(special_tokens.end_ids(target_tokenizer, generation[0]))
-        if bridge is None:
-            roles = special_tokens.bridge_roles(target_tokenizer, draft_tokenizer, *generation)
-            bridge = Bridge(
-                target_tokenizer, draft_tokenizer, to_target=roles.to_target, to_draft=roles.to_draft
-            )
-        else:
-            bridge.check(target_tokenizer, draft_tokenizer)
-        self.bridge = bridge
-        sizes = len(bridge.target), len(bridge.draft)
-        self._opening = prompts.opening(draft_tokenizer)
-        self._passes = FastPasses(weights, compile)
-        drafts = FastPasses(weights if draft_weights == "auto" else draft_weights, compile, drafts=True)
-        self._draft_head = DraftHead(draft_model, bridge, draft_head, drafts)
-        sequences = [TransformersModel(target_model, self._passes), TransformersModel(draft_model, drafts)]
-        for role, model, size in zip(("target", "draft"), sequences, sizes, strict=True):
-            if model.vocab_size < size:
-                raise PairError(
-                    f"got a {role} model with {model.vocab_size} logits and a tokenizer with {size} ids; "
-                    "expected at least as many logits. Is it the model's own tokenizer, or were tokens added "
-                    "to it without model.resize_token_embeddings?"
-                )
-        self._strategies = Strategies(bridge, sequences[0], sequences[1], rule)
-        sizes = pass_bytes(target_model), pass_bytes(draft_model, self._draft_head.weights)
-        cost = sizes[1] / sizes[0]
-        self._plan = plan
-        self._directors = Directors(method, num_draft_tokens, cost, self._planned)
-        self._device = str(sequences[0].device)
-        self._described = [
-            f"{type(model).__name__}, {size} bytes, {sequence.dtype}"
-            for model, size, sequence in zip(self._models, sizes, sequences, strict=True)
-        ]
-        if compile:
-            for sequence in (sequences[0], self._draft_head.sequence()):
-                sequence.warm()
 
-    def generate(self, prompt: str | None = None, **options: Any) -> Output:
+    @property
+    def bridge(self) -> Bridge:
+        """The two tokenizers, joined; give it to another speculator of these tokenizers."""
+        return self.engine.bridge
+
+    def generate(
+        self,
+        prompt: str | None = None,
+        *,
+        messages: Messages | None = None,
+        input_ids: Ids | None = None,
+        caches: PairCaches | None = None,
+        **options: Unpack[SamplingKeywords],
+    ) -> Output:
         """Decode to the end; arguments and errors as for :meth:`stream`."""
-        stream = self.stream(prompt, **options)
+        stream = self.stream(prompt, messages=messages, input_ids=input_ids, caches=caches, **options)
         return collect(stream, stream.prompt_ids, stream.stats)
 
     def stream(
         self,
         prompt: str | None = None,
         *,
-        messages: prompts.Messages | None = None,
-        input_ids: Sequence[int] | None = None,
-        max_new_tokens: int = 128,
-        temperature: float = 0.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        min_p: float | None = None,
-        repetition_penalty: float | None = None,
-        draft_temperature: float | None = None,
-        draft_top_k: int | None = None,
-        draft_top_p: float | None = None,
-        min_new_tokens: int | None = None,
-        stop: str | Sequence[str] = (),
-        max_time: float | None = None,
-        logits_processor: Sequence[Any] = (),
-        stopping_criteria: Sequence[Any] = (),
-        seed: int | None = None,
+        messages: Messages | None = None,
+        input_ids: Ids | None = None,
         caches: PairCaches | None = None,
+        **options: Unpack[SamplingKeywords],
     ) -> Stream:
         """Decode round by round.
 
         The prompt is one of ``prompt`` (text; the target's tokenizer adds what it adds to any text),
-        ``messages`` (a chat; each side renders it with its own template) and ``input_ids`` (target ids).
-        ``temperature`` 0 is greedy; the other sampling values are those of transformers, and hold for the
-        target. The draft draws at the same temperature with the same cuts, unless ``draft_temperature``,
-        ``draft_top_k`` and ``draft_top_p`` say otherwise: its law is free, the output's is not touched.
-        ``seed`` repeats a sample, in any process on one machine and version; where memory is short, name
-        ``weights`` and ``draft_weights`` too, as what is free decides on them. Without a seed it comes from
-        torch's global generator, and lengths and methods that are ``"auto"`` follow measured times.
+        ``messages`` (a chat; each side renders it with its own template) and ``input_ids`` (target ids
+        ``[n]`` or ``[1, n]``). ``caches``, of :meth:`Engine.caches`, keep what both models have read for the
+        next decode, as a :class:`Conversation` does. ``options``: how tokens are drawn and when the decode
+        ends, see :class:`~anydraft.SamplingOptions`; or ``generation_config``, one of transformers, which
+        other options go before: see :func:`~anydraft.models.generation_config.keywords_of`.
 
         A decode ends at an end token (not before ``min_new_tokens``), with the token that completes one of
         the ``stop`` strings, after ``max_time`` seconds, or where one of transformers' ``stopping_criteria``
-        says so. ``logits_processor``: more of transformers' processors, called before the sampling values
-        take effect, each with the ids that plain decoding would show it.
-
-        ``caches`` keeps what both models have read for the next decode; see :class:`Conversation`.
-
-        A draft with a shorter window than the text reads a suffix of it.
+        says so. A draft with a shorter window than the text reads a suffix of it.
 
         Raises:
-            ArgumentError: not exactly one prompt, an empty one, one longer than the target's window, or a
-                sampling value outside its domain.
+            ArgumentError: not exactly one prompt, an empty one, one longer than the target's window, an
+                option that there is not, or one outside its domain.
             PairError: the method cannot work with this pair.
         """
-        if not isinstance(max_new_tokens, int) or max_new_tokens < 0:
-            raise ArgumentError(f"got max_new_tokens={max_new_tokens!r}; expected a whole number, 0 or more")
-        draft_law = processed_law(
-            temperature=temperature if draft_temperature is None else draft_temperature,
-            top_k=top_k if draft_top_k is None else draft_top_k,
-            top_p=top_p if draft_top_p is None else draft_top_p,
-            min_p=min_p,
-        )
-        given = self.prompt(prompt, messages=messages, input_ids=input_ids)
-        law = processed_law(
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            repetition_penalty=repetition_penalty,
-            first=[*logits_processor, *least_length(len(given.ids), min_new_tokens, self.end_ids)],
-        )
+        check_names(options)
+        engine = self.engine
+        given = engine.prompt(prompt, messages=messages, input_ids=input_ids)
+        own = getattr(engine.models[0], "generation_config", None)
+        wanted = SamplingOptions.of(options, own=own, prompt_length=len(given.ids))
         if caches is None:
-            caches = PairCaches(*self.sequences())
+            caches = engine.caches()
         else:
-            renew(caches.target)
-            self._draft_head.renew(caches.draft)
-        rules = [*stop_rules(stop, written_out(self.bridge.target)), *time_rules(max_time)]
+            engine.renew(caches)
+        end_ids = wanted.end_ids(engine.end_ids, caches.target.vocab_size)
+        law = wanted.law(len(given.ids), end_ids)
+        rules = [*stop_rules(wanted.stop, written_out(engine.bridge.target)), *time_rules(wanted.max_time)]
         window = caches.target.window
         room = None if window is None else window - len(given.ids)
         if room is not None and room < 1:
@@ -231,122 +168,46 @@ class Speculator:
                 f"got a prompt of {len(given.ids)} tokens; the target's window holds {window} and one must "
                 "be free. Shorten the prompt."
             )
-        row = self.row(
+        row = engine.row(
             given,
             caches,
             law=law if law.pure else _in_order(law, given.ids, caches.target.device),
-            draft_law=draft_law.without_prefix,
-            randomness=Greedy() if law.greedy else SeededRandomness(seed),
-            times="measured" if seed is None or law.greedy else "nominal",
-            max_new_tokens=max_new_tokens,
+            draft_law=wanted.draft_law().without_prefix,
+            randomness=Greedy() if law.greedy else SeededRandomness(wanted.seed),
+            times="measured" if wanted.seed is None or law.greedy else "nominal",
+            max_new_tokens=wanted.max_new_tokens,
             room=room,
-            rules=[*rules, *criteria_rules(stopping_criteria)],
+            rules=[*rules, *criteria_rules(wanted.stopping_criteria)],
+            end_ids=end_ids,
         )
-        return Stream(row, caches, team_of(self._models[0]))
+        return Stream(row, caches, team_of(engine.models[0]))
 
-    async def astream(self, prompt: str | None = None, **options: Any) -> AsyncIterator[Event]:
+    async def astream(
+        self,
+        prompt: str | None = None,
+        *,
+        messages: Messages | None = None,
+        input_ids: Ids | None = None,
+        caches: PairCaches | None = None,
+        **options: Unpack[SamplingKeywords],
+    ) -> AsyncIterator[Event]:
         """As :meth:`stream`, for servers: ``async for event in pair.astream(...)``.
 
         Each round runs in a thread, so the event loop is never blocked. A task that is cancelled ends the
         decode after the round that runs; ``caches`` may be used again at once. Errors are those of
         :meth:`stream`.
         """
-        async with aclosing(events(partial(self.stream, prompt, **options))) as found:
+
+        def start() -> Stream:
+            return self.stream(prompt, messages=messages, input_ids=input_ids, caches=caches, **options)
+
+        async with aclosing(events(start)) as found:
             async for event in found:
                 yield event
 
-    def chat(self, messages: prompts.Messages = (), **options: Any) -> Conversation:
+    def chat(self, messages: Messages = (), **options: Unpack[SamplingKeywords]) -> Conversation:
         """A conversation that keeps both models' caches between turns; ``options`` as for :meth:`stream`."""
-        return Conversation(self, messages, **options)
-
-    def row(
-        self,
-        prompt: Prompt,
-        caches: PairCaches,
-        *,
-        law: TargetLaw | RowInOrder,
-        draft_law: Callable[[Tensor], Tensor],
-        randomness: Randomness,
-        max_new_tokens: int,
-        times: Times = "measured",
-        room: int | None = None,
-        rules: Sequence[StopRule] = (),
-        end_ids: frozenset[int] | None = None,
-    ) -> Row:
-        """One row of a decode, for a loop of your own: see :func:`anydraft.decoding.loop.decode`.
-
-        ``times``: by which ``"auto"`` decides what is drafted; with ``"nominal"`` ones a seed repeats.
-
-        Raises:
-            PairError: the method cannot work with this pair.
-        """
-        session = self.bridge.session(prompt.view, prompt.shared)
-        view = session.view()
-        trims = self.suit(caches.draft, view)
-        together = _rows_together(caches.target)
-        if times == "nominal":
-            director = self._directors.repeatable()
-        else:
-            head = "shared" if trims else "full"
-            greedy = isinstance(randomness, Greedy)
-            director = self._directors.get(greedy=greedy, rows=together, head=head)
-        for method in director.methods:  # now, or the round that needs it would seem slow
-            with suppress(PairError):
-                self._strategies.get(method)
-        stopping = Stopping(self.end_ids if end_ids is None else end_ids, max_new_tokens, room, tuple(rules))
-        make = partial(
-            Row,
-            caches.target,
-            strategies=self._strategies.get,
-            director=director,
-            session=session,
-            law=law,
-            randomness=randomness,
-            stopping=stopping,
-            decode_bytes=self.bridge.target.decode,
-            prompt=prompt.ids,
-            joint=together > 1,
-            ngrams=self._ngrams(prompt.ids) if together == 1 else None,
-        )
-        return caches.begin(view, draft_law, make)
-
-    def _ngrams(self, ids: list[int]) -> NgramIndex | None:
-        """The prompt as text to be looked up in, where the method does so."""
-        mixed = self.method == "auto" and self.num_draft_tokens == "auto"
-        return NgramIndex(self.bridge.target.decode(ids)) if mixed or self.method == LOOKUP else None
-
-    def suit(self, draft: Model, view: list[int]) -> bool:
-        """Have the draft compute the part of its head that suits a text; whether that is not the whole."""
-        return self._draft_head.set_for(draft, view)
-
-    @property
-    def identity(self) -> dict[str, str]:
-        """What tells this pair, on this machine, from others."""
-        marks, (target, draft) = self.bridge.fingerprints, self._described
-        told = {"target tokenizer": marks[0], "draft tokenizer": marks[1], "target": target, "draft": draft}
-        return {**told, "device": self._device, "threads": str(torch.get_num_threads())}
-
-    def _planned(self, kind: str) -> Plan | None:
-        """What was measured for greedy or for sampling decodes."""
-        if self._plan is not None:
-            return self._plan if self._plan.kind == kind else None
-        return find(self.identity, kind)
-
-    def prompt(
-        self,
-        text: str | None = None,
-        *,
-        messages: prompts.Messages | None = None,
-        input_ids: Sequence[int] | None = None,
-    ) -> Prompt:
-        """One of a text, a chat and target ids, as both sides read it; see :meth:`stream`."""
-        target, draft = self._tokenizers
-        prompts.check_one(prompt=text, messages=messages, input_ids=input_ids)
-        if messages is not None:
-            return Prompt(prompts.render(target, messages), prompts.render_for_draft(draft, messages), [])
-        if text is not None:
-            return self.plain_prompt(prompts.encode_prompt(target, text))
-        return self.plain_prompt(prompts.plain_ids(input_ids, len(self.bridge.target)))
+        return Conversation(self, self.engine.caches(), messages, **options)
 
     def refresh(self) -> None:
         """Have everything that was made of the models' weights made anew.
@@ -358,34 +219,10 @@ class Speculator:
         (its ``scaling``, say). Caches that you keep are yours to drop: what they hold was computed with the
         weights of then.
         """
-        for model in self._models:
-            forget(model)
-        self._draft_head.refresh()
-
-    def strategy(self, method: str) -> Strategy:
-        """The strategy of a method; raises :class:`PairError` if it cannot work with this pair."""
-        return self._strategies.get(method)
-
-    def plain_prompt(self, ids: list[int]) -> Prompt:
-        """Target ids that the draft reads as its own tokenizer writes them."""
-        return Prompt(ids, list(self._opening), ids)
-
-    def sequences(self) -> tuple[Model, Model]:
-        """Both models with empty caches."""
-        return TransformersModel(self._models[0], self._passes), self._draft_head.sequence()
-
-    def draft_sequences(self, count: int) -> list[Model]:
-        """Sequences of the draft for as many rows, with empty caches."""
-        return self._draft_head.sequences(count)
+        self.engine.refresh()
 
 
 def _in_order(law: ProcessedLaw, ids: list[int], device: torch.device) -> RowInOrder:
     """The same processors, called as plain decoding calls them."""
     shown = torch.tensor([ids], dtype=torch.int64, device=device)
     return InOrder(law.processors, "greedy" if law.greedy else "sample", shown).rows[0]
-
-
-def _rows_together(target: Model) -> int:
-    """How many sequences share the target's passes."""
-    batch = target.batch if isinstance(target, Joint) else None
-    return 1 if batch is None else len(batch)

@@ -49,7 +49,7 @@ def test_a_criterion_that_raises(at: int) -> None:
             raise RuntimeError("not now")
         return False
 
-    caches = PairCaches(*decoder.sequences())
+    caches = PairCaches(*decoder.engine.sequences())
     with pytest.raises(RuntimeError, match="not now"):
         decoder.generate(PROMPT, max_new_tokens=40, stopping_criteria=[raising], caches=caches)
     emitted = calls[-1][len(prompt) :]
@@ -69,7 +69,7 @@ def test_a_processor_that_raises(at: int) -> None:
             raise RuntimeError("not now")
         return scores
 
-    caches = PairCaches(*decoder.sequences())
+    caches = PairCaches(*decoder.engine.sequences())
     with pytest.raises(RuntimeError, match="not now"):
         decoder.generate(PROMPT, max_new_tokens=40, logits_processor=[raising], caches=caches)
     assert seen == [[*prompt, *text[:i]] for i in range(at)]
@@ -100,7 +100,7 @@ def test_an_interrupt_between_any_two_lines(method: Any, part: int) -> None:
     prompt, text = said(decoder, 40)
     stopped = 0
     for at in range(30 + 37 * part, 3000, 151):
-        caches = PairCaches(*decoder.sequences())
+        caches = PairCaches(*decoder.engine.sequences())
         decoder.generate(PROMPT, max_new_tokens=3, caches=caches)
         emitted: list[int] = []
         sys.settrace(Interrupt(at))
@@ -117,7 +117,7 @@ def test_an_interrupt_between_any_two_lines(method: Any, part: int) -> None:
 
 def test_one_decode_at_a_time() -> None:
     decoder = pair()
-    caches = PairCaches(*decoder.sequences())
+    caches = PairCaches(*decoder.engine.sequences())
     first = decoder.stream(PROMPT, max_new_tokens=30, caches=caches)
     next(first)
     prompt, text = said(decoder, 30)
@@ -128,7 +128,7 @@ def test_one_decode_at_a_time() -> None:
 
 def test_a_finished_stream_stays_finished() -> None:
     decoder = pair()
-    caches = PairCaches(*decoder.sequences())
+    caches = PairCaches(*decoder.engine.sequences())
     first = decoder.stream(PROMPT, max_new_tokens=4, caches=caches)
     assert len(list(first)) > 0
     decoder.generate(PROMPT, max_new_tokens=4, caches=caches)
@@ -139,7 +139,7 @@ def test_a_cancelled_stream_gives_its_caches_back() -> None:
     """The round that still runs in its thread is waited for by whoever comes next."""
     decoder = pair()
     prompt, text = said(decoder, 30)
-    caches = PairCaches(*decoder.sequences())
+    caches = PairCaches(*decoder.engine.sequences())
     running, go_on = threading.Event(), threading.Event()
 
     def waiting(ids: Any, scores: Any) -> bool:

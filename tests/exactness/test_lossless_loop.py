@@ -148,14 +148,14 @@ class Raising:
 
 def failing(world: LoopWorld, token: int) -> LoopWorld:
     """The draft raises whenever its last input token is ``token``."""
-    make = world.pair.sequences
+    make = world.pair.engine.sequences
 
     def sequences() -> tuple[Any, Any]:
         target, draft = make()
         draft.runner = Raising(draft.runner, token)  # type: ignore[attr-defined]
         return target, draft
 
-    world.pair.sequences = sequences  # type: ignore[method-assign]
+    world.pair.engine.sequences = sequences  # type: ignore[method-assign]
     return world
 
 

@@ -40,7 +40,7 @@ def test_sampling_has_the_targets_law(target: Name, draft: Name, method: Method)
     """Chi-square over two-token continuations; the false-alarm rate is :data:`FALSE_ALARM`."""
     models = {name: real_pair.remembering(name) for name in DIRECTIONS[0]}
     pair = real_pair.speculator(target, draft, method, num_draft_tokens=2)
-    pair.sequences = lambda: (fresh(models[target]), fresh(models[draft]))
+    pair.engine.sequences = lambda: (fresh(models[target]), fresh(models[draft]))
     prompt = real_pair.tokenizer(target)(KNOWN_FAILURE)["input_ids"]
     opening = real_pair.tokenizer(draft)(KNOWN_FAILURE)["input_ids"]
     likely = law(models[target], prompt).argsort(descending=True)[:1000].tolist()

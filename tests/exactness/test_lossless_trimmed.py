@@ -19,10 +19,10 @@ pytestmark = pytest.mark.real
 def test_sampling_has_the_targets_law(method: Method) -> None:
     """Chi-square over two-token continuations; the false-alarm rate is ``FALSE_ALARM``."""
     pair = real_pair.speculator("smollm2", "gemma3", method, num_draft_tokens=1, draft_head="shared")
-    trimmed = pair.sequences()[1]
+    trimmed = pair.engine.sequences()[1]
     assert isinstance(trimmed, TrimmedModel)
     target, draft = real_pair.remembering("smollm2"), Remembering(trimmed)
-    pair.sequences = lambda: (fresh(target), fresh(draft))  # type: ignore[method-assign, return-value]
+    pair.engine.sequences = lambda: (fresh(target), fresh(draft))  # type: ignore[method-assign, return-value]
     prompt = real_pair.tokenizer("smollm2")(KNOWN_FAILURE)["input_ids"]
     target.prefetch(prompt, law(target, prompt).argsort(descending=True)[:600].tolist())
     counts: Counter[tuple[int, ...]] = Counter()
@@ -45,7 +45,7 @@ def test_greedy_output_is_the_targets_own(prompt: str) -> None:
 
 
 def test_the_trimmed_head_is_much_smaller() -> None:
-    head = real_pair.speculator("smollm2", "gemma3", draft_head="shared").sequences()[1]
+    head = real_pair.speculator("smollm2", "gemma3", draft_head="shared").engine.sequences()[1]
     assert isinstance(head, TrimmedModel)
     assert len(head.head.rows) < 0.2 * head.vocab_size
     number = len(head.head.rows) * 640

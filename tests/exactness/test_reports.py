@@ -236,7 +236,7 @@ def test_nothing_that_was_rejected_is_left_with_the_draft(
         assert row.draft is not None
         rejected = row.stats.proposed - row.stats.accepted
         committed = row.committed.ids.tolist()
-        fresh = pair.bridge.session(*pair.plain_prompt(committed)[1:]).view()
+        fresh = pair.bridge.session(*pair.engine.plain_prompt(committed)[1:]).view()
         assert row.draft.ids == fresh
         held = row.draft.length
         assert held <= len(fresh)

@@ -43,8 +43,8 @@ class Fed:
 
 def watched(pair: anydraft.Speculator) -> tuple[anydraft.Conversation, Fed, Fed]:
     """A conversation with a look at what its models are fed."""
-    target, draft = (Fed(model) for model in pair.sequences())
-    pair.sequences = lambda: (target, draft)  # type: ignore[method-assign,assignment,return-value]
+    target, draft = (Fed(model) for model in pair.engine.sequences())
+    pair.engine.sequences = lambda: (target, draft)  # type: ignore[method-assign,assignment,return-value]
     return pair.chat(max_new_tokens=10), target, draft
 
 

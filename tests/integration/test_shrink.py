@@ -64,7 +64,7 @@ def test_the_law_is_the_drafts_own_restricted_and_the_draft_is_untouched(tied: b
     assert kept_rows(made) == rows()
     assert made.get_input_embeddings().weight is draft.get_input_embeddings().weight
     pair = speculator(made)
-    sequence = pair.sequences()[1]
+    sequence = pair.engine.sequences()[1]
     assert isinstance(sequence, TrimmedModel)
     assert len(sequence.head.rows) == KEEP
     ids = torch.tensor(small.byte_level()("The quick brown")["input_ids"])
@@ -88,7 +88,7 @@ def test_greedy_output_is_the_targets_own(method: Any) -> None:
 
 def test_a_whole_head_can_still_be_asked_for() -> None:
     draft = shrunken(small.model(small.byte_level(), seed=1), rows())
-    assert not isinstance(speculator(draft, draft_head="full").sequences()[1], TrimmedModel)
+    assert not isinstance(speculator(draft, draft_head="full").engine.sequences()[1], TrimmedModel)
 
 
 def test_the_list_survives_saving(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ class Failing:
 def test_a_broken_draft_drops_out_and_the_target_goes_on(how: str, method: Method, after: int) -> None:
     parts = small.pair()
     pair = small.join(parts, method=method)
-    target, draft = pair.sequences()
+    target, draft = pair.engine.sequences()
     stream = pair.stream(
         "The quick", max_new_tokens=30, caches=PairCaches(target, Failing(draft, after, how))
     )
@@ -251,7 +251,7 @@ def test_bad_pairs_are_refused_with_a_reason() -> None:
 def test_a_chat_is_rendered_for_each_side() -> None:
     target, draft = small.byte_fallback(), small.byte_level()
     pair = small.speculator()
-    row = watching.row(pair, pair.prompt(messages=[{"role": "user", "content": "The quick"}]))
+    row = watching.row(pair, pair.engine.prompt(messages=[{"role": "user", "content": "The quick"}]))
     assert row.draft is not None
     assert target.decode(row.prompt).startswith("<bos>user:")
     assert draft.decode(row.draft.ids).startswith("user:")
@@ -287,7 +287,7 @@ def test_the_two_models_may_be_on_different_devices(method: Method, places: tupl
 def test_an_interrupted_stream_leaves_everything_usable() -> None:
     parts = small.pair()
     pair = small.join(parts)
-    target, draft = pair.sequences()
+    target, draft = pair.engine.sequences()
     stream = pair.stream(
         "The quick", max_new_tokens=40, caches=PairCaches(Failing(target, 1, "interrupted"), draft)
     )
@@ -301,7 +301,7 @@ def test_an_interrupted_stream_leaves_everything_usable() -> None:
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_a_target_that_returns_nan_is_named(temperature: float) -> None:
     pair = small.speculator()
-    target, draft = pair.sequences()
+    target, draft = pair.engine.sequences()
     caches = PairCaches(Failing(target, 2, "nan"), draft)
     stream = pair.stream("The quick", max_new_tokens=30, temperature=temperature, seed=0, caches=caches)
     with pytest.raises(anydraft.ModelError, match="NaN"):
@@ -329,7 +329,7 @@ def test_a_draft_whose_template_refuses_a_chat_reads_it_as_text() -> None:
     target, draft = small.byte_fallback(), copy.deepcopy(small.byte_level())
     draft.chat_template = "{{ raise_exception('no system role') }}"
     pair = anydraft.Speculator(small.model(target), small.model(draft), target, draft)
-    row = watching.row(pair, pair.prompt(messages=[{"role": "system", "content": "The quick"}]))
+    row = watching.row(pair, pair.engine.prompt(messages=[{"role": "system", "content": "The quick"}]))
     assert row.draft is not None
     assert draft.decode(row.draft.ids).startswith("system:")
     assert len(list(watching.rounds(row))) > 0
@@ -423,7 +423,7 @@ def test_strategies_are_built_before_a_round_is_timed(monkeypatch: pytest.Monkey
     for method in row.director.methods:
         assert row.strategies(method)
         with pytest.raises(AssertionError, match="built in a round"):
-            fresh.strategy(method)
+            fresh.engine.strategy(method)
 
 
 def forcing(token: int, place: int, start: int) -> Any:

@@ -152,7 +152,7 @@ class LoopWorld:
     def _run(self, horizon: int, oracle: Randomness) -> tuple[tuple[int, ...], ...]:
         pair, count = self.pair, len(self.prompts)
         targets = sequences(self.model, count)
-        drafts = pair.draft_sequences(count) if count > 1 else [pair.sequences()[1]]
+        drafts = pair.engine.draft_sequences(count) if count > 1 else [pair.engine.sequences()[1]]
         processors = list(self.processors())
         law: Any = ProcessedLaw(processors, dtype=torch.float64)
         order = None
@@ -161,9 +161,9 @@ class LoopWorld:
         director = self.director() if self.director else None
         rows = []
         for i, prompt in enumerate(self.prompts):
-            given = pair.plain_prompt(prompt)
+            given = pair.engine.plain_prompt(prompt)
             caches = PairCaches(targets[i], drafts[i])
-            row = pair.row(
+            row = pair.engine.row(
                 given,
                 caches,
                 law=law if order is None else order.rows[i],

@@ -60,9 +60,9 @@ def row(
     """One row of a decode, to be looked at between its rounds; ``draft``: cuts of the draft's own."""
     law = processed_law(temperature=temperature, **cuts)
     own = processed_law(**{"temperature": temperature, **cuts, **(draft or {})})
-    return pair.row(
-        pair.prompt(prompt) if isinstance(prompt, str) else prompt,
-        PairCaches(*pair.sequences()),
+    return pair.engine.row(
+        pair.engine.prompt(prompt) if isinstance(prompt, str) else prompt,
+        PairCaches(*pair.engine.sequences()),
         law=law,
         draft_law=own.without_prefix,
         randomness=SeededRandomness(seed) if temperature else Greedy(),
@@ -73,7 +73,7 @@ def row(
 def rows(pair: anydraft.Speculator, monkeypatch: pytest.MonkeyPatch) -> list[Row]:
     """The rows that a pair makes from now on, for a test that begins a decode by ``stream``."""
     made: list[Row] = []
-    make = pair.row
+    make = pair.engine.row
 
     def kept(*given: Any, **named: Any) -> Row:
         made.append(make(*given, **named))

@@ -163,7 +163,7 @@ def test_neither_torch_nor_transformers_is_imported() -> None:
     code = (
         "import sys, anydraft, tokenizers\n"
         "bridge = anydraft.Bridge(*[anydraft.Tokenizer.from_tiktoken([(b'a', 0)], [], 'a')] * 2)\n"
-        "bridge.tables, bridge.coverage(), bridge.session().commit([0])\n"
+        "bridge.tables, bridge.coverage(), bridge.session().commit([0], [])\n"
         "print([name for name in ('torch', 'transformers') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

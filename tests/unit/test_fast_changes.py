@@ -250,14 +250,14 @@ def test_text_is_that_of_plain_generate(weights: Weights, change: Callable[[Any]
 def test_a_trimmed_head_is_made_anew(rows: Any, change: Callable[[Any], None]) -> None:
     made = used("packed", draft_head=rows)
     speculator, draft = made.speculator, made.draft
-    caches = PairCaches(*speculator.sequences())
+    caches = PairCaches(*speculator.engine.sequences())
     speculator.generate("The dog", max_new_tokens=4, caches=caches)
-    first = speculator.sequences()[1]
+    first = speculator.engine.sequences()[1]
     assert isinstance(first, TrimmedModel)
-    assert speculator.sequences()[1].head is first.head  # type: ignore[attr-defined]
+    assert speculator.engine.sequences()[1].head is first.head  # type: ignore[attr-defined]
     change(draft)
     speculator.generate("The dog", max_new_tokens=4, caches=caches)
-    second = speculator.sequences()[1]
+    second = speculator.engine.sequences()[1]
     assert isinstance(second, TrimmedModel)
     ids = tiny.ids(7)
     kept = second.head.rows
@@ -270,12 +270,12 @@ def test_a_trimmed_head_is_made_anew(rows: Any, change: Callable[[Any], None]) -
 def test_caches_that_are_kept_go_on_with_the_new_weights() -> None:
     made = used("packed")
     speculator = made.speculator
-    caches = PairCaches(*speculator.sequences())
+    caches = PairCaches(*speculator.engine.sequences())
     speculator.generate("The dog", max_new_tokens=4, caches=caches)
     through_data(made.target)
     speculator.generate("The dog", max_new_tokens=4, caches=caches)
     assert isinstance(caches.target, TransformersModel)
-    assert caches.target.runner is speculator.sequences()[0].runner  # type: ignore[attr-defined]
+    assert caches.target.runner is speculator.engine.sequences()[0].runner  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("copies")
@@ -287,11 +287,11 @@ def test_refresh_is_for_what_cannot_be_seen() -> None:
     target.generate(ids, max_new_tokens=2, do_sample=False, custom_generate=drafted)
     attention = target.model.layers[0].self_attn
     for renew in (speculator.refresh, drafted.refresh):
-        first = speculator.sequences()[0]
+        first = speculator.engine.sequences()[0]
         attention.scaling *= 4
         target.lm_head.weight.data[3, 5] += 50
         renew()
-        second = speculator.sequences()[0]
+        second = speculator.engine.sequences()[0]
         assert isinstance(second.runner, Lean)  # type: ignore[attr-defined]
         assert second.runner is not first.runner  # type: ignore[attr-defined]
         assert close(second.advance(ids[0], 4), own(target, ids[0]))
@@ -300,10 +300,10 @@ def test_refresh_is_for_what_cannot_be_seen() -> None:
 def test_the_model_itself_runs_where_that_is_wanted() -> None:
     made = used("model")
     target, drafted = made.target, made.custom
-    runners = [one.runner for one in made.speculator.sequences()]  # type: ignore[attr-defined]
+    runners = [one.runner for one in made.speculator.engine.sequences()]  # type: ignore[attr-defined]
     assert runners == [target, made.draft]
     mixed = used("model", draft_weights="unpacked")
-    runners = [one.runner for one in mixed.speculator.sequences()]  # type: ignore[attr-defined]
+    runners = [one.runner for one in mixed.speculator.engine.sequences()]  # type: ignore[attr-defined]
     assert runners[0] is mixed.target
     assert runners[1] is not mixed.draft
     seen: list[Any] = []

@@ -163,7 +163,7 @@ def itself(**options: Any) -> anydraft.Speculator:
 @pytest.mark.usefixtures("always")
 def test_a_target_and_its_copy_are_two_models() -> None:
     pair = itself(method="tli", num_draft_tokens=3, draft_weights="int8")
-    target, draft = pair.sequences()
+    target, draft = pair.engine.sequences()
     assert isinstance(draft.runner, Lean)  # type: ignore[attr-defined]
     assert draft.runner is not target.runner  # type: ignore[attr-defined]
     out = pair.generate("def fib(n):", max_new_tokens=24)
@@ -188,7 +188,7 @@ class Otherwise(EnumeratingRandomness):
 def off(method: Method, chance: Callable[[list[int]], EnumeratingRandomness] | None = None) -> float:
     """Total variation between all that comes out of three tokens, and the target's own law."""
     pair = itself(method=method, num_draft_tokens=2, draft_weights="int8")
-    prompt = pair.prompt("The dog")
+    prompt = pair.engine.prompt("The dog")
     law = processed_law(temperature=2.0, top_k=3)
     emitted: dict[tuple[int, ...], float] = defaultdict(float)
     for oracle, ids in branches(partial(spoken, pair, prompt, law), make=chance or EnumeratingRandomness):
@@ -200,9 +200,9 @@ def off(method: Method, chance: Callable[[list[int]], EnumeratingRandomness] | N
 
 def spoken(pair: anydraft.Speculator, prompt: Any, law: Any, chance: Any) -> tuple[int, ...]:
     """Three tokens of a decode."""
-    row = pair.row(
+    row = pair.engine.row(
         prompt,
-        PairCaches(*pair.sequences()),
+        PairCaches(*pair.engine.sequences()),
         law=law,
         draft_law=law.without_prefix,
         randomness=chance,

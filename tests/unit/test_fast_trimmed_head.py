@@ -139,17 +139,19 @@ def test_what_cannot_be_trimmed_is_left_whole() -> None:
 def test_a_pair_drafts_with_the_trimmed_head() -> None:
     wanted = small.speculator(method="slem").generate("The quick brown", max_new_tokens=40)
     pair = small.speculator(method="slem", draft_head="shared")
-    draft = pair.sequences()[1]
+    draft = pair.engine.sequences()[1]
     assert isinstance(draft, TrimmedModel)
     assert isinstance(draft.head, TrimmedHead)
     assert 0 < len(draft.head.rows) < draft.vocab_size
     assert pair.generate("The quick brown", max_new_tokens=40).token_ids == wanted.token_ids
-    assert not isinstance(small.speculator(method="slem", draft_head="full").sequences()[1], TrimmedModel)
+    assert not isinstance(
+        small.speculator(method="slem", draft_head="full").engine.sequences()[1], TrimmedModel
+    )
 
 
 def test_a_user_may_say_which_rows_are_kept() -> None:
     pair = small.speculator(draft_head=[70, 5, 200, 5])
-    draft = pair.sequences()[1]
+    draft = pair.engine.sequences()[1]
     assert isinstance(draft, TrimmedModel)
     assert draft.head.rows.tolist() == [5, 70, 200]
     expected = small.speculator(draft_head="full").generate("The quick", max_new_tokens=8).token_ids
@@ -177,7 +179,7 @@ def test_rows_of_generate_have_the_trimmed_head() -> None:
     tokenizers = small.byte_fallback(), small.byte_level()
     target, draft = (small.model(tokenizer, seed=i) for i, tokenizer in enumerate(tokenizers))
     pair = anydraft.Speculator(target, draft, *tokenizers, draft_head="shared")
-    rows = pair.draft_sequences(3)
+    rows = pair.engine.draft_sequences(3)
     assert all(isinstance(row, TransformersRow) and isinstance(row.batch.model, TrimmedModel) for row in rows)
     drafted = anydraft.custom_generate(draft, *tokenizers, draft_head="shared")
     ids = torch.full((3, 4), 70)

@@ -15,9 +15,10 @@ import transformers
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.utils import logging
 
+import anydraft
 import tiny
 from anydraft.errors import AnydraftError, ArgumentError, ModelFileError
-from anydraft.loading import cache_dir, gguf, packaged
+from anydraft.loading import cache_dir, folders, gguf, packaged
 from anydraft.loading.folders import load_model, load_tokenizer
 from anydraft.loading.packaged import packaged as packaged_file
 from anydraft.loading.sentencepiece import load_sentencepiece
@@ -423,3 +424,9 @@ def test_real_gemma_beyond_its_window_after_crops():
     ours.advance(other)
     ours.crop(640)
     torch.testing.assert_close(ours.advance(ids[640:], keep=60), expected, atol=2e-3, rtol=0)
+
+
+def test_what_loads_is_public() -> None:
+    assert anydraft.load_model is folders.load_model
+    assert anydraft.load_tokenizer is folders.load_tokenizer
+    assert {"load_model", "load_tokenizer"} <= set(anydraft.__all__)

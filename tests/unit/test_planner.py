@@ -72,20 +72,20 @@ def test_every_method_is_judged_and_the_pair_is_named() -> None:
 def test_a_plan_is_kept_and_used() -> None:
     made = plan(*pair(), new_tokens=12)
     decoder = anydraft.Speculator(*pair())
-    assert find(decoder.identity, "greedy") == made
-    assert find(decoder.identity, "sampling") is None
-    director = decoder._directors.get(greedy=True)
+    assert find(decoder.engine.identity, "greedy") == made
+    assert find(decoder.engine.identity, "sampling") is None
+    director = decoder.engine._directors.get(greedy=True)
     assert isinstance(director, Mixture)
     assert director.clock.plain() is not None
-    plan_path(decoder.identity, "greedy").write_text("damaged")
-    assert find(decoder.identity, "greedy") is None
+    plan_path(decoder.engine.identity, "greedy").write_text("damaged")
+    assert find(decoder.engine.identity, "greedy") is None
 
 
 def test_a_plan_may_be_given() -> None:
     made = plan(*pair(), new_tokens=12)
     decoder = anydraft.Speculator(*pair(), plan=made)
-    assert decoder._planned("greedy") is made
-    assert decoder._planned("sampling") is None
+    assert decoder.engine._planned("greedy") is made
+    assert decoder.engine._planned("sampling") is None
     wanted = anydraft.Speculator(*pair(), num_draft_tokens=3).generate("The quick", max_new_tokens=30)
     assert decoder.generate("The quick", max_new_tokens=30).token_ids == wanted.token_ids
 

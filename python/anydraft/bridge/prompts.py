@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from anydraft.bridge.special_tokens import control_tokens, special_roles, tiktoken_of
 from anydraft.bridge.text import utf8
@@ -13,6 +13,18 @@ from anydraft.errors import ArgumentError
 
 Messages = Sequence[Mapping[str, Any]]
 """A chat: ``{"role": ..., "content": ...}`` in order, in any form that the chat template takes."""
+
+
+@runtime_checkable
+class Listable(Protocol):
+    """An array or a tensor."""
+
+    def tolist(self) -> Any:
+        """Its numbers as a list."""
+
+
+Ids: TypeAlias = Sequence[int] | Sequence[Sequence[int]] | Listable
+"""Ids ``[n]`` or ``[1, n]``: a list, an array or a tensor."""
 
 
 class Prompt(NamedTuple):
@@ -35,9 +47,10 @@ def check_one(prompt: object, messages: object, input_ids: object) -> None:
         raise ArgumentError(f"got {got}; expected one of prompt, messages, input_ids")
 
 
-def plain_ids(input_ids: Any, size: int) -> list[int]:
+def plain_ids(input_ids: Ids, size: int) -> list[int]:
     """A list, an array or a tensor of target ids, ``[n]`` or ``[1, n]``, as a list."""
-    ids = input_ids.tolist() if hasattr(input_ids, "tolist") else list(input_ids)
+    given = input_ids.tolist() if isinstance(input_ids, Listable) else input_ids
+    ids: list[Any] = list(given) if isinstance(given, Sequence) else [given]
     if len(ids) == 1 and isinstance(ids[0], (list, tuple)):
         ids = list(ids[0])
     if not ids:

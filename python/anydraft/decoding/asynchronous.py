@@ -16,12 +16,16 @@ async def events(start: Callable[[], Iterator[Event]]) -> AsyncGenerator[Event, 
     """
     loop = asyncio.get_running_loop()
     thread = ThreadPoolExecutor(1, thread_name_prefix="anydraft")
+    close: Callable[[], None] | None = None
     try:
         stream = await loop.run_in_executor(thread, start)
+        close = getattr(stream, "close", None)
         while True:
             event = await loop.run_in_executor(thread, next, stream, None)
             if event is None:
                 return
             yield event
     finally:  # the round that runs goes on; whoever uses its caches next waits for it: see PairCaches
-        thread.shutdown(wait=False, cancel_futures=True)
+        if close is not None:
+            thread.submit(close)
+        thread.shutdown(wait=False)

@@ -54,6 +54,14 @@ class PairCaches:
             self._row = row
             return row
 
+    def end(self, row: Row) -> None:
+        """A decode is given up; waits for a round of it that still runs. One that is not the latest has
+        nothing to give back: its caches are another's.
+        """
+        with self._busy:
+            if self._row is row:
+                row.leave()
+
     def _show(self, ids: list[int], law: Callable[[Tensor], Tensor]) -> DraftView:
         """The draft's view of ``ids``, on top of what the draft has read of them."""
         if self._view is None:

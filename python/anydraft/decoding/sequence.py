@@ -299,9 +299,13 @@ class Row:
         """Count a round's time; a finished row leaves the batches that its models are in."""
         self.stats.seconds += seconds
         if self.finish_reason:
-            _close(self.target)
-            if self.draft:
-                _close(self.draft.model)
+            self.leave()
+
+    def leave(self) -> None:
+        """Take no further part in the batches that the models are in; their other rows go on."""
+        _close(self.target)
+        if self.draft:
+            _close(self.draft.model)
 
     def _count(self, event: Event, proposal: Proposal, verdict: Verdict, size: int) -> None:
         stats, choice = self.stats, proposal.choice

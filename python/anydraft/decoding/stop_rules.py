@@ -34,20 +34,26 @@ def criteria_rules(criteria: Iterable[Any], scores: Scores | None = None) -> Ite
         yield rule
 
 
-def stop_rules(stop: str | Sequence[str], decode: Callable[[list[int]], bytes]) -> Iterator[StopRule]:
-    """Stop with the token in which one of the strings ends.
-
-    ``decode``: ids to bytes, control tokens as they are written, so that a string may name one.
+def stop_strings(stop: str | Sequence[str]) -> list[bytes]:
+    """The stop strings in bytes.
 
     Raises:
         ArgumentError: something else than strings, or an empty one.
     """
-    strings = [stop] if isinstance(stop, str) else list(stop)
+    strings = [stop] if isinstance(stop, str) else list(stop) if isinstance(stop, Iterable) else [stop]
     if any(not isinstance(string, str) or not string for string in strings):
         raise ArgumentError(f"got stop={stop!r}; expected a string, or several, none of them empty")
-    if not strings:
+    return [utf8(string, "a stop string") for string in strings]
+
+
+def stop_rules(stop: str | Sequence[str], decode: Callable[[list[int]], bytes]) -> Iterator[StopRule]:
+    """Stop with the token in which one of the strings ends; errors as for :func:`stop_strings`.
+
+    ``decode``: ids to bytes, control tokens as they are written, so that a string may name one.
+    """
+    wanted = stop_strings(stop)
+    if not wanted:
         return
-    wanted = [utf8(string, "a stop string") for string in strings]
     longest = max(map(len, wanted))
 
     def rule(prefix: Prefix) -> FinishReason | None:
@@ -73,15 +79,17 @@ def written_out(tokenizer: Any) -> Callable[[list[int]], bytes]:
     return decode
 
 
-def time_rules(max_time: float | None) -> Iterator[StopRule]:
-    """Stop after so many seconds from now.
+def check_max_time(max_time: float | None) -> None:
+    """Raise :class:`ArgumentError` for what is no number of seconds above 0, nor ``None``."""
+    number = isinstance(max_time, Real) and math.isfinite(max_time)
+    if max_time is not None and not (number and max_time > 0):
+        raise ArgumentError(f"got max_time={max_time!r}; expected seconds, more than 0")
 
-    Raises:
-        ArgumentError: no number of seconds above 0.
-    """
+
+def time_rules(max_time: float | None) -> Iterator[StopRule]:
+    """Stop after so many seconds from now; ``None``: never. Errors as for :func:`check_max_time`."""
+    check_max_time(max_time)
     if max_time is None:
         return
-    if not isinstance(max_time, Real) or not math.isfinite(max_time) or max_time <= 0:
-        raise ArgumentError(f"got max_time={max_time!r}; expected seconds, more than 0")
     began = time.monotonic()
     yield lambda _: "time" if time.monotonic() - began > max_time else None

@@ -13,7 +13,10 @@ from anydraft.decoding.stats import Stats
 
 
 class Stream(Iterator[Event]):
-    """The events of a running decode; :attr:`stats` grows with them."""
+    """The events of a running decode; :attr:`stats` grows with them.
+
+    Leaving the loop is enough where nobody else waits for what a decode holds; :meth:`close` says when.
+    """
 
     def __init__(self, row: Row, caches: PairCaches, team: Team | None = None) -> None:
         """Made by :meth:`Speculator.stream`."""
@@ -22,6 +25,7 @@ class Stream(Iterator[Event]):
         self._row = row
         self._caches = caches
         self._events = decode([row], round_with(team))
+        self._closed = False
 
     @property
     def method(self) -> str:
@@ -34,7 +38,20 @@ class Stream(Iterator[Event]):
         Raises:
             ArgumentError: the caches were given to another decode meanwhile.
         """
-        if self._row.finish_reason is not None:  # whoever has the caches now
+        if self._closed or self._row.finish_reason is not None:  # whoever has the caches now
             raise StopIteration
         with self._caches.held_by(self._row):
+            if self._closed:  # by another thread, meanwhile
+                raise StopIteration
             return next(self._events)[1]
+
+    def close(self) -> None:
+        """End the decode here; a second call does nothing.
+
+        The iteration is over, and what a finished decode gives back is given back: its place in a batch, and
+        ``caches``, which the next decode may have at once. Waits for a round that runs in another thread.
+        What was said stays said. ``with contextlib.closing(stream):`` does it at the end of a block.
+        """
+        if not self._closed:
+            self._closed = True
+            self._caches.end(self._row)

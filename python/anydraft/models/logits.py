@@ -202,16 +202,10 @@ def processed_law(
 def least_length(
     prompt_length: int, min_new_tokens: int | None, end_ids: Iterable[int]
 ) -> list[LogitsProcessor]:
-    """No end token before ``min_new_tokens`` tokens.
-
-    Raises:
-        ArgumentError: no whole number of at least 0.
-    """
+    """No end token before ``min_new_tokens`` tokens; none or 0: at any place."""
     ends = sorted(end_ids)
-    if min_new_tokens is None or (min_new_tokens == 0 and isinstance(min_new_tokens, int)) or not ends:
+    if not min_new_tokens or not ends:
         return []
-    if not isinstance(min_new_tokens, int) or min_new_tokens < 0:
-        raise ArgumentError(f"got min_new_tokens={min_new_tokens!r}; expected a whole number, 0 or more")
     return [MinNewTokensLengthLogitsProcessor(prompt_length, min_new_tokens, ends)]
 
 

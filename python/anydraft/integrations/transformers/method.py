@@ -19,6 +19,7 @@ from anydraft.decoding.loop import decode
 from anydraft.decoding.sequence import Row
 from anydraft.decoding.shared import round_with
 from anydraft.decoding.stats import Stats
+from anydraft.engine.engine import Engine
 from anydraft.integrations.transformers.generate_call import GenerateCall, ask_for_more
 from anydraft.integrations.transformers.generate_output import Steps, generate_output
 from anydraft.integrations.transformers.recording import RecordingLaw
@@ -119,7 +120,7 @@ class CustomGenerate:
         **model_kwargs: Any,
     ) -> Any:
         """Decode; called by ``generate`` with what it has prepared."""
-        pair = self._pair(model)
+        engine = self._engine(model)
         call = GenerateCall.of(
             model,
             input_ids,
@@ -133,7 +134,7 @@ class CustomGenerate:
         team = team_of(model)
         if team is not None:
             call.refuse_guidance()
-        rows, laws = self._rows(pair, call, messages, seed)
+        rows, laws = self._rows(engine, call, messages, seed)
         steps = Steps(call, anydraft_streamer)
         for i, event in decode(rows, round_with(team)):
             steps.take(i, event, *laws[i].take(len(event.token_ids)))
@@ -150,17 +151,17 @@ class CustomGenerate:
         if self._speculator is not None:
             self._speculator.refresh()
 
-    def _pair(self, target: Any) -> Speculator:
+    def _engine(self, target: Any) -> Engine:
         if self._speculator is None or self._target is not target:
             self._speculator = Speculator(
                 target, self._draft, *self._tokenizers, bridge=self._bridge, **self._options
             )
             self._target, self._bridge = target, self._speculator.bridge
             self._targets.add(target)
-        return self._speculator
+        return self._speculator.engine
 
     def _rows(
-        self, pair: Speculator, call: GenerateCall, messages: Messages | None, seed: int | None
+        self, engine: Engine, call: GenerateCall, messages: Messages | None, seed: int | None
     ) -> tuple[list[Row], list[RecordingLaw | RowInOrder]]:
         ensure_length(call.model, call.input_ids.shape[1] + call.max_new_tokens, call.padded)
         passes = FastPasses(self._options["weights"], self._options["compile"])
@@ -174,7 +175,7 @@ class CustomGenerate:
             if types is not None:
                 assert isinstance(target, (TransformersModel, TransformersRow))
                 target.token_types = types
-        drafts = pair.draft_sequences(len(call.prompts))
+        drafts = engine.draft_sequences(len(call.prompts))
         choice: Literal["sample", "greedy"] = "sample" if call.samples else "greedy"
         base = int(torch.randint(2**63 - 1, (), dtype=torch.int64)) if seed is None and call.samples else seed
         order = None if call.pure else call.in_order(choice)
@@ -184,10 +185,10 @@ class CustomGenerate:
             processed = ProcessedLaw(call.processors(i), choice)
             law = RecordingLaw(processed, call.pads(i), call.wanted) if order is None else order.rows[i]
             chance: Randomness = SeededRandomness(base, row=i) if call.samples else Greedy()
-            prompt = pair.plain_prompt(ids)
+            prompt = engine.plain_prompt(ids)
             if messages is not None:
                 prompt = prompt._replace(view=render_for_draft(self._tokenizers[1], messages), shared=[])
-            row = pair.row(
+            row = engine.row(
                 prompt,
                 PairCaches(targets[i], drafts[i]),
                 law=law,

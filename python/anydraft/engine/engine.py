@@ -1,0 +1,244 @@
+"""Two models and two tokenizers as a decode needs them: prompts, sequences, caches, rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from anydraft.bridge import prompts, special_tokens
+from anydraft.bridge.bridge import Bridge
+from anydraft.bridge.prompts import Ids, Messages, Prompt
+from anydraft.decoding.caches import PairCaches
+from anydraft.decoding.protocols import TargetLaw
+from anydraft.decoding.sequence import Row
+from anydraft.decoding.stopping import Stopping, StopRule
+from anydraft.errors import ArgumentError, PairError
+from anydraft.models.base import Model
+from anydraft.models.batch import renew
+from anydraft.models.fast.runner import FastPasses
+from anydraft.models.fast.twin import forget
+from anydraft.models.in_order import RowInOrder
+from anydraft.models.joint import Joint
+from anydraft.models.transformers import TransformersModel
+from anydraft.models.weights import DraftWeights, Weights, pass_bytes
+from anydraft.proposers.base import Strategy
+from anydraft.proposers.draft_head import DraftHead, Rows, Wish
+from anydraft.proposers.ngram_index import NgramIndex
+from anydraft.proposers.registry import Method, Strategies, check_method
+from anydraft.sampling.laws import Greedy, Randomness
+from anydraft.sampling.rejection import Rule
+from anydraft.scheduling.mixture import LOOKUP, Directors, Times
+from anydraft.scheduling.plan import Plan
+from anydraft.scheduling.plan_store import find
+
+
+class Engine:
+    """What a speculator decodes with, for loops of your own: :attr:`Speculator.engine`.
+
+    It keeps the models and the tokenizers as they were given, and what was learnt of the pair.
+    """
+
+    def __init__(
+        self,
+        target_model: Any,
+        draft_model: Any,
+        target_tokenizer: Any,
+        draft_tokenizer: Any,
+        *,
+        method: Method,
+        rule: Rule | None,
+        num_draft_tokens: int | Literal["auto"],
+        draft_head: Wish | Rows,
+        plan: Plan | None,
+        weights: Weights,
+        draft_weights: DraftWeights,
+        compile: bool,  # noqa: A002  # the word that users know
+        bridge: Bridge | None,
+    ) -> None:
+        """Arguments and errors as for :class:`~anydraft.Speculator`."""
+        check_method(method, rule)
+        if num_draft_tokens != "auto" and (not isinstance(num_draft_tokens, int) or num_draft_tokens < 1):
+            raise ArgumentError(
+                f"got num_draft_tokens={num_draft_tokens!r}; expected a whole number, 1 or more, or 'auto'"
+            )
+        if weights not in get_args(Weights) or draft_weights not in get_args(DraftWeights):
+            raise ArgumentError(
+                f"got weights={weights!r} and draft_weights={draft_weights!r}; expected "
+                f"one of {get_args(Weights)}, and of the draft also 'int8'"
+            )
+        self._method = method
+        self._looks_up = method == LOOKUP or (method == "auto" and num_draft_tokens == "auto")
+        self.models = target_model, draft_model
+        self.tokenizers = target_tokenizer, draft_tokenizer
+        generation = [getattr(model, "generation_config", None) for model in self.models]
+        self.end_ids = frozenset(special_tokens.end_ids(target_tokenizer, generation[0]))
+        if bridge is None:
+            roles = special_tokens.bridge_roles(target_tokenizer, draft_tokenizer, *generation)
+            bridge = Bridge(
+                target_tokenizer, draft_tokenizer, to_target=roles.to_target, to_draft=roles.to_draft
+            )
+        else:
+            bridge.check(target_tokenizer, draft_tokenizer)
+        self.bridge = bridge
+        sizes = len(bridge.target), len(bridge.draft)
+        self._opening = prompts.opening(draft_tokenizer)
+        self._passes = FastPasses(weights, compile)
+        drafts = FastPasses(weights if draft_weights == "auto" else draft_weights, compile, drafts=True)
+        self._draft_head = DraftHead(draft_model, bridge, draft_head, drafts)
+        sequences = [TransformersModel(target_model, self._passes), TransformersModel(draft_model, drafts)]
+        for role, model, size in zip(("target", "draft"), sequences, sizes, strict=True):
+            if model.vocab_size < size:
+                raise PairError(
+                    f"got a {role} model with {model.vocab_size} logits and a tokenizer with {size} ids; "
+                    "expected at least as many logits. Is it the model's own tokenizer, or were tokens added "
+                    "to it without model.resize_token_embeddings?"
+                )
+        self._strategies = Strategies(bridge, sequences[0], sequences[1], rule)
+        sizes = pass_bytes(target_model), pass_bytes(draft_model, self._draft_head.weights)
+        cost = sizes[1] / sizes[0]
+        self._plan = plan
+        self._directors = Directors(method, num_draft_tokens, cost, self._planned)
+        self._device = str(sequences[0].device)
+        self._described = [
+            f"{type(model).__name__}, {size} bytes, {sequence.dtype}"
+            for model, size, sequence in zip(self.models, sizes, sequences, strict=True)
+        ]
+        if compile:
+            for sequence in (sequences[0], self._draft_head.sequence()):
+                sequence.warm()
+
+    def prompt(
+        self,
+        text: str | None = None,
+        *,
+        messages: Messages | None = None,
+        input_ids: Ids | None = None,
+    ) -> Prompt:
+        """One of a text, a chat and target ids, as both sides read it; see :meth:`Speculator.stream`."""
+        target, draft = self.tokenizers
+        prompts.check_one(prompt=text, messages=messages, input_ids=input_ids)
+        if messages is not None:
+            return Prompt(prompts.render(target, messages), prompts.render_for_draft(draft, messages), [])
+        if text is not None:
+            return self.plain_prompt(prompts.encode_prompt(target, text))
+        assert input_ids is not None  # as one of them is given
+        return self.plain_prompt(prompts.plain_ids(input_ids, len(self.bridge.target)))
+
+    def plain_prompt(self, ids: list[int]) -> Prompt:
+        """Target ids that the draft reads as its own tokenizer writes them."""
+        return Prompt(ids, list(self._opening), ids)
+
+    def sequences(self) -> tuple[Model, Model]:
+        """Both models with empty caches."""
+        return TransformersModel(self.models[0], self._passes), self._draft_head.sequence()
+
+    def draft_sequences(self, count: int) -> list[Model]:
+        """Sequences of the draft for as many rows, with empty caches, in one batch where that is possible."""
+        return self._draft_head.sequences(count)
+
+    def caches(self) -> PairCaches:
+        """Empty caches of both models; what a decode has read stays in them for the next."""
+        return PairCaches(*self.sequences())
+
+    def renew(self, caches: PairCaches) -> None:
+        """Have caches that were kept go on with the weights that the models have now."""
+        renew(caches.target)
+        self._draft_head.renew(caches.draft)
+
+    def row(
+        self,
+        prompt: Prompt,
+        caches: PairCaches,
+        *,
+        law: TargetLaw | RowInOrder,
+        draft_law: Callable[[Tensor], Tensor],
+        randomness: Randomness,
+        max_new_tokens: int,
+        times: Times = "measured",
+        room: int | None = None,
+        rules: Sequence[StopRule] = (),
+        end_ids: frozenset[int] | None = None,
+    ) -> Row:
+        """One row of a decode, for a loop of your own: see :func:`anydraft.decoding.loop.decode`.
+
+        ``times``: by which ``"auto"`` decides what is drafted; with ``"nominal"`` ones a seed repeats.
+
+        Raises:
+            PairError: the method cannot work with this pair.
+        """
+        session = self.bridge.session(prompt.view, prompt.shared)
+        view = session.view()
+        trims = self.suit(caches.draft, view)
+        together = _rows_together(caches.target)
+        if times == "nominal":
+            director = self._directors.repeatable()
+        else:
+            head = "shared" if trims else "full"
+            greedy = isinstance(randomness, Greedy)
+            director = self._directors.get(greedy=greedy, rows=together, head=head)
+        for method in director.methods:  # now, or the round that needs it would seem slow
+            with suppress(PairError):
+                self._strategies.get(method)
+        looked_up = self._looks_up and together == 1
+        stopping = Stopping(self.end_ids if end_ids is None else end_ids, max_new_tokens, room, tuple(rules))
+        make = partial(
+            Row,
+            caches.target,
+            strategies=self._strategies.get,
+            director=director,
+            session=session,
+            law=law,
+            randomness=randomness,
+            stopping=stopping,
+            decode_bytes=self.bridge.target.decode,
+            prompt=prompt.ids,
+            joint=together > 1,
+            ngrams=NgramIndex(self.bridge.target.decode(prompt.ids)) if looked_up else None,
+        )
+        return caches.begin(view, draft_law, make)
+
+    def suit(self, draft: Model, view: list[int]) -> bool:
+        """Have the draft compute the part of its head that suits a text; whether that is not the whole."""
+        return self._draft_head.set_for(draft, view)
+
+    def strategy(self, method: str) -> Strategy:
+        """The strategy of a method; raises :class:`PairError` if it cannot work with this pair."""
+        return self._strategies.get(method)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What tells this pair, on this machine, from others."""
+        marks, (target, draft) = self.bridge.fingerprints, self._described
+        told = {"target tokenizer": marks[0], "draft tokenizer": marks[1], "target": target, "draft": draft}
+        return {**told, "device": self._device, "threads": str(torch.get_num_threads())}
+
+    def _planned(self, kind: str) -> Plan | None:
+        """What was measured for greedy or for sampling decodes."""
+        if self._plan is not None:
+            return self._plan if self._plan.kind == kind else None
+        return find(self.identity, kind)
+
+    def refresh(self) -> None:
+        """Have everything that was made of the models' weights made anew.
+
+        Not needed after what PyTorch counts (``copy_``, ``load_state_dict``, any in-place arithmetic), nor
+        after adapters are merged, weights averaged or synchronised through ``.data``: each decode looks for
+        that when it begins, see :class:`~anydraft.models.fast.fingerprint.Fingerprint`. Only a change through
+        ``.data`` of a handful of single numbers of a matrix could be missed, or one of a module's settings
+        (its ``scaling``, say). Caches that you keep are yours to drop: what they hold was computed with the
+        weights of then.
+        """
+        for model in self.models:
+            forget(model)
+        self._draft_head.refresh()
+
+
+def _rows_together(target: Model) -> int:
+    """How many sequences share the target's passes."""
+    batch = target.batch if isinstance(target, Joint) else None
+    return 1 if batch is None else len(batch)
