@@ -79,7 +79,7 @@ def rows(pair: anydraft.Speculator, monkeypatch: pytest.MonkeyPatch) -> list[Row
         made.append(make(*given, **named))
         return made[-1]
 
-    monkeypatch.setattr(pair, "row", kept)
+    monkeypatch.setattr(pair.engine, "row", kept)
     return made
 
 
