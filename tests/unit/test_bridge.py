@@ -170,6 +170,29 @@ def test_neither_torch_nor_transformers_is_imported() -> None:
     assert found.stdout.strip() == "[]"
 
 
+def test_an_interrupt_between_any_two_lines_locks_nobody_out() -> None:
+    code = (
+        "import sys, anydraft\n"
+        "bridge = anydraft.Bridge(*[anydraft.Tokenizer.from_tiktoken([(b'a', 0)], [], 'a')] * 2)\n"
+        "for at in range(1, 12):\n"
+        "    left = [at]\n"
+        "    def trace(frame, event, arg):\n"
+        "        left[0] -= event == 'line'\n"
+        "        if not left[0]: sys.settrace(None); raise KeyboardInterrupt\n"
+        "        return trace\n"
+        "    sys.settrace(trace)\n"
+        "    try: bridge.session(), bridge.target\n"
+        "    except KeyboardInterrupt: pass\n"
+        "    sys.settrace(None)\n"
+        "    bridge.session(), bridge.target\n"
+        "print('usable')"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert found.stdout.strip() == "usable"
+
+
 @cache
 def real_bridge() -> Bridge:
     return Bridge(wheels.pair("gemma3").ours, wheels.pair("smollm2").ours)

@@ -71,7 +71,7 @@ class Bridge:
             TokenizerSource.of(draft_tokenizer, "draft"),
         )
         self._roles: tuple[_Pairs, _Pairs] = list(to_target), list(to_draft)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # an interrupt may leave it locked; this thread must go on
         self._core: _core.Bridge | None = None
         self._tables: Tables | None = None
         self._classes: ClassArrays | None = None

@@ -25,7 +25,7 @@ class TokenizerSource:
         """Equal for equal tokenizers."""
         self._name = f"the {role}'s tokenizer ({kind})"
         self._read = read
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # an interrupt may leave it locked; this thread must go on
         self._loaded: _core.Tokenizer | None = None
 
     def load(self) -> _core.Tokenizer:

@@ -60,7 +60,7 @@ class _Twins:
 
 
 _twins: WeakKeyDictionary[nn.Module, _Twins] = WeakKeyDictionary()
-_lock = threading.Lock()
+_lock = threading.RLock()
 
 
 def twin_of(model: Any, weights: DraftWeights = "auto", *, drafts: bool = False) -> Any:
