@@ -91,9 +91,19 @@ def test_rows_side_by_side_are_looked_up_for() -> None:
     assert [row.stats.proposed for row in rows] == [alone.stats.proposed] * 2
 
 
-def test_rows_of_a_batch_are_never_looked_up_for() -> None:
-    target, draft = small.model(small.byte_fallback(), seed=0), small.model(small.byte_level(), seed=1)
-    drafted = anydraft.custom_generate(draft, small.byte_fallback(), small.byte_level())
-    ids = small.byte_fallback()(REPEATED, return_tensors="pt")["input_ids"].repeat(2, 1)
-    target.generate(ids, do_sample=False, max_new_tokens=12, custom_generate=drafted)
-    assert [stats.looked_up for stats in drafted.stats] == [0, 0]
+def test_rows_of_a_batch_are_joint_and_never_looked_up_for() -> None:
+    target, draft, *tokenizers = small.pair()
+    pair = small.join((target, draft, *tokenizers), method="lookup", num_draft_tokens=4)
+    alone = watching.row(pair, REPEATED)
+    assert not alone.joint
+    assert alone.ngrams is not None
+    custom = anydraft.custom_generate(draft, *tokenizers, method="lookup", num_draft_tokens=4)
+    ids = tokenizers[0](REPEATED, return_tensors="pt")["input_ids"]
+    proposed = []
+    for count in (1, 2):
+        target.generate(
+            ids.repeat(count, 1), do_sample=False, max_new_tokens=20, custom_generate=custom, pad_token_id=0
+        )
+        proposed.append([stats.proposed for stats in custom.stats])
+    assert proposed[0][0] > 0
+    assert proposed[1] == [0, 0]

@@ -212,3 +212,11 @@ def test_a_repeatable_director_does_not_look_at_the_clock() -> None:
 
     assert run(0) == run(1)
     assert len({choice.length for choice in run(0) if choice}) > 1
+
+
+def test_a_clock_too_coarse_for_a_pass_drafts_nothing() -> None:
+    mixture = Mixture(["slem"])
+    for _ in range(3):
+        mixture.observe(None, Round(0, 0, 0, 0, 1, 1, 1, 0.0, 0.0, 0.0))
+    assert mixture.choose(50, 1, 64) is None
+    assert Lookahead(mixture.clock).stop() is None

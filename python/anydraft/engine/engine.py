@@ -224,15 +224,7 @@ class Engine:
         return find(self.identity, kind)
 
     def refresh(self) -> None:
-        """Have everything that was made of the models' weights made anew.
-
-        Not needed after what PyTorch counts (``copy_``, ``load_state_dict``, any in-place arithmetic), nor
-        after adapters are merged, weights averaged or synchronised through ``.data``: each decode looks for
-        that when it begins, see :class:`~anydraft.models.fast.fingerprint.Fingerprint`. Only a change through
-        ``.data`` of a handful of single numbers of a matrix could be missed, or one of a module's settings
-        (its ``scaling``, say). Caches that you keep are yours to drop: what they hold was computed with the
-        weights of then.
-        """
+        """See :meth:`anydraft.Speculator.refresh`."""
         for model in self.models:
             forget(model)
         self._draft_head.refresh()

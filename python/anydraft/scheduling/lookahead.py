@@ -161,7 +161,7 @@ class Lookahead:
         """See :class:`Policy`. A further token must bring in what its pass takes at the present speed."""
         plain, step = self.clock.plain(), self.pace.step(self.clock)
         near, far = self.clock.target(2), self.clock.target(3)
-        if plain is None or step is None or near is None or far is None:
+        if not plain or step is None or near is None or far is None:
             return None
         rate = max(self.best(LONGEST).rate, 1 / plain)
         floor = rate * (step + max(far - near, 0.0)) / max(self.expected.onward, 0.05)

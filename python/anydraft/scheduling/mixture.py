@@ -160,7 +160,7 @@ class Mixture:
     def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
         """See :class:`Director`."""
         plain = self.clock.plain()
-        if plain is None or limit < 1 or self.clock.since_plain >= REFRESH:
+        if not plain or limit < 1 or self.clock.since_plain >= REFRESH:  # a coarse clock may say 0
             return None
         if not self.clock.account.affords(0.0, plain):
             return None
