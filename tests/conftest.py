@@ -7,10 +7,13 @@ ones at every run: ``pytest --hypothesis-profile=full``, or ``HYPOTHESIS_PROFILE
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+import elsewhere
+import placed
 import real
 import wheels
 
@@ -30,6 +33,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         sweeps = [item for item in items if item.get_closest_marker("sweep")]
         config.hook.pytest_deselected(items=sweeps)
         items[:] = [item for item in items if item not in sweeps]
+
+
+@pytest.fixture(autouse=True)
+def _placed() -> Iterator[None]:
+    """Let tensors be where the tests' models are, if that is nowhere."""
+    if placed.DEVICE.type != elsewhere.NAME:
+        yield
+        return
+    with elsewhere.there():
+        yield
 
 
 @pytest.fixture(scope="session", params=list(real.TOKENIZERS))

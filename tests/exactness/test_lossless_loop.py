@@ -28,6 +28,7 @@ from anydraft.scheduling.lookahead import Stop
 from anydraft.scheduling.mixture import LOOKUP, Choice, Mixture
 from anydraft.scheduling.rounds import Round
 from loop_world import LoopWorld
+from placed import DEVICE, DEVICES
 from test_lossless_controls import (
     BonusAfterRejection,
     Sharpened,
@@ -249,13 +250,14 @@ class NoImageInTheLoop(TokenLevel):
     """Draws tokens without an image too, and takes the target's law, not the residual, after them."""
 
     def __init__(self, table: Tensor) -> None:
-        super().__init__(table)
-        self._images, self.allowed = table, torch.ones_like(self.allowed)
+        super().__init__(table, **DEVICES)
+        self._images, self.allowed = table.to(DEVICE), torch.ones_like(self.allowed)
 
     def block(self, drawn: Drawn, context: DraftContext) -> TokenLevelBlock:
         images = self._images[drawn.ids].tolist()
         known = [*images, NO_TOKEN].index(NO_TOKEN)
-        return TokenLevelBlock(drawn.ids, torch.tensor(images[:known], dtype=torch.int64), drawn.laws[:known])
+        candidates = torch.tensor(images[:known], dtype=torch.int64, device=DEVICE)
+        return TokenLevelBlock(drawn.ids, candidates, drawn.laws[:known])
 
 
 class PeekInTheLoop(TokenLevel):
@@ -278,14 +280,14 @@ class RawInTheLoop(TokenLevel):
 
 
 CONTROLS: list[tuple[str, Callable[[anydraft.Bridge], Any]]] = [
-    ("own token", lambda b: OwnTokenInTheLoop(*expansion(b))),
+    ("own token", lambda b: OwnTokenInTheLoop(*expansion(b), **DEVICES)),
     ("no image is a bonus", lambda b: NoImageInTheLoop(tables(b))),
-    ("peek and discard", lambda b: PeekInTheLoop(tables(b))),
-    ("raw law", lambda b: RawInTheLoop(tables(b))),
-    ("wrong columns", lambda b: WrongColumns(tables(b))),
-    ("wrong columns, block", lambda b: WrongColumns(tables(b), rule="block")),
-    ("bonus after a rejection", lambda b: BonusAfterRejection(everything(b))),
-    ("sharpened", lambda b: Sharpened(everything(b))),
+    ("peek and discard", lambda b: PeekInTheLoop(tables(b), **DEVICES)),
+    ("raw law", lambda b: RawInTheLoop(tables(b), **DEVICES)),
+    ("wrong columns", lambda b: WrongColumns(tables(b), **DEVICES)),
+    ("wrong columns, block", lambda b: WrongColumns(tables(b), rule="block", **DEVICES)),
+    ("bonus after a rejection", lambda b: BonusAfterRejection(everything(b), draft_device=DEVICE)),
+    ("sharpened", lambda b: Sharpened(everything(b), draft_device=DEVICE)),
 ]
 
 

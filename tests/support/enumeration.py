@@ -13,6 +13,7 @@ from torch import Tensor
 
 from anydraft.proposers.base import Block, DraftContext, Strategy
 from anydraft.sampling.laws import to_law
+from placed import DEVICE
 from toys import ToyModel, ToyPair
 
 Result = TypeVar("Result")
@@ -37,14 +38,13 @@ class EnumeratingRandomness:
         assert all(abs(sum(row) - 1) < 1e-5 and min(row) >= 0 for row in rows), "a law must sum to 1"
         answers = [self._choose(row) for row in rows]
         self.drawn = (answers[-1], rows[-1])
-        return torch.tensor(answers).view(law.shape[:-1])
+        return torch.tensor(answers, device=law.device).view(law.shape[:-1])
 
     def coins(self, probabilities: Tensor) -> Tensor:
         assert all(0 <= p <= 1 for p in probabilities.tolist()), "a coin's probability must lie in [0, 1]"
         self.drawn = None
-        return torch.tensor(
-            [bool(self._choose([1 - p, p])) for p in probabilities.tolist()], dtype=torch.bool
-        )
+        heads = [bool(self._choose([1 - p, p])) for p in probabilities.tolist()]
+        return torch.tensor(heads, dtype=torch.bool, device=probabilities.device)
 
     def _choose(self, law: list[float]) -> int:
         support = [i for i, p in enumerate(law) if p > 0]
@@ -182,10 +182,10 @@ class World:
         self.draft.crop(0)
         context = DraftContext(
             model=self.draft,
-            pending=torch.tensor(self.pair.view(prefix)),
+            pending=torch.tensor(self.pair.view(prefix), device=DEVICE),
             law=lambda logits: self.draft_law(logits.to(self.dtype)),
             speller=self.pair,
-            target_device=torch.device("cpu"),
+            target_device=DEVICE,
             target_width=self.width,
             limit=self.limit,
         )

@@ -25,6 +25,7 @@ from anydraft.proposers.ngram_index import NgramIndex
 from anydraft.sampling.laws import Randomness
 from anydraft.scheduling.mixture import Director
 from enumeration import Emitted, branches
+from placed import DEVICE
 
 PROMPTS = ("ab", "bba")
 END = "<end>"
@@ -58,7 +59,7 @@ def gpt2(width: int, seed: int) -> Any:
     for weight in made.parameters():
         weight.mul_(8.0 if weight.dim() == 2 else 1.0)
     made.generation_config.eos_token_id = width - 1
-    return made
+    return made.to(DEVICE)
 
 
 class LoopWorld:
@@ -134,7 +135,7 @@ class LoopWorld:
         processors = self.processors()
         scores = torch.empty(0)
         for length in range(len(said) + 1):  # a processor with a state is shown the whole past
-            ids = torch.tensor([[*prompt, *said[:length]]])
+            ids = torch.tensor([[*prompt, *said[:length]]], device=DEVICE)
             scores = self.model(ids).logits[:, -1]
             for processor in processors:
                 scores = processor(ids, scores)
@@ -146,7 +147,7 @@ class LoopWorld:
         from anydraft.decoding.stopping import Prefix
 
         ids = [*prompt, *said]
-        prefix = Prefix(torch.tensor(ids), lambda count: ids[-count:])
+        prefix = Prefix(torch.tensor(ids, device=DEVICE), lambda count: ids[-count:])
         return said[-1] == self.end or any(rule(prefix) for rule in self.rules)
 
     def _run(self, horizon: int, oracle: Randomness) -> tuple[tuple[int, ...], ...]:
@@ -157,7 +158,9 @@ class LoopWorld:
         law: Any = ProcessedLaw(processors, dtype=torch.float64)
         order = None
         if not law.pure:
-            order = InOrder(processors, "sample", torch.tensor(self.prompts), dtype=torch.float64)
+            order = InOrder(
+                processors, "sample", torch.tensor(self.prompts, device=DEVICE), dtype=torch.float64
+            )
         director = self.director() if self.director else None
         rows = []
         for i, prompt in enumerate(self.prompts):

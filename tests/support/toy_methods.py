@@ -12,6 +12,7 @@ from anydraft.proposers.slem import StringLevel
 from anydraft.proposers.slrs.proposer import ClassCoupling
 from anydraft.proposers.tli import TokenLevel
 from anydraft.sampling.rejection import Rule
+from placed import DEVICE, DEVICES
 from toys import ToyPair
 
 Make = Callable[[ToyPair, int, Rule], Strategy]
@@ -19,24 +20,24 @@ Make = Callable[[ToyPair, int, Rule], Strategy]
 
 
 def token_level(pair: ToyPair, width: int, rule: Rule) -> Strategy:
-    return TokenLevel(pair.table, rule=rule)
+    return TokenLevel(pair.table, rule=rule, **DEVICES)
 
 
 def string_level(pair: ToyPair, width: int, rule: Rule) -> Strategy:
-    return StringLevel(torch.ones(len(pair.draft), dtype=torch.bool))
+    return StringLevel(torch.ones(len(pair.draft), dtype=torch.bool), draft_device=DEVICE)
 
 
 def pushforward(pair: ToyPair, width: int, rule: Rule) -> Strategy:
-    return Pushforward(pair.tables.offsets, pair.tables.ids, rule=rule)
+    return Pushforward(pair.tables.offsets, pair.tables.ids, rule=rule, **DEVICES)
 
 
 def pushforward_on_some(pair: ToyPair, width: int, rule: Rule) -> Strategy:
     allowed = (pair.table >= 0) | (torch.arange(len(pair.draft)) % 2 == 0)
-    return Pushforward(pair.tables.offsets, pair.tables.ids, allowed=allowed, rule=rule)
+    return Pushforward(pair.tables.offsets, pair.tables.ids, allowed=allowed, rule=rule, **DEVICES)
 
 
 def classes(pair: ToyPair, width: int, rule: Rule) -> Strategy:
-    return ClassCoupling(pair.tables, width, rule=rule)
+    return ClassCoupling(pair.tables, width, rule=rule, **DEVICES)
 
 
 METHODS: list[tuple[Make, Rule]] = [

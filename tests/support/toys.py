@@ -13,6 +13,7 @@ from torch import Tensor
 
 from anydraft.proposers.slrs.tables import ClassTables
 from anydraft.sampling.rejection import NO_TOKEN
+from placed import DEVICE
 from reference import class_tables
 
 
@@ -78,7 +79,7 @@ class ToyModel:
     """A model whose law is a Dirichlet sample of its own for every context; float64, logits = log law."""
 
     window = None
-    device = torch.device("cpu")
+    device = DEVICE
 
     def __init__(self, vocab_size: int, seed: int, *, concentration: float = 0.7) -> None:
         self.vocab_size = vocab_size
@@ -96,7 +97,8 @@ class ToyModel:
         if context not in self._laws:
             chance = random.Random(f"{self.seed} {self.vocab_size} {context}")
             sample = [chance.gammavariate(self.concentration, 1) + 1e-3 for _ in range(self.vocab_size)]
-            self._laws[context] = torch.tensor([s / math.fsum(sample) for s in sample], dtype=torch.float64)
+            law = [s / math.fsum(sample) for s in sample]
+            self._laws[context] = torch.tensor(law, dtype=torch.float64, device=DEVICE)
         return self._laws[context]
 
     def advance(self, ids: Tensor, keep: int = 1) -> Tensor:
