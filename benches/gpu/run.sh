@@ -16,12 +16,14 @@ failed=0
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | tee "$out/gpu.txt"
 
 if [[ ${PARTS:-tests measure} == *tests* ]]; then
+    export OMP_NUM_THREADS=1 # each of the processes
     ANYDRAFT_TEST_DEVICE=cuda timeout 200 "$python" -m pytest -q -p no:cacheprovider -n 8 \
         tests/exactness/test_lossless_loop.py 2>&1 | tee "$out/exactness.log" || failed=1
     timeout 200 "$python" -m pytest -q -p no:cacheprovider -n 8 -k "cuda or different_devices" \
         tests/integration/test_devices.py tests/integration/test_speculator.py \
         tests/integration/test_integrations_refusals.py \
         tests/unit/test_fast_compiled.py tests/unit/test_proposers_sync.py 2>&1 | tee "$out/cuda.log" || failed=1
+    unset OMP_NUM_THREADS
 fi
 
 if [[ ${PARTS:-tests measure} == *measure* ]]; then

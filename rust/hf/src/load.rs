@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anydraft_core::encode::{Restart, Tokenizer};
 use anydraft_core::id::TokenId;
 use anydraft_core::vocab::{Kind, Vocab, VocabBuilder};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -13,6 +13,7 @@ use tokenizers::DecoderWrapper;
 use twox_hash::XxHash3_128;
 
 use crate::alike::Alike;
+use crate::byte_fallback::SPACE;
 use crate::cut::Cut;
 use crate::encoder::Encoder;
 use crate::error::{Error, Part};
@@ -78,10 +79,18 @@ pub fn from_json(json: &str) -> Result<Loaded, Error> {
     let decoder = pipeline::decoder(&document.decoder)?;
     let mut model = model::read(document.model)?;
     let written = [normalizer.forms.as_slice(), &pre_tokenizer.forms].concat();
-    let surface = surface::agreed(&written, &decoder.forms).ok_or_else(|| Error::NoSurface {
-        pre_tokenizer: kind(&document.pre_tokenizer).to_owned(),
-        decoder: kind(&document.decoder).to_owned(),
-    })?;
+    let surface = surface::agreed(&written, &decoder.forms)
+        .filter(|&form| {
+            // transformers 5.17 converts a byte-level GGUF file with SentencePiece's decoder before
+            // its own, which changes nothing but such tokens.
+            form == Surface::SentencePiece
+                || !decoder.forms.contains(&Surface::SentencePiece)
+                || !has_sentencepiece(&model, &document.added_tokens)
+        })
+        .ok_or_else(|| Error::NoSurface {
+            pre_tokenizer: kind(&document.pre_tokenizer).to_owned(),
+            decoder: kind(&document.decoder).to_owned(),
+        })?;
     model.fallback |= decoder.fallback;
     let steps = pipeline::sequence(&decoder.steps, "decoders");
     Parts {
@@ -206,6 +215,16 @@ impl Parts {
         }
         Ok(builder.build()?)
     }
+}
+
+/// Whether a token that is text would be read as `SentencePiece` writes: with `▁`, or as `<0xNN>`.
+fn has_sentencepiece(model: &Model, added: &[AddedToken]) -> bool {
+    let special: FxHashSet<u32> = added.iter().filter(|token| token.special).map(|token| token.id).collect();
+    let tokens = model.tokens.iter().map(|(token, id)| (token, *id));
+    let added = added.iter().map(|token| (&token.content, token.id));
+    tokens.chain(added).any(|(token, id)| {
+        !special.contains(&id) && (token.contains(SPACE) || byte_fallback::byte(token).is_some())
+    })
 }
 
 /// Bytes of UTF-8 without a token.

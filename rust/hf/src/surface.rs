@@ -9,10 +9,12 @@ pub enum Surface {
     SentencePiece,
 }
 
-/// The one form that a tokenizer writes, if what it reads is no other.
+/// The one form that a tokenizer writes, if what it reads is no other, or ends with this one.
 pub(crate) fn agreed(written: &[Surface], read: &[Surface]) -> Option<Surface> {
     let (&form, others) = written.split_first()?;
-    others.iter().chain(read).all(|&other| other == form).then_some(form)
+    let reads =
+        read.iter().all(|&other| other == form) || (form == Surface::ByteLevel && read.last() == Some(&form));
+    (reads && others.iter().all(|&other| other == form)).then_some(form)
 }
 
 #[cfg(test)]
@@ -27,5 +29,8 @@ mod tests {
         assert_eq!(agreed(&[ByteLevel], &[SentencePiece]), None);
         assert_eq!(agreed(&[ByteLevel, SentencePiece], &[]), None);
         assert_eq!(agreed(&[], &[ByteLevel]), None);
+        assert_eq!(agreed(&[ByteLevel], &[SentencePiece, ByteLevel]), Some(ByteLevel));
+        assert_eq!(agreed(&[ByteLevel], &[ByteLevel, SentencePiece]), None);
+        assert_eq!(agreed(&[SentencePiece], &[ByteLevel, SentencePiece]), None);
     }
 }

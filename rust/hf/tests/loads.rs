@@ -155,6 +155,37 @@ fn fingerprints() {
     assert_eq!(fingerprint("no JSON").len(), 32);
 }
 
+/// As transformers 5.17 converts the tokenizer of a GGUF file.
+fn with_both_decoders(mut toy: Value) -> Value {
+    toy["decoder"] = json!({"type": "Sequence", "decoders": [
+        {"type": "ByteFallback"},
+        {"type": "Fuse"},
+        {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+        {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true},
+    ]});
+    toy["normalizer"] = json!({"type": "Sequence", "normalizers": []});
+    toy["model"]["byte_fallback"] = json!(true);
+    toy["model"]["fuse_unk"] = json!(true);
+    toy
+}
+
+#[test]
+fn a_decoder_of_both_forms_reads_byte_level_tokens() {
+    let (plain, both) = (load(&byte_level()), load(&with_both_decoders(byte_level())));
+    assert_eq!(both.surface, Surface::ByteLevel);
+    for text in ["he the", "a▁b <0x0A>", "  ça va\n\n", "<|end|><｜tool｜>"] {
+        assert_eq!(shown(&plain, text), shown(&both, text));
+    }
+    for content in ["a▁b", "<0x41>"] {
+        let mut toy = with_both_decoders(byte_level());
+        toy["added_tokens"].as_array_mut().unwrap().push(added(302, content, false));
+        let error = from_json(&toy.to_string()).err().unwrap();
+        assert!(error.to_string().contains("no byte form"), "{error}");
+        *toy["added_tokens"].as_array_mut().unwrap().last_mut().unwrap() = added(302, content, true);
+        assert_eq!(shown(&load(&toy), "he the"), ["he", " the"]);
+    }
+}
+
 #[test]
 fn refused_by_name() {
     let with = |mut toy: Value, key: &str, section: Value| {
