@@ -32,7 +32,6 @@ import torch
 from anydraft import Speculator
 from anydraft.bench.contenders import Nothing
 from anydraft.bench.sets import SETS
-from anydraft.scheduling import cost
 
 PAIRS = {"tiny": (3, 48), "gemma3": (3, 48), "deep-smollm2": (2, 32)}
 """Prompts of each set, and new tokens for each."""
@@ -212,6 +211,8 @@ def main() -> None:
     if options.worker:
         serve(here)
         return
+    from anydraft.scheduling import cost  # another checkout may have no such module
+
     for change in options.changed:
         name, value = change.split("=")
         setattr(cost, name, type(getattr(cost, name))(value))

@@ -139,10 +139,5 @@ class Trial:
     def reach(self) -> Reach:
         """What came of it."""
         costs, way = self._costs, self._costs.arms[self.method]
-        return Reach(
-            acceptance=way.acceptance.value,
-            first=self._hits / self.judged,
-            width=way.width.value,
-            step=costs.step(way),
-            share=self.judged / self._wanted,
-        )
+        first, share = self._hits / self.judged, self.judged / self._wanted
+        return Reach(way.acceptance.value, first, way.width.value, costs.step(way), share)

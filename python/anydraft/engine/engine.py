@@ -99,7 +99,9 @@ class Engine:
                 )
         self._strategies = Strategies(bridge, sequences[0], sequences[1], rule)
         sizes = pass_bytes(target_model), pass_bytes(draft_model, self._draft_head.weights)
-        self._cost = sizes[1] / sizes[0]
+        # As if the draft's were no bytes: that shortens its passes by less, and its reading of prompts not at
+        # all. A draft thought too dear is tried a little later, one thought too cheap reads prompts in vain.
+        self._cost = pass_bytes(draft_model) / sizes[0]
         self._plan = plan
         self._length = num_draft_tokens
         self._directors: dict[tuple[bool, int, bool], Director] = {}

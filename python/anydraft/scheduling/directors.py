@@ -18,9 +18,6 @@ LOOKUP = "lookup"
 DEFAULT = {"greedy": ("slem",), "sampling": ("slrs", "tli")}
 """Methods that ``"auto"`` takes beside lookups, without a plan."""
 
-MOST = 2
-"""Methods that it takes of a plan: trials of more cost more than they bring."""
-
 
 class Choice(NamedTuple):
     """How the next block is drafted."""
@@ -140,6 +137,7 @@ def director(
     if length != "auto":
         return Fixed(methods[0], length)
     if method == "auto":
-        planned = [name for name in plan.ranking() if name != LOOKUP][:MOST] if plan else methods
-        methods = (LOOKUP, *planned)
+        if plan is not None:  # two: trials of more cost more than they bring
+            methods = [name for name in plan.ranking() if name != LOOKUP][:2]
+        methods = (LOOKUP, *methods)
     return Adaptive(methods, cost, nominal=times == "nominal", plan=plan)

@@ -116,16 +116,14 @@ class Plan:
         """The recommendation in a sentence."""
         best, cost = self.best(), self.step / self.verify[1]
         costs = f"a draft pass takes {cost:.2f} of a target pass"
+        row = next((row for row in self.table() if row.method != "none"), best)
+        speed = f"{row.speedup:.2f} times the speed of the target alone"
         if best.method == "none":
-            nearest = next((row for row in self.table() if row.method != "none"), best)
             return (
-                f"no draft: {costs}, and the best of all, {nearest.method} with {nearest.length}, would give "
-                f"{nearest.speedup:.2f} times the speed of the target alone"
+                f"no draft: {costs}, and the best of all, {row.method} with {row.length}, would give {speed}"
             )
-        return (
-            f"{best.method} with {best.length} draft tokens: {costs}, {best.tokens_per_pass:.2f} tokens come "
-            f"out of each target pass, {best.speedup:.2f} times the speed of the target alone"
-        )
+        tokens_per_pass = f"{row.tokens_per_pass:.2f} tokens come out of each target pass"
+        return f"{row.method} with {row.length} draft tokens: {costs}, {tokens_per_pass}, {speed}"
 
     def __str__(self) -> str:
         """The best line of every method, and the recommendation."""
