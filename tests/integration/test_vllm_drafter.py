@@ -225,6 +225,20 @@ def test_drafting_stops_where_it_does_not_pay(
     assert clock.now <= 1.05 * len(job.emitted)
 
 
+def test_a_round_in_which_a_prompt_is_read_tells_nothing_of_plain_rounds(
+    folders: tuple[Any, str, str],
+) -> None:
+    _, target, draft = folders
+    drafter = Proposer(config(target, draft, adapt="on")).drafter
+    ids = np.array(small.byte_fallback()("The quick brown")["input_ids"] * 4, dtype=np.int32)
+    for step in range(10, 14):  # beside the first row, another whose prompt is still being read
+        drafter.propose([ids[:step], ids[:9]], [1, 0], [100, 100])
+    assert drafter._director(1).costs.plain() is None
+    for step in range(14, 18):
+        drafter.propose([ids[:step]], [1], [100])
+    assert drafter._director(1).costs.plain() is not None
+
+
 def test_a_chat_is_read_back_from_its_ids() -> None:
     roles: Any = {"start_of_turn": (1,), "end_of_turn": (2,)}
     words = {3: b"system\nBe kind.", 4: b"user\nHello\nyou", 5: b"model\n", 6: b"\n", 7: b"assistant\nHi"}

@@ -143,12 +143,13 @@ class Drafter:
         if emitted and len(emitted) == self._rows:  # else requests came or went: it says nothing of this size
             mean = sum(emitted) / len(emitted)
             drafted = self._choice.length if self._choice else 0
+            reading = sum(count == 0 for count in fresh)  # prompts, which the server reads in the same pass
             seen = Round(
                 drafted=drafted,
                 proposed=drafted,
                 accepted=mean - 1,
                 emitted=mean,
-                fed=drafted + 1,
+                fed=drafted + 1 + reading,
                 backlog=self._backlog,
                 target_seconds=now - self._left,
                 seconds=now - self._began,
