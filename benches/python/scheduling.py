@@ -223,7 +223,8 @@ def main() -> None:
             sides["before"] = There(options.before, options.threads)
         sides["now"] = here
         print(f"{'':30}" + "".join(f"{who:>15}" for who in list(sides)[1:]), flush=True)
-        cells = []
+        settings = {k: v for k, v in vars(options).items() if k not in ("json", "before", "worker")}
+        cells: list[dict[str, Any]] = []
         for pair in options.pairs:
             prompts, tokens = options.prompts or PAIRS[pair][0], options.tokens or PAIRS[pair][1]
             for name in options.sets:
@@ -232,12 +233,11 @@ def main() -> None:
                     cells.append({**found, "set": name})
                     row = "".join(f"{v:9.2f} ±{e:.2f}" for v, e in found["speeds"].values())
                     print(f"{f'{pair}, {name}, T={temperature:g}':30}" + row, flush=True)
+                    if options.json:
+                        record = {"settings": settings, "cells": cells, "summary": summary(cells)}
+                        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     for who, (mean, least) in summary(cells).items():
         print(f"{who}: {mean:.3f} in the mean of all cells, {least:.2f} in the least")
-    if options.json:
-        settings = {k: v for k, v in vars(options).items() if k not in ("json", "before", "worker")}
-        record = {"settings": settings, "cells": cells, "summary": summary(cells)}
-        options.json.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
