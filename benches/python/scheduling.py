@@ -211,11 +211,14 @@ def main() -> None:
     if options.worker:
         serve(here)
         return
-    from anydraft.scheduling import cost  # another checkout may have no such module
+    from anydraft.scheduling import cost, directors  # another checkout may have no such modules
 
     for change in options.changed:
         name, value = change.split("=")
-        setattr(cost, name, type(getattr(cost, name))(value))
+        kept = type(getattr(cost, name))(value)  # names that there are, numbers only
+        for module in (cost, directors):
+            if hasattr(module, name):
+                setattr(module, name, kept)
     sides: dict[str, Any] = {"alone": here, "simple": here}
     with tempfile.TemporaryDirectory() as empty:
         os.environ["ANYDRAFT_CACHE"] = empty  # no plan is found

@@ -144,8 +144,8 @@ class Block(NamedTuple):
 class CostModel:
     """Learns from rounds what each way to draft costs and brings."""
 
-    def __init__(self, arms: Mapping[str, Arm], memory: float = MEMORY) -> None:
-        """``arms``: the ways to draft by name; ``memory``: 1 to forget nothing but times."""
+    def __init__(self, arms: Mapping[str, Arm], memory: float | None = None) -> None:
+        """``arms``: the ways to draft by name; ``memory``: 1 in place of :data:`MEMORY` forgets nothing."""
         self.arms = dict(arms)
         self.verify: dict[int, float] = {}
         """Seconds of a pass of the target by tokens fed, where measured."""
@@ -153,7 +153,7 @@ class CostModel:
         """Seconds of rounds without a draft outside the target's pass."""
         self.since_plain = 0
         """Rounds since the last one without a draft."""
-        self._memory = memory
+        self._memory = MEMORY if memory is None else memory
         self._passes: dict[int, deque[float]] = {}
         self._reading = 0.0
         self._elapsed = 0.0
