@@ -66,10 +66,6 @@ def measure(
     pair: Speculator, temperature: float, prompts: Sequence[str], methods: Sequence[str], new_tokens: int
 ) -> Plan:
     """As :func:`plan`, with a pair's models and bridge; its settings are not used, and nothing is kept."""
-    if not prompts or new_tokens < 2:
-        raise ArgumentError(
-            f"got {len(prompts)} prompts and new_tokens={new_tokens}; expected prompts, and 2 or more"
-        )
     engine, law = pair.engine, processed_law(temperature=temperature)
     costs = CostModel({method: arm(method, 0.0) for method in methods}, memory=1.0)
     trials, notes, caches = [Trial(method, costs) for method in methods], [], engine.caches()
@@ -97,7 +93,8 @@ def measure(
     plain = costs.plain()
     if not plain:
         raise ArgumentError(
-            f"got new_tokens={new_tokens}, after which no round of the target alone was timed; expected more"
+            f"got {len(prompts)} prompts and new_tokens={new_tokens}; expected prompts, and enough tokens to "
+            "time some rounds of the target alone"
         )
     return Plan(
         pair=engine.identity,

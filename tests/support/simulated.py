@@ -44,6 +44,8 @@ class World:
     noise: float = 0.0
     outliers: float = 0.0
     """Share of passes that take five times as long."""
+    slow: float = 0.0
+    """Share of blocks whose draft takes ten times as long: below a half, no median shows them."""
     rest: float = 0.02
     seed: int = 0
 
@@ -68,6 +70,7 @@ class World:
                 held += 1
             reading = self.reading * behind if behind > 8 else 0.0
             draft = took(self.draft * asked + reading) if asked and not lookup else 0.0
+            draft *= 10 if self.slow and chance.random() < self.slow else 1
             target = took(self.verify(1 + proposed))
             read = 0.1 * fed_before if fed_before > 1 else 0.0
             seconds = draft + target + self.rest

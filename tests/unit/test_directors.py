@@ -116,6 +116,17 @@ def test_it_notices_when_drafting_pays_and_when_it_does_no_more() -> None:
     assert world.speed(made, 4000) > 1.3
 
 
+@pytest.mark.parametrize("slow", ["draft", "target"])
+def test_a_slow_spell_does_not_end_drafts_for_good(slow: str) -> None:
+    made = known("tli")
+    for _ in range(3):  # a draft that pays, were it not for the machine
+        draft, target = (5.0, 1.1) if slow == "draft" else (0.4, 6.5)
+        made.observe(Choice("tli", 4), Round(4, 4, 2, 3, 5, 1, target, target + draft + 0.02))
+    assert made.choose(100, 1, 0) is None
+    told = World(0.1, {"tli": 0.8}).run(made, 3000)
+    assert told.used["tli"] > 0.5 * told.used.total()
+
+
 def test_a_draft_thought_to_be_dear_may_turn_out_cheap() -> None:
     assert later(Adaptive(("tli",), 0.3), World(0.05, {"tli": 0.8})) > 1.7
 
@@ -128,6 +139,7 @@ def test_a_draft_thought_to_be_dear_may_turn_out_cheap() -> None:
     reading=st.floats(0.0, 0.05),
     cost=st.floats(0.01, 1.0),
     wide=st.floats(0.0, 0.3),
+    slow=st.floats(0.0, 0.45),
     seed=st.integers(0, 1000),
 )
 def test_what_drafting_may_lose_is_bounded_in_measured_time(
@@ -138,9 +150,10 @@ def test_what_drafting_may_lose_is_bounded_in_measured_time(
     reading: float,
     cost: float,
     wide: float,
+    slow: float,
     seed: int,
 ) -> None:
-    """Whatever drafts cost and however their luck turns, the draft's reading of the prompt included.
+    """Whatever drafts cost, whatever medians hide, and however their luck turns; reading prompts included.
 
     Since its best moment a decode has lost no more than the allowance, and for each way to draft what its
     account holds and the round that overdraws it.
@@ -155,6 +168,7 @@ def test_what_drafting_may_lose_is_bounded_in_measured_time(
         matches=matches,
         verify=lambda fed: 1.0 + wide * (fed - 1),
         reading=reading,
+        slow=slow,
         seed=seed,
     )
     told = world.run(Adaptive(AUTO, cost), 400, prompt=100)
@@ -169,6 +183,14 @@ def test_a_draft_that_never_pays_costs_about_two_per_cent(draft: float) -> None:
     lost = told.seconds - told.emitted * world.plain
     assert lost <= ALLOWANCE * told.seconds + len(AUTO) * (GRACE * world.plain + told.longest)
     assert lost <= 0.03 * told.seconds
+
+
+def test_what_no_median_shows_is_booked() -> None:
+    """Estimates say that this draft pays, always; the account knows better."""
+    world = World(0.1, {"tli": 0.6}, slow=0.4)
+    told = world.run(Adaptive(("tli",), 0.1), 3000)
+    assert told.seconds - told.emitted * world.plain <= ALLOWANCE * told.seconds + GRACE * world.plain + 10
+    assert told.used["none"] > 0.8 * told.used.total()
 
 
 def test_what_a_draft_reads_beside_the_target_s_prompt_is_booked() -> None:

@@ -113,5 +113,5 @@ def test_planning_changes_nothing_of_the_models() -> None:
 def test_it_asks_for_prompts_and_for_enough_tokens() -> None:
     with pytest.raises(anydraft.ArgumentError, match="0 prompts"):
         plan(*pair(), prompts=[])
-    with pytest.raises(anydraft.ArgumentError, match="expected more"):
+    with pytest.raises(anydraft.ArgumentError, match="enough tokens"):
         plan(*pair(), prompts=["The quick"], methods=["tli"], new_tokens=2)

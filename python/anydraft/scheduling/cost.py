@@ -27,7 +27,6 @@ from bisect import bisect_left
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 MEMORY = 0.95
 """Weight of a round one round later: about the last twenty count."""
@@ -133,14 +132,6 @@ class Arm:
     """Seconds lost beside plain decoding."""
 
 
-class Block(NamedTuple):
-    """A length, and the price that it promises."""
-
-    price: float
-    """Seconds of a token."""
-    length: int
-
-
 class CostModel:
     """Learns from rounds what each way to draft costs and brings."""
 
@@ -155,6 +146,7 @@ class CostModel:
         """Rounds since the last one without a draft."""
         self._memory = MEMORY if memory is None else memory
         self._passes: dict[int, deque[float]] = {}
+        self._rounds = 0
         self._reading = 0.0
         self._elapsed = 0.0
 
@@ -176,22 +168,19 @@ class CostModel:
             return 0.0
         return backlog * (arm.cost * self._reading if arm.reading is None else arm.reading)
 
-    def best(self, arm: Arm, limit: int, backlog: int) -> Block:
-        """The length of the least price, 0 where nothing may be drafted; ``limit``: most candidates."""
-        best, plain = Block(math.inf, 0), self.plain()
+    def best(self, arm: Arm, limit: int, backlog: int) -> tuple[float, int]:
+        """The least price and its length, 0 where nothing may be drafted; ``limit``: most candidates."""
+        best, plain = (math.inf, 0), self.plain()
         if plain is None or limit < 1:
             return best
         late, step, rest = self.catching_up(arm, backlog), self.step(arm), plain - self.target(1)
-        allowance = ALLOWANCE / len(self.arms) * self._elapsed + GRACE * plain
-        if arm.lost + late > allowance:
+        if arm.lost + late > ALLOWANCE / len(self.arms) * self._elapsed + GRACE * plain:
             return best
         width, accepted = arm.width.value, arm.acceptance.value
-        for length in arm.lengths:
-            if length > limit:
-                break
+        for length in arm.lengths[: max(0, limit + 1 - arm.lengths.start)]:
             candidates = min(length * width, limit)
             seconds = length * step + self.target(1 + candidates) + rest
-            best = min(best, Block(seconds / tokens(accepted, candidates) + late / limit, length))
+            best = min(best, (seconds / tokens(accepted, candidates) + late / limit, length))
         return best
 
     def add_pass(self, fed: int, seconds: float) -> None:
@@ -210,12 +199,26 @@ class CostModel:
         else:
             self.add_pass(seen.fed, seen.target_seconds)
         self.since_plain += 1
+        self._rounds += 1
+        if self._memory < 1 and self._rounds % LATEST == 0:
+            self._forget()
         if arm is not None:
             self._learn(arm, seen)
         elif not seen.prompt:
             self.since_plain = 0
             self.rest.append(seen.seconds - seen.target_seconds)
             self._elapsed += seen.seconds
+
+    def _forget(self) -> None:
+        """Drop the oldest of the times that only drafts renew: one slow spell must not end them for good."""
+        for times in (passes for fed, passes in self._passes.items() if fed > 1 and passes):
+            times.popleft()
+        self.verify = {fed: statistics.median(passes) for fed, passes in self._passes.items() if passes}
+        for arm in self.arms.values():
+            if arm.steps:
+                arm.steps.popleft()
+            else:
+                arm.reading = None
 
     def _learn(self, arm: Arm, seen: Round) -> None:
         arm.acceptance.add(seen.accepted, min(seen.accepted + 1, seen.proposed))

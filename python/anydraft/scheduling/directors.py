@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
-from anydraft.scheduling.cost import DRAFTED, LOOKED_UP, REFRESH, Arm, Block, CostModel, Ratio, Round
+from anydraft.scheduling.cost import DRAFTED, LOOKED_UP, REFRESH, Arm, CostModel, Ratio, Round
 from anydraft.scheduling.plan import Plan
 
 Times = Literal["measured", "nominal"]
@@ -102,13 +102,13 @@ class Adaptive:
         plain = self.costs.plain()
         if not plain or self.costs.since_plain >= REFRESH:
             return None
-        best, chosen = Block(plain, 0), None
+        least, chosen = plain, None
         for method, way in self.costs.arms.items():
             unread = (0 if match else None) if method == LOOKUP else backlog
             if unread is not None:
-                block = self.costs.best(way, limit, unread)
-                if block.price < best.price:
-                    best, chosen = block, Choice(method, block.length)
+                price, length = self.costs.best(way, limit, unread)
+                if price < least:
+                    least, chosen = price, Choice(method, length)
         return chosen
 
     def observe(self, choice: Choice | None, seen: Round) -> None:

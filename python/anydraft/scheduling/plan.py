@@ -119,9 +119,7 @@ class Plan:
         row = next((row for row in self.table() if row.method != "none"), best)
         speed = f"{row.speedup:.2f} times the speed of the target alone"
         if best.method == "none":
-            return (
-                f"no draft: {costs}, and the best of all, {row.method} with {row.length}, would give {speed}"
-            )
+            return f"no draft: {costs}, and the best, {row.method} with {row.length}, would give {speed}"
         tokens_per_pass = f"{row.tokens_per_pass:.2f} tokens come out of each target pass"
         return f"{row.method} with {row.length} draft tokens: {costs}, {tokens_per_pass}, {speed}"
 
