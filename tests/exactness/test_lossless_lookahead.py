@@ -1,4 +1,4 @@
-"""Lengths that depend on the past, blocks that end early, and text looked up: the law stays the target's."""
+"""Lengths that depend on the past, and text looked up: the law stays the target's."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ import torch
 from torch import Tensor
 
 from anydraft.proposers.base import Block, DraftContext, Strategy
-from anydraft.proposers.early_stop import EarlyStop
 from anydraft.proposers.ngram import NgramLookup
 from anydraft.proposers.ngram_index import KEY, NgramIndex
 from anydraft.proposers.slrs.proposer import ClassCoupling
 from anydraft.proposers.tli import TokenLevel, TokenLevelBlock
 from anydraft.sampling.laws import Randomness
-from anydraft.scheduling.lookahead import Lookahead, Stop
-from anydraft.scheduling.rounds import Pace, Round
+from anydraft.scheduling.cost import Round
+from anydraft.scheduling.directors import Adaptive, Choice
 from enumeration import PROMPT, Emitted, World, branches, verdicts
 from toy_methods import METHODS, NAMES, Make
 from toys import PAIRS, ToyModel, ToyPair
@@ -84,25 +83,25 @@ def greedy_for_more(past: Past) -> int:
     return 0 if proposed and not accepted else min(1 + accepted, 2)
 
 
-def warmed() -> Lookahead:
-    policy = Lookahead(pace=Pace(0.1), longest=2)
+def warmed() -> Adaptive:
+    director = Adaptive(("toy",), 0.1, lengths=range(1, 3))
     for _ in range(2):
-        policy.observe(Round(0, 0, 0, 0, 1, 1, 1, 0.0, 1.0, 1.0))
-    return policy
+        director.observe(None, Round(0, 0, 0, 1, 1, 1, 1.0, 1.0))
+    return director
 
 
 WARM = warmed()
 
 
 def learnt(past: Past) -> int:
-    """The shipped policy, in a world where every draft pass takes so long that acceptance decides."""
-    policy = copy.deepcopy(WARM)
+    """The shipped director, in a world where every draft pass takes so long that acceptance decides."""
+    director = copy.deepcopy(WARM)
     for asked, proposed, accepted in past:
         draft = 0.45 * asked
-        policy.observe(
-            Round(asked, asked, proposed, accepted, accepted + 1, proposed + 1, 1, draft, 1.0, 1 + draft)
-        )
-    return policy.choose(2)
+        seen = Round(asked, proposed, accepted, accepted + 1, proposed + 1, 1, 1.0, 1 + draft)
+        director.observe(Choice("toy", asked) if asked else None, seen)
+    choice = director.choose(2, 1, 0)
+    return choice.length if choice else 0
 
 
 @pytest.mark.parametrize("choose", [greedy_for_more, learnt])
@@ -119,40 +118,6 @@ def test_the_policy_of_these_tests_does_depend_on_the_past() -> None:
         learnt(past) for past in [(), ((2, 2, 2),) * 3, ((2, 2, 0),) * 3, ((1, 1, 0), (1, 1, 0), (0, 0, 0))]
     }
     assert len(chosen) > 1
-
-
-class Ended:
-    """A strategy whose blocks end where the draft is unsure."""
-
-    def __init__(self, strategy: Strategy, stop: Stop) -> None:
-        self.strategy, self.stop, self.name = strategy, stop, strategy.name
-
-    def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> Block:
-        context = dataclasses.replace(context, early_stop=EarlyStop(self.stop))
-        return self.strategy.draft(context, gamma, randomness)
-
-    def verify(self, block: Block, laws: Tensor, randomness: Randomness) -> Tensor:
-        return self.strategy.verify(block, laws, randomness)
-
-
-UNSURE = Stop((0.1, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0), 0.45)
-
-
-@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
-@pytest.mark.parametrize(("make", "rule"), METHODS, ids=NAMES)
-def test_a_block_that_ends_early_changes_nothing(make: Make, rule: str, pair: ToyPair) -> None:
-    for seed in range(3):
-        strategy = Ended(make(pair, len(pair.target), rule), UNSURE)  # type: ignore[arg-type]
-        world = World(pair, strategy, seed)
-        assert world.distance(2, 3) <= EXACT
-
-
-def test_blocks_do_end_early() -> None:
-    pair, lengths = PAIRS[0], set()
-    for seed in range(3):
-        world = World(pair, Ended(TokenLevel(pair.table), UNSURE), seed)
-        lengths |= {len(block.candidates) for _, (block, _) in branches(partial(world._draft, PROMPT, 3))}
-    assert lengths == {1, 2, 3}
 
 
 class Discard(TokenLevel):

@@ -24,9 +24,8 @@ from anydraft.proposers.pushforward import Pushforward, PushforwardBlock
 from anydraft.proposers.tli import TokenLevel, TokenLevelBlock
 from anydraft.sampling.laws import Randomness
 from anydraft.sampling.rejection import NO_TOKEN
-from anydraft.scheduling.lookahead import Stop
-from anydraft.scheduling.mixture import LOOKUP, Choice, Mixture
-from anydraft.scheduling.rounds import Round
+from anydraft.scheduling.cost import Round
+from anydraft.scheduling.directors import LOOKUP, Adaptive, Choice
 from loop_world import LoopWorld
 from placed import DEVICE, DEVICES
 from test_lossless_controls import (
@@ -74,7 +73,7 @@ def test_more_worlds(method: str, rule: Any, seed: int) -> None:
 def test_lengths_and_methods_that_are_learnt(methods: tuple[str, ...]) -> None:
     """What ``"auto"`` is in a decode with a seed, for a draft that costs little."""
     world = LoopWorld(
-        director=lambda: Mixture(methods, cost=0.02, nominal=0.02),
+        director=lambda: Adaptive((LOOKUP, *methods), 0.02, nominal=True),
         draft=(),
         processors=PROCESSORS["cut"],
         prompts=["abbaabbaabba"],
@@ -84,24 +83,17 @@ def test_lengths_and_methods_that_are_learnt(methods: tuple[str, ...]) -> None:
 
 
 class Scripted:
-    """Draft a block of each kind in turn, some of which end early; nothing in the third round."""
+    """Draft a block of each kind in turn."""
 
-    def __init__(self, *choices: Choice | None, stop: Stop | None = None) -> None:
-        self.script, self.ending, self.rounds = choices, stop, 0
+    def __init__(self, *choices: Choice | None) -> None:
+        self.script, self.rounds = choices, 0
         self.methods: Sequence[str] = [c.method for c in choices if c]
 
     def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
-        choice = self.script[self.rounds % len(self.script)]
-        return choice and choice._replace(match=match)
-
-    def stop(self, choice: Choice) -> Stop | None:
-        return self.ending
+        return self.script[self.rounds % len(self.script)]
 
     def observe(self, choice: Choice | None, seen: Round) -> None:
         self.rounds += 1
-
-
-UNSURE = Stop((0.1, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0), 0.45)
 
 
 @pytest.mark.parametrize(
@@ -116,12 +108,6 @@ UNSURE = Stop((0.1, 0.2, 0.4, 0.6, 0.7, 0.8, 0.9, 1.0), 0.45)
 def test_methods_that_take_turns(choices: tuple[Choice | None, ...]) -> None:
     world = LoopWorld(3, director=lambda: Scripted(*choices), prompts=["abbaabbaabba"])
     assert world.distance(2) <= EXACT
-
-
-@pytest.mark.parametrize("method", ["tli", "slrs"])
-def test_a_block_that_ends_early(method: str) -> None:
-    world = LoopWorld(3, draft=(), director=lambda: Scripted(Choice(method, 2), stop=UNSURE))
-    assert world.distance(3) <= EXACT
 
 
 @pytest.mark.parametrize("method", ["tli", "slrs", "pushforward"])

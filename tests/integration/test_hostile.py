@@ -423,7 +423,7 @@ import small
 from anydraft import Speculator
 from anydraft.errors import ModelFileError
 from anydraft.loading import cache_dir
-from anydraft.scheduling.plan_store import find
+from anydraft.scheduling.plan import find
 one = small.byte_level()
 pair = Speculator(small.model(one, seed=1), small.model(one, seed=2), one, one)
 assert pair.generate("Once", max_new_tokens=3).token_ids
@@ -452,7 +452,7 @@ except ModelFileError as error:
 def test_a_cache_folder_that_cannot_be_read_is_no_plan(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from anydraft.scheduling.plan_store import find, plan_path
+    from anydraft.scheduling.plan import find, plan_path
 
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("ANYDRAFT_CACHE", str(tmp_path / "file"))

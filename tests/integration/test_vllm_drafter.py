@@ -11,11 +11,12 @@ import pytest
 import torch
 
 import anydraft
+import anydraft.integrations.vllm.drafter as drafting
 import small
-from anydraft.integrations.vllm.payoff import FIRST, REFRESH, Payoff
 from anydraft.integrations.vllm.proposer import Proposer, Settings
 from anydraft.integrations.vllm.requests import Known, RequestTable
 from anydraft.integrations.vllm.turns import messages_of
+from clocks import Clock
 from counting import counted
 from serving_engine import Engine, Job
 
@@ -197,19 +198,45 @@ def test_requests_are_told_apart_by_their_ids() -> None:
     assert table.match([moved[1]]) == [known[0]]  # a preempted request comes back
 
 
-def test_drafting_stops_where_it_does_not_pay_and_is_tried_again() -> None:
-    def share(gain: float) -> float:
-        decision, drafted = Payoff().of(4), 0
-        for _ in range(1000):
-            drafts = decision.drafts()
-            drafted += drafts
-            decision.observe(
-                drafted=drafts, seconds=1.5 if drafts else 1.0, emitted=1.5 * gain if drafts else 1.0
-            )
-        return drafted / 1000
+@pytest.mark.parametrize(("step", "least", "most"), [(0.01, 0.9, 1.0), (0.7, 0.0, 0.1)])
+def test_drafting_stops_where_it_does_not_pay(
+    folders: tuple[Any, str, str], monkeypatch: pytest.MonkeyPatch, step: float, least: float, most: float
+) -> None:
+    """By a clock that the server takes on by 1 a round, and each pass of the draft by ``step``."""
+    model, target, _ = folders
+    clock = Clock([0.0])
+    proposer = Proposer(config(target, target, adapt="on"))
+    passes = drafting.advance_together
 
-    assert share(1.2) > 1 - 2 / REFRESH - FIRST / 100
-    assert 0 < share(0.8) < 0.05
+    def timed(*arguments: Any) -> Any:
+        clock.now += step
+        return passes(*arguments)
+
+    monkeypatch.setattr(drafting, "time", SimpleNamespace(perf_counter=clock))
+    monkeypatch.setattr(drafting, "advance_together", timed)
+    engine = Engine(model, proposer)
+    job = Job(small.byte_fallback()("The quick brown")["input_ids"], 300)
+    engine.add(job)
+    while engine.rows:
+        clock.now += 1.0
+        engine.step()
+    counts = proposer.drafter.counts
+    assert least <= counts.drafted_rounds / counts.rounds <= most
+    assert clock.now <= 1.05 * len(job.emitted)
+
+
+def test_a_round_in_which_a_prompt_is_read_tells_nothing_of_plain_rounds(
+    folders: tuple[Any, str, str],
+) -> None:
+    _, target, draft = folders
+    drafter = Proposer(config(target, draft, adapt="on")).drafter
+    ids = np.array(small.byte_fallback()("The quick brown")["input_ids"] * 4, dtype=np.int32)
+    for step in range(10, 14):  # beside the first row, another whose prompt is still being read
+        drafter.propose([ids[:step], ids[:9]], [1, 0], [100, 100])
+    assert drafter._director(1).costs.plain() is None
+    for step in range(14, 18):
+        drafter.propose([ids[:step]], [1], [100])
+    assert drafter._director(1).costs.plain() is not None
 
 
 def test_a_chat_is_read_back_from_its_ids() -> None:

@@ -23,7 +23,7 @@ from anydraft.models.logits import ProcessedLaw
 from anydraft.proposers.base import Strategy
 from anydraft.proposers.ngram_index import NgramIndex
 from anydraft.sampling.laws import Randomness
-from anydraft.scheduling.mixture import Director
+from anydraft.scheduling.directors import Director
 from enumeration import Emitted, branches
 from placed import DEVICE
 

@@ -11,18 +11,17 @@ import small
 import watching
 from anydraft.decoding.loop import choose, decode
 from anydraft.decoding.sequence import Row
-from anydraft.scheduling.lookahead import Fixed
-from anydraft.scheduling.mixture import Choice, Single
+from anydraft.scheduling.directors import Choice
 
 PROMPTS = ["The quick", "brown fox jumps", "over"]
 REPEATED = "The quick brown fox jumps over the lazy dog. " * 3
 
 
-class Counting(Single):
+class Counting:
     """Another length in every round; notes the limits that it is asked with."""
 
     def __init__(self, method: str) -> None:
-        super().__init__(method, Fixed(1))
+        self.method, self.methods = method, (method,)
         self.limits: list[int] = []
         self.made: list[Choice | None] = []
         self.seen: list[int] = []
@@ -34,7 +33,7 @@ class Counting(Single):
         return made
 
     def observe(self, choice: Choice | None, seen: Any) -> None:
-        self.seen.append(seen.asked)
+        self.seen.append(seen.drafted)
 
 
 def rows_of(method: Any, director: Any = None, *, joint: bool = True) -> list[Row]:

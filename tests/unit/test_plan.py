@@ -7,22 +7,22 @@ from pathlib import Path
 import pytest
 
 from anydraft.errors import ModelFileError
-from anydraft.scheduling.mixture import LOOKUP, Mixture
-from anydraft.scheduling.plan import Plan, Reach, agreement, rounds_of, tokens_of
+from anydraft.scheduling.directors import LOOKUP, director
+from anydraft.scheduling.plan import Plan, Reach
+from simulated import World
 
 
-def plan(*, step: float = 0.1, good: float = 0.8, bad: float = 0.4) -> Plan:
-    def reach(chance: float) -> Reach:
-        tokens = [sum(chance**i for i in range(1, n + 1)) for n in range(1, 9)]
-        return Reach(tokens, [float(n) for n in range(1, 9)], chance)
-
+def plan(*, step: float = 0.1, good: float = 0.8, bad: float = 0.4, found: float = 0.0) -> Plan:
     return Plan(
         pair={"target": "t", "draft": "d"},
         temperature=0.7,
         plain=1.02,
         verify={1: 1.0, 2: 1.0, 5: 1.1, 9: 1.2},
-        step=step,
-        reach={"slrs": reach(good), "slem": reach(bad), LOOKUP: Reach([0.0] * 8, [0.5] * 8, 0.0)},
+        reach={
+            "slrs": Reach(good, good, 1.0, step),
+            "slem": Reach(bad, bad, 1.0, step),
+            LOOKUP: Reach(found, found, 1.0, 0.0, share=0.25),
+        },
     )
 
 
@@ -34,6 +34,13 @@ def test_the_table_is_the_formula() -> None:
     assert row.tokens_per_second == pytest.approx(tokens / seconds)
     assert row.speedup == pytest.approx(1.02 * tokens / seconds)
     assert plan().table()[0] == plan().best()
+
+
+def test_a_lookup_counts_only_where_it_finds_something() -> None:
+    row = next(row for row in plan(found=0.5).table() if (row.method, row.length) == (LOOKUP, 4))
+    tokens = 1 + 0.25 * (0.5 + 0.25 + 0.125 + 0.0625)
+    assert row.tokens_per_pass == pytest.approx(tokens)
+    assert row.tokens_per_second == pytest.approx(tokens / (0.75 * 1.02 + 0.25 * 1.12))
 
 
 def test_the_best_method_is_recommended_with_its_reason() -> None:
@@ -62,29 +69,18 @@ def test_a_file_holds_all_of_it(tmp_path: Path) -> None:
         Plan.load(tmp_path / "missing.json")
 
 
-def test_a_text_is_walked_round_by_round() -> None:
-    never: list[tuple[int, float]] = []
-    always = [(1, 1.0), (2, 1.0), (3, 1.0)]
-    assert rounds_of([never] * 6, 3) == 6
-    assert rounds_of([always] * 8, 3) == 2
-    assert rounds_of([always] * 8, 1) == 4
-    assert rounds_of([[(1, 0.5)]] * 2, 1) == pytest.approx(1.5)
-    assert rounds_of([always, never, never, never, always], 3) == 2
-    assert tokens_of([[always] * 8, [never] * 2], 3)[2] == pytest.approx(10 / 4 - 1)
-
-
-def test_agreement_is_about_order() -> None:
-    measured = {"a": 3.0, "b": 2.0, "c": 1.99}
-    assert agreement({"a": 9.0, "b": 8.0, "c": 7.0}, measured) == 1
-    assert agreement({"a": 1.0, "b": 2.0, "c": 3.0}, measured) == 0
-    assert agreement({"a": 9.0, "b": 7.0, "c": 8.0}, measured, tie=0.02) == 1
-    assert agreement({}, measured) == 1
-
-
-def test_a_mixture_starts_from_a_plan() -> None:
-    mixture = Mixture.by(plan())
-    choice = mixture.choose(100, 1, 0)
+def test_auto_starts_from_a_plan() -> None:
+    planned = director("auto", "auto", "sampling", 0.9, plan=plan())
+    assert planned.methods == (LOOKUP, "slrs", "slem")
+    choice = planned.choose(100, 1, 0)
     assert choice is not None
     assert choice.method == "slrs"
     assert choice.length >= 3
-    assert Mixture.by(plan(step=1.5)).choose(100, 1, 0) is None
+    assert director("auto", "auto", "sampling", 0.1, plan=plan(step=1.5)).choose(100, 1, 0) is None
+
+
+def test_a_plan_does_not_keep_a_draft_from_its_trials_on_other_text() -> None:
+    bad = plan(good=0.05, bad=0.02, step=0.06)
+    made = director("auto", "auto", "sampling", 0.06, plan=bad)
+    told = World(0.06, {"slrs": 0.6, "slem": 0.5}).run(made, 1000)
+    assert told.used["none"] < 0.25 * told.used.total()

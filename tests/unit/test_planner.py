@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ import pytest
 import anydraft
 import small
 from anydraft.planner import plan
-from anydraft.scheduling.mixture import Mixture
-from anydraft.scheduling.plan_store import find, plan_path
+from anydraft.scheduling.directors import Adaptive
+from anydraft.scheduling.plan import find, plan_path
 
 
 @pytest.fixture(autouse=True)
@@ -35,33 +34,45 @@ def pair() -> tuple[Any, ...]:
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_a_draft_like_its_target_is_accepted_throughout(temperature: float) -> None:
-    made = plan(*alike(), temperature=temperature, new_tokens=24)
-    for method in ("tli",) if temperature == 0 else ("tli", "pushforward"):
-        assert made.reach[method].first == pytest.approx(1, abs=1e-3)
-        wanted = [24 / math.ceil(24 / (n + 1)) - 1 for n in range(1, 9)]  # the last round may be short
-        assert made.reach[method].tokens == pytest.approx(wanted, abs=1e-2)
-    if temperature == 0:
-        assert made.reach["slem"].first == pytest.approx(1, abs=1e-3)
+    made = plan(*alike(), temperature=temperature, new_tokens=40)
+    for method in ("tli", "slem") if temperature == 0 else ("tli", "pushforward"):
+        reach = made.reach[method]
+        assert reach.share == 1
+        assert reach.first > 0.9  # a text may end within a character, which is no candidate of slem's
+        assert reach.acceptance == pytest.approx(1, abs=0.01)
+        if method != "slem":
+            assert (reach.first, reach.width) == (1, 1)
+            row = next(row for row in made.table() if (row.method, row.length) == (method, 4))
+            assert row.tokens_per_pass == pytest.approx(5, abs=0.1)
 
 
 def test_what_is_predicted_is_what_decodes_do() -> None:
+    """Predictions are samples: their standard error is about 0.04 tokens here, that of the decodes 0.03."""
     made = plan(
-        *pair(), temperature=1.5, new_tokens=60, prompts=["The quick", "def fib", "12345 67", "Ça va"] * 2
+        *pair(),
+        temperature=1.5,
+        new_tokens=100,
+        prompts=["The quick", "def fib", "12345 67", "Ça va"] * 2,
+        methods=("tli", "slrs"),
     )
     for method in ("tli", "slrs"):
+        predicted = next(row for row in made.table() if (row.method, row.length) == (method, 2))
         decoder = anydraft.Speculator(*pair(), method=method, num_draft_tokens=2)  # type: ignore[arg-type]
         runs = [
             decoder.generate("The quick", max_new_tokens=120, temperature=1.5, seed=seed).stats
             for seed in range(3)
         ]
         measured = sum(run.tokens for run in runs) / sum(run.target_passes for run in runs)
-        assert 1 + made.reach[method].tokens[1] == pytest.approx(measured, abs=0.06)
+        assert predicted.tokens_per_pass == pytest.approx(measured, abs=0.15)
 
 
 def test_every_method_is_judged_and_the_pair_is_named() -> None:
-    made = plan(*pair(), temperature=0.8, new_tokens=12)
+    prompts = ["The quick brown fox. The quick brown", "def fib"]
+    made = plan(*pair(), temperature=0.8, new_tokens=24, prompts=prompts)
     assert set(made.reach) == {"slrs", "pushforward", "tli", "slem", "lookup"}
+    assert 0 < made.reach["lookup"].share < 1
     assert made.positions > 0
+    assert made.step > 0
     assert made.plain > 0
     assert min(made.verify) == 1
     assert made.pair["device"] == "cpu"
@@ -74,9 +85,10 @@ def test_a_plan_is_kept_and_used() -> None:
     decoder = anydraft.Speculator(*pair())
     assert find(decoder.engine.identity, "greedy") == made
     assert find(decoder.engine.identity, "sampling") is None
-    director = decoder.engine._directors.get(greedy=True)
-    assert isinstance(director, Mixture)
-    assert director.clock.plain() is not None
+    director = decoder.engine._director("measured", (True, 1, False))
+    assert isinstance(director, Adaptive)
+    assert director.costs.plain() is not None
+    assert decoder.engine._director("measured", (True, 4, False)).costs.plain() is None  # type: ignore[attr-defined]
     plan_path(decoder.engine.identity, "greedy").write_text("damaged")
     assert find(decoder.engine.identity, "greedy") is None
 
@@ -98,6 +110,8 @@ def test_planning_changes_nothing_of_the_models() -> None:
         assert all((model.state_dict()[k] == v).all() for k, v in state.items())
 
 
-def test_it_asks_for_prompts() -> None:
+def test_it_asks_for_prompts_and_for_enough_tokens() -> None:
     with pytest.raises(anydraft.ArgumentError, match="0 prompts"):
         plan(*pair(), prompts=[])
+    with pytest.raises(anydraft.ArgumentError, match="enough tokens"):
+        plan(*pair(), prompts=["The quick"], methods=["tli"], new_tokens=2)

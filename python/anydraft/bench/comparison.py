@@ -24,7 +24,7 @@ import torch
 from anydraft.bench.contenders import Ours, Run, Theirs
 from anydraft.errors import AnydraftError
 from anydraft.planner import plan as measure
-from anydraft.scheduling.plan import Plan, agreement
+from anydraft.scheduling.plan import Plan
 
 LENGTH = 5
 """Draft tokens of the methods with a fixed length, which the planner's ranking is held against."""
@@ -211,6 +211,21 @@ def judged(plan: Plan, told: dict[str, Any]) -> dict[str, Any]:
         == sorted(measured, key=lambda m: -measured[m]),
         "errors": [predicted[method] / measured[method] - 1 for method in predicted],
     }
+
+
+def agreement(predicted: Mapping[str, float], measured: Mapping[str, float], tie: float = 0.0) -> float:
+    """The share of pairs of methods that two speed tables put in the same order.
+
+    Pairs whose measured speeds are within ``tie`` (a share) of each other agree in any order.
+    """
+    names = sorted(predicted.keys() & measured.keys())
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    same = [
+        (predicted[a] > predicted[b]) == (measured[a] > measured[b])
+        or abs(measured[a] - measured[b]) <= tie * max(measured[a], measured[b])
+        for a, b in pairs
+    ]
+    return sum(same) / len(same) if same else 1.0
 
 
 def first_law(pair: Pair, ids: list[int], temperature: float) -> torch.Tensor:

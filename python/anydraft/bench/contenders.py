@@ -123,9 +123,6 @@ class Nothing:
     def choose(self, limit: int, backlog: int | None, match: int) -> None:
         """Nothing is drafted."""
 
-    def stop(self, choice: Any) -> None:
-        """Nothing to stop."""
-
     def observe(self, choice: Any, seen: Any) -> None:
         """Nothing to learn."""
 

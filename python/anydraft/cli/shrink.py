@@ -88,7 +88,7 @@ class _Found:
 
 def _accepted(big: Any, small: Any, made: Any, texts: list[str]) -> list[_Found]:
     """Of both drafts, on beginnings of the texts."""
-    from anydraft.planner import Planner
+    from anydraft.planner import measure
     from anydraft.speculator import Speculator
     from anydraft.training import corpus
 
@@ -98,7 +98,7 @@ def _accepted(big: Any, small: Any, made: Any, texts: list[str]) -> list[_Found]
     for model, head in heads:
         pair = Speculator(big.model, model, big.tokenizer, small.tokenizer, draft_head=head)
         plans = [
-            Planner(pair, temperature).measure(prompts, [method], 40)
+            measure(pair, temperature, prompts, [method], 40)
             for temperature, method in ((0.0, "slem"), (0.7, "slrs"))
         ]
         found.append(

@@ -16,7 +16,7 @@ from anydraft.decoding.transfer import to_host
 from anydraft.models.in_order import InOrder
 from anydraft.models.joint import advance_together
 from anydraft.proposers.draw import draft_together
-from anydraft.scheduling.mixture import Choice
+from anydraft.scheduling.directors import Choice
 
 
 def next_round(rows: Sequence[Row]) -> list[Event]:

@@ -10,8 +10,7 @@ from torch import Tensor
 from anydraft.decoding.events import FinishReason
 from anydraft.errors import DraftError
 from anydraft.proposers.base import Block, Strategy
-from anydraft.proposers.early_stop import EarlyStop
-from anydraft.scheduling.mixture import Choice
+from anydraft.scheduling.directors import Choice
 
 
 class Start(NamedTuple):
@@ -33,7 +32,6 @@ class Proposal:
     choice: Choice | None = None
     """How the block was to be drafted."""
     strategy: Strategy | None = None
-    early_stop: EarlyStop | None = None
     block: Block | None = None
     failure: str | None = None
     """Why the draft failed; it is dropped at the end of the round."""

@@ -21,12 +21,11 @@ from anydraft.models.in_order import InOrder, RowInOrder
 from anydraft.proposers.base import DraftContext, Strategy
 from anydraft.proposers.draft_state import DraftView
 from anydraft.proposers.draw import Draft
-from anydraft.proposers.early_stop import EarlyStop
 from anydraft.proposers.ngram_index import NgramIndex
 from anydraft.sampling.laws import NAN, Greedy, Randomness, best_of
 from anydraft.sampling.rejection import verify_greedy
-from anydraft.scheduling.mixture import LOOKUP, Choice, Director
-from anydraft.scheduling.rounds import Round
+from anydraft.scheduling.cost import Round
+from anydraft.scheduling.directors import LOOKUP, Choice, Director
 
 
 @dataclass
@@ -113,7 +112,7 @@ class Row:
 
     def _opened(self, start: Start, choice: Choice, limit: int) -> tuple[Proposal, Draft | None]:
         pending: Tensor | None = self.committed.first(0)
-        gamma, early_stop = min(choice.length, limit), None
+        gamma = min(choice.length, limit)
         if choice.method != LOOKUP:
             if self.draft is None:
                 return Proposal(start), None
@@ -121,9 +120,6 @@ class Row:
             pending = self.draft.begin(gamma) if gamma > 0 else None
         if gamma < 1 or pending is None:
             return Proposal(start), None
-        if choice.method != LOOKUP and self.draft is not None and self.draft.device.type == "cpu":
-            stop = self.director.stop(choice)
-            early_stop = EarlyStop(stop) if stop else None
         strategy = self.strategies(choice.method)
         self.method = choice.method
         context = DraftContext(
@@ -134,10 +130,9 @@ class Row:
             target_device=self.target.device,
             target_width=self.target.vocab_size,
             limit=limit,
-            early_stop=early_stop,
             ngrams=self.ngrams,
         )
-        proposal = Proposal(start, choice._replace(length=gamma), strategy, early_stop)
+        proposal = Proposal(start, choice._replace(length=gamma), strategy)
         return proposal, (strategy, context, gamma, self.randomness)
 
     def judge(self, proposal: Proposal, logits: Tensor) -> Tensor:
@@ -281,17 +276,14 @@ class Row:
             target = seconds - draft
         looked_up = choice is not None and choice.method == LOOKUP
         seen = Round(
-            asked=choice.length if choice else 0,
             drafted=len(verdict.proposed if looked_up else verdict.drafted),
             proposed=len(verdict.proposed),
             accepted=verdict.accepted,
             emitted=len(verdict.token_ids),
             fed=start.unread + len(verdict.proposed),
             backlog=1 if looked_up else start.backlog,
-            draft_seconds=draft,
             target_seconds=target,
             seconds=seconds,
-            peaks=proposal.early_stop.peaks if proposal.early_stop else (),
         )
         self.director.observe(choice, seen)
 

@@ -32,9 +32,8 @@ from anydraft.proposers.ngram_index import NgramIndex
 from anydraft.proposers.registry import Method, Strategies, check_method
 from anydraft.sampling.laws import Greedy, Randomness
 from anydraft.sampling.rejection import Rule
-from anydraft.scheduling.mixture import LOOKUP, Directors, Times
-from anydraft.scheduling.plan import Plan
-from anydraft.scheduling.plan_store import find
+from anydraft.scheduling.directors import LOOKUP, Director, Times, director
+from anydraft.scheduling.plan import Plan, find
 
 
 class Engine:
@@ -100,9 +99,12 @@ class Engine:
                 )
         self._strategies = Strategies(bridge, sequences[0], sequences[1], rule)
         sizes = pass_bytes(target_model), pass_bytes(draft_model, self._draft_head.weights)
-        cost = sizes[1] / sizes[0]
+        # As if the draft's were no bytes: that shortens its passes by less, and its reading of prompts not at
+        # all. A draft thought too dear is tried a little later, one thought too cheap reads prompts in vain.
+        self._cost = pass_bytes(draft_model) / sizes[0]
         self._plan = plan
-        self._directors = Directors(method, num_draft_tokens, cost, self._planned)
+        self._length = num_draft_tokens
+        self._directors: dict[tuple[bool, int, bool], Director] = {}
         self._device = str(sequences[0].device)
         self._described = [
             f"{type(model).__name__}, {size} bytes, {sequence.dtype}"
@@ -175,13 +177,8 @@ class Engine:
         view = session.view()
         trims = self.suit(caches.draft, view)
         together = _rows_together(caches.target)
-        if times == "nominal":
-            director = self._directors.repeatable()
-        else:
-            head = "shared" if trims else "full"
-            greedy = isinstance(randomness, Greedy)
-            director = self._directors.get(greedy=greedy, rows=together, head=head)
-        for method in director.methods:  # now, or the round that needs it would seem slow
+        directs = self._director(times, (isinstance(randomness, Greedy), together, trims))
+        for method in directs.methods:  # now, or the round that needs it would seem slow
             with suppress(PairError):
                 self._strategies.get(method)
         looked_up = self._looks_up and together == 1
@@ -190,7 +187,7 @@ class Engine:
             Row,
             caches.target,
             strategies=self._strategies.get,
-            director=director,
+            director=directs,
             session=session,
             law=law,
             randomness=randomness,
@@ -216,6 +213,21 @@ class Engine:
         marks, (target, draft) = self.bridge.fingerprints, self._described
         told = {"target tokenizer": marks[0], "draft tokenizer": marks[1], "target": target, "draft": draft}
         return {**told, "device": self._device, "threads": str(torch.get_num_threads())}
+
+    def _director(self, times: Times, kind: tuple[bool, int, bool]) -> Director:
+        """What decides for decodes of a kind: greedy or not, so many rows at once, a trimmed head or not.
+
+        Passes of different kinds take different times, so each has a director of its own, which keeps what it
+        learns. A sample that a seed is to repeat, in any process, has a fresh one.
+        """
+        greedy, rows, _ = kind
+        name: Literal["greedy", "sampling"] = "greedy" if greedy else "sampling"
+        if times == "nominal":
+            return director(self._method, self._length, name, self._cost, times=times)
+        if kind not in self._directors:
+            plan = self._planned(name) if rows == 1 else None
+            self._directors[kind] = director(self._method, self._length, name, self._cost, plan=plan)
+        return self._directors[kind]
 
     def _planned(self, kind: str) -> Plan | None:
         """What was measured for greedy or for sampling decodes."""

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from anydraft.errors import DraftError
 from anydraft.models.base import Model
-from anydraft.proposers.early_stop import EarlyStop
 from anydraft.proposers.ngram_index import NgramIndex
 from anydraft.sampling.laws import Randomness
 from anydraft.sampling.rejection import Chain
@@ -42,8 +41,6 @@ class DraftContext:
     A strategy must end its block there itself. Cutting the candidates afterwards is not exact: a block that
     ends in *nothing to propose* would be rejected there, and one that was cut would not.
     """
-    early_stop: EarlyStop | None = None
-    """Says before each draw whether that token ends the block; ``None``: draw as many as asked for."""
     ngrams: NgramIndex | None = None
     """The committed text, for strategies that look things up in it."""
 

@@ -48,8 +48,6 @@ def draws(strategy: Strategy) -> TypeGuard[Drawing]:
 def draw_tokens(context: DraftContext, gamma: int, randomness: Randomness, allowed: Tensor) -> Drawn:
     """Draw ``gamma`` >= 1 tokens one after the other, without waiting for the device.
 
-    Fewer if ``context.early_stop`` says so, which has to wait; see :func:`draw_rows`.
-
     ``allowed`` bool ``[D]``, on the draft's device and true at least once, says which tokens may be drawn;
     the model's columns beyond it are padding and never drawn. The last token is drawn, not fed to it.
 
@@ -98,13 +96,6 @@ def draw_rows(
                     laws[i].append(law)
             continue
         for i, row in zip(rows, logits, strict=True):
-            early_stop = contexts[i].early_stop
-            if (
-                early_stop is not None
-                and step + 1 < wanted[i]
-                and early_stop.is_last(row[-1][: len(allowed[i])])
-            ):
-                wanted[i] = step + 1
             law = allowed_law(contexts[i], row[-1], allowed[i], first[i])
             unfed[i] = randomness[i].draw(law).view(1)
             ids[i].append(unfed[i])

@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from anydraft.errors import ModelFileError
-from anydraft.scheduling.timing import Curve
+from anydraft.loading import cache_dir
+from anydraft.scheduling.cost import DRAFTED, CostModel, interpolated, tokens
 
-VERSION = 1
+VERSION = 2
 """Of the file."""
 
 WORTH = 1.02
 """A speed-up below this is not worth a draft."""
 
+KNOWN = 8.0
+"""How many candidates an acceptance counts that was measured on other text."""
+
 
 @dataclass(frozen=True)
 class Reach:
-    """How far blocks of one method get, by draft tokens from 1 on."""
+    """What one method was measured to do; see :mod:`anydraft.scheduling.cost`."""
 
-    tokens: list[float]
-    """Expected accepted tokens of a block."""
-    candidates: list[float]
-    """Candidates of a block."""
+    acceptance: float
+    """The share of candidates that were accepted, of those whose predecessors were."""
     first: float
-    """The chance that the first candidate is accepted."""
-    rest: float = 0.0
-    """Seconds outside both models for each draft token."""
+    """The share of blocks whose first candidate was accepted."""
+    width: float
+    """Candidates for each draft token."""
+    step: float
+    """Seconds that a draft token takes, all but the target's pass; for ``"lookup"`` a candidate."""
+    share: float = 1.0
+    """The share of rounds in which it could draft: a lookup only where the text matches."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +62,16 @@ class Plan:
     """Seconds of a round of the target alone."""
     verify: dict[int, float]
     """Seconds of a target pass by tokens fed."""
-    step: float
-    """Seconds of a draft pass."""
     reach: dict[str, Reach]
     """By method."""
     positions: int = 0
-    """Places in the texts at which blocks were judged."""
+    """Blocks that were judged."""
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def step(self) -> float:
+        """Seconds of a draft token, with the quickest method that drafts; 0 if none was measured."""
+        return min((reach.step for name, reach in self.reach.items() if name != "lookup"), default=0.0)
 
     @property
     def kind(self) -> str:
@@ -71,13 +80,14 @@ class Plan:
 
     def table(self) -> list[Prediction]:
         """Predictions for every method and length, the fastest first, and the target alone."""
-        plain = self._seconds("none", 0)
-        rows = [Prediction("none", 0, 1.0, 1 / plain, 1.0)]
+        rows = [Prediction("none", 0, 1.0, 1 / self.plain, 1.0)]
         for method, reach in self.reach.items():
-            for length in range(1, len(reach.tokens) + 1):
-                tokens = 1 + reach.tokens[length - 1]
-                seconds = self._seconds(method, length)
-                rows.append(Prediction(method, length, tokens, tokens / seconds, tokens * plain / seconds))
+            for length in DRAFTED:
+                candidates = length * reach.width
+                emitted = 1 + reach.share * (tokens(reach.acceptance, candidates) - 1)
+                wider = interpolated(self.verify, 1 + candidates) - self.verify[1]
+                speed = emitted / (self.plain + reach.share * (length * reach.step + wider))
+                rows.append(Prediction(method, length, emitted, speed, speed * self.plain))
         return sorted(rows, key=lambda row: -row.tokens_per_second)
 
     def best(self, method: str | None = None) -> Prediction:
@@ -91,20 +101,27 @@ class Plan:
         """The methods, the best first."""
         return sorted(self.reach, key=lambda method: -self.best(method).speedup)
 
+    def teach(self, costs: CostModel) -> None:
+        """Let a cost model start from what was measured; rounds refine all of it."""
+        for size, seconds in self.verify.items():
+            costs.add_pass(size, seconds)
+        costs.rest.extend([max(self.plain - self.verify[1], 0.0)] * 2)
+        for method in costs.arms.keys() & self.reach.keys():
+            reach, arm = self.reach[method], costs.arms[method]
+            arm.acceptance.add(KNOWN * reach.acceptance, KNOWN)
+            arm.width.add(KNOWN * reach.width, KNOWN)
+            arm.steps.append(reach.step)
+
     def reason(self) -> str:
         """The recommendation in a sentence."""
         best, cost = self.best(), self.step / self.verify[1]
         costs = f"a draft pass takes {cost:.2f} of a target pass"
+        row = next((row for row in self.table() if row.method != "none"), best)
+        speed = f"{row.speedup:.2f} times the speed of the target alone"
         if best.method == "none":
-            nearest = self.table()[0] if self.table()[0].method != "none" else self.table()[1]
-            return (
-                f"no draft: {costs}, and the best of all, {nearest.method} with {nearest.length}, would give "
-                f"{nearest.speedup:.2f} times the speed of the target alone"
-            )
-        return (
-            f"{best.method} with {best.length} draft tokens: {costs}, {best.tokens_per_pass:.2f} tokens come "
-            f"out of each target pass, {best.speedup:.2f} times the speed of the target alone"
-        )
+            return f"no draft: {costs}, and the best, {row.method} with {row.length}, would give {speed}"
+        tokens_per_pass = f"{row.tokens_per_pass:.2f} tokens come out of each target pass"
+        return f"{row.method} with {row.length} draft tokens: {costs}, {tokens_per_pass}, {speed}"
 
     def __str__(self) -> str:
         """The best line of every method, and the recommendation."""
@@ -138,53 +155,34 @@ class Plan:
                 f"got {path}, which is no plan of this version ({error!r}); make one with anydraft.plan"
             ) from error
 
-    def _seconds(self, method: str, length: int) -> float:
-        verify = Curve(0.05)
-        for size, seconds in self.verify.items():
-            verify.add(size, seconds)
-        reach = self.reach.get(method)
-        fed = verify(1 + (reach.candidates[length - 1] if reach else 0.0))
-        assert fed is not None
-        draft = 0.0 if method == "lookup" else length * self.step
-        rest = self.plain - self.verify[1] + (length * reach.rest if reach else 0.0)
-        return draft + fed + rest
+
+def plan_path(pair: dict[str, str], kind: str) -> Path:
+    """Where the plan of a pair is kept in the cache folder; ``kind``: ``"greedy"`` or ``"sampling"``."""
+    told = "\n".join(f"{name}: {value}" for name, value in sorted(pair.items()))
+    return cache_dir.root() / "plans" / f"{hashlib.sha256(told.encode()).hexdigest()[:24]}-{kind}.json"
 
 
-def tokens_of(texts: Sequence[Sequence[Sequence[tuple[int, float]]]], lengths: int) -> list[float]:
-    """Accepted tokens of a block, by draft tokens from 1 to ``lengths``.
+def keep(plan: Plan) -> Path:
+    """Write a plan where :func:`find` finds it.
 
-    ``texts``: of each text, for every token of it the block that a round beginning there would draft: its
-    candidates in order, each with the draft tokens needed to propose it and the chance that it and all before
-    it are accepted.
+    Raises:
+        ModelFileError: the cache folder cannot be written.
     """
-    return [
-        sum(map(len, texts)) / sum(rounds_of(text, length) for text in texts) - 1
-        for length in range(1, lengths + 1)
-    ]
+    path = plan_path(plan.pair, plan.kind)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        plan.save(partial)
+        partial.replace(path)
+    except OSError as error:
+        raise ModelFileError(f"cannot write {path}: {error}; set ANYDRAFT_CACHE to another folder") from error
+    return path
 
 
-def rounds_of(blocks: Sequence[Sequence[tuple[int, float]]], length: int) -> float:
-    """The expected number of rounds in which a text is written, with blocks of ``length`` draft tokens."""
-    expected = [0.0] * (len(blocks) + 1)
-    for start in range(len(blocks) - 1, -1, -1):
-        reach = [1.0, *(chance for needed, chance in blocks[start] if needed <= length), 0.0]
-        after = [expected[min(start + kept + 1, len(blocks))] for kept in range(len(reach) - 1)]
-        expected[start] = 1 + sum(
-            (reach[kept] - reach[kept + 1]) * rounds for kept, rounds in enumerate(after)
-        )
-    return expected[0]
-
-
-def agreement(predicted: Mapping[str, float], measured: Mapping[str, float], tie: float = 0.0) -> float:
-    """The share of pairs of methods that two speed tables put in the same order.
-
-    Pairs whose measured speeds are within ``tie`` (a share) of each other agree in any order.
-    """
-    names = sorted(predicted.keys() & measured.keys())
-    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    same = [
-        (predicted[a] > predicted[b]) == (measured[a] > measured[b])
-        or abs(measured[a] - measured[b]) <= tie * max(measured[a], measured[b])
-        for a, b in pairs
-    ]
-    return sum(same) / len(same) if same else 1.0
+def find(pair: dict[str, str], kind: str) -> Plan | None:
+    """The plan that was kept for a pair, if it can be read."""
+    try:
+        path = plan_path(pair, kind)
+        return Plan.load(path) if path.is_file() else None
+    except OSError:  # of another version, or no cache folder that can be read: it will be measured again
+        return None

@@ -6,7 +6,7 @@ from anydraft.training.measure import Measured
 from anydraft.training.record import Record
 
 _TITLES = (
-    "| target | prompts | temperature | method | first accepted | tokens a pass | predicted speed | places |",
+    "| target | prompts | temperature | method | first accepted | tokens a pass | predicted speed | blocks |",
     "|---|---|---|---|---|---|---|---|",
 )
 

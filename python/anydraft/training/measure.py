@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from anydraft.planner import Planner
+from anydraft.planner import measure as measure_pair
 from anydraft.scheduling.plan import Plan
 from anydraft.speculator import Speculator
 from anydraft.training.batches import together
@@ -44,14 +44,14 @@ class Measured:
     length: int
     """Draft tokens of a block."""
     acceptance: float
-    """The chance that the first candidate of a block is accepted."""
+    """The share of blocks whose first candidate was accepted."""
     tokens_per_pass: float
     speedup: float
     """Predicted, beside the target alone in the same loop."""
     step: float
     """A draft pass as a share of a pass of the target over one token."""
     positions: int
-    """Places in the texts at which blocks were judged."""
+    """Blocks that were judged."""
 
 
 @torch.no_grad()
@@ -88,7 +88,7 @@ def measure(
         texts = [task.text for task in held_out_tasks(2 * prompts, seed, kind) if not task.chat]
         for temperature in TEMPERATURES:
             methods = ("slem",) if temperature == 0 else ("slrs", "tli")
-            plan = Planner(pair, temperature).measure(texts, methods, new_tokens)
+            plan = measure_pair(pair, temperature, texts, methods, new_tokens)
             found.append(_measured(kind, plan))
     return found
 

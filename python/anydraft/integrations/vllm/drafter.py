@@ -11,12 +11,13 @@ from torch import Tensor
 
 from anydraft.bridge.bridge import Bridge
 from anydraft.decoding.protocols import Session
-from anydraft.integrations.vllm.payoff import Payoff
 from anydraft.integrations.vllm.requests import Ids, Known, RequestTable
 from anydraft.models.base import Model
 from anydraft.models.batch import TransformersBatch
 from anydraft.models.joint import advance_together
 from anydraft.proposers.draft_state import DraftView
+from anydraft.scheduling.cost import Round
+from anydraft.scheduling.directors import Adaptive, Choice
 
 Opening = Callable[[list[int]], tuple[list[int], list[int]]]
 """A prompt's target ids to the draft's view: its own rendering, and target ids that it reads after that."""
@@ -81,11 +82,12 @@ class Drafter:
         self._opening = opening
         self._most_tokens, self._most_requests = most_tokens, most_requests
         self._adapt = adapt
-        self._payoff = Payoff()
+        self._directors: dict[int, Adaptive] = {}
         self._table = RequestTable(patience)
         self._began: float | None = None
         self._left = 0.0
-        self._drafting = False
+        self._choice: Choice | None = None
+        self._backlog = 0
         self._rows = 0
         offsets = torch.from_numpy(bridge.tables.expansion_offsets)
         self._barred = (offsets.diff() <= 0).to(batch.model.device)
@@ -101,12 +103,12 @@ class Drafter:
         self._observe(began, fresh)
         self._began = began
         wanted = [i for i, count in enumerate(fresh) if count > 0]
-        decision = self._payoff.of(len(wanted))
-        self._drafting = len(wanted) <= self._most_requests and (not self._adapt or decision.drafts())
         requests = self._update(rows, wanted)
+        self._backlog = max((requests[i].view.backlog for i in wanted), default=0)
+        self._choice = self._choose(len(wanted), max((room[i] - 1 for i in wanted), default=0))
         proposals: list[list[int]] = [[] for _ in rows]
         self.counts.rounds += 1
-        if self._drafting and wanted:
+        if self._choice and wanted:
             self.counts.drafted_rounds += 1
             drafting = [i for i in wanted if room[i] > 1]
             drawn = self._draw([requests[i] for i in drafting])
@@ -117,6 +119,21 @@ class Drafter:
         self.counts.own_seconds += self._left - began - (self.counts.draft_seconds - drafting_before)
         return proposals
 
+    def _choose(self, requests: int, limit: int) -> Choice | None:
+        """Whether to draft for so many requests."""
+        if requests > self._most_requests:
+            return None
+        if not self._adapt:
+            return Choice("slem", self._most_tokens)
+        return self._director(requests).choose(limit, self._backlog, 0)
+
+    def _director(self, requests: int) -> Adaptive:
+        """What decides for batches of about that size: sizes are told apart by powers of two."""
+        size, most = max(requests, 1).bit_length(), self._most_tokens
+        if size not in self._directors:
+            self._directors[size] = Adaptive(("slem",), 0.0, lengths=range(most, most + 1))
+        return self._directors[size]
+
     def _observe(self, now: float, fresh: Sequence[int]) -> None:
         """Note what the round brought that began with our last proposals."""
         if self._began is None:
@@ -125,8 +142,19 @@ class Drafter:
         emitted = [count for count in fresh if count > 0]
         if emitted and len(emitted) == self._rows:  # else requests came or went: it says nothing of this size
             mean = sum(emitted) / len(emitted)
-            decision = self._payoff.of(len(emitted))
-            decision.observe(drafted=self._drafting, seconds=now - self._began, emitted=mean)
+            drafted = self._choice.length if self._choice else 0
+            reading = sum(count == 0 for count in fresh)  # prompts, which the server reads in the same pass
+            seen = Round(
+                drafted=drafted,
+                proposed=drafted,
+                accepted=mean - 1,
+                emitted=mean,
+                fed=drafted + 1 + reading,
+                backlog=self._backlog,
+                target_seconds=now - self._left,
+                seconds=now - self._began,
+            )
+            self._director(len(emitted)).observe(self._choice, seen)
 
     def _update(self, rows: Sequence[Ids], wanted: Sequence[int]) -> dict[int, _Request]:
         """Bring every wanted row's request up to date with its ids."""

@@ -1,0 +1,257 @@
+"""What a round costs and brings: the one model by which it is decided what is drafted.
+
+A block of ``n`` draft tokens becomes ``k`` candidates, each of which is accepted with chance ``a`` if the one
+before it was. The round is expected to emit ``tokens`` and to take ``seconds``::
+
+    k       = n * width
+    tokens  = 1 + a + a^2 + ... + a^k
+    seconds = n * step + verify(1 + k) + rest
+    price   = seconds / tokens + catching up / tokens left
+
+``step`` is what a draft token takes outside the target's pass, ``verify`` the target's pass by tokens fed,
+``rest`` what a round of the target alone takes outside its pass, ``catching up`` what the draft takes to read
+what it has not. The way and the length of the least price are drafted, if it is less than that of the target
+alone, ``plain = verify(1) + rest``. Seconds are medians of the latest rounds; ``a`` and ``width`` are shares
+that fade to what was expected before anything was seen.
+
+Estimates err, so each way to draft has an account too: ``lost`` is the measured time of its rounds, reading
+included, less the time in which the target alone would have emitted as many tokens. It drafts only while
+``lost <= share of ALLOWANCE * elapsed + GRACE * plain``. Plain numbers, no torch.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+MEMORY = 0.95
+"""Weight of a round one round later: about the last twenty count."""
+
+LATEST = 9
+"""Measured times of each kind that a median is taken over."""
+
+REFRESH = 128
+"""One round in so many goes without a draft, to keep the plain time known."""
+
+ALLOWANCE, GRACE = 0.02, 5.0
+"""What drafting may lose: a share of all time, for all ways to draft together, and for each of them so many
+plain rounds at once. As many of its past gains may be lost again."""
+
+DRAFTED, LOOKED_UP = range(1, 9), range(1, 17)
+"""Lengths of blocks: a candidate of a lookup costs no draft pass, only a wider one of the target."""
+
+LONG = 8
+"""Ids of a backlog from which on to read it is a cost of its own."""
+
+WIDER = 0.03
+"""What another token fed adds to a pass, as a share, where that was not measured."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round took and brought."""
+
+    drafted: int
+    """Draft tokens drawn; of a lookup, candidates."""
+    proposed: int
+    """Candidates put to the test."""
+    accepted: float
+    """Candidates that held."""
+    emitted: float
+    """Tokens emitted."""
+    fed: int
+    """Tokens fed to the target; more than ``proposed + 1`` where it still had to read the prompt."""
+    backlog: int
+    """Ids that the draft had to read before it could draw: 1 or 2 in the middle of a text."""
+    target_seconds: float
+    """The target's pass."""
+    seconds: float
+    """The whole round."""
+
+    @property
+    def prompt(self) -> bool:
+        """Whether the target read a prompt, so that its time says nothing of a round."""
+        return self.fed > self.proposed + 1
+
+    def nominal(self, step: float) -> Round:
+        """The same with times by weights: a pass over one token takes 1, and ``step`` for the draft."""
+        target, read = 1 + WIDER * (self.fed - 1), WIDER * max(self.backlog - 1, 0)
+        draft = step * (self.drafted + read) if self.drafted else 0.0
+        return replace(self, target_seconds=target, seconds=target + draft)
+
+
+class Ratio:
+    """A ratio of two sums that fade, so that it goes back to where it began."""
+
+    def __init__(self, start: float, weight: float) -> None:
+        """``weight``: what the start counts, beside what is added."""
+        self._start, self._weight = start, weight
+        self._above = self._below = 0.0
+
+    def add(self, above: float, below: float) -> None:
+        """Count more."""
+        self._above += above
+        self._below += below
+
+    def fade(self, memory: float) -> None:
+        """Let what was counted so far count less."""
+        self._above *= memory
+        self._below *= memory
+
+    @property
+    def value(self) -> float:
+        """The ratio."""
+        return (self._above + self._weight * self._start) / (self._below + self._weight)
+
+
+def latest() -> deque[float]:
+    """Where measured times are kept."""
+    return deque(maxlen=LATEST)
+
+
+@dataclass
+class Arm:
+    """One way to draft: what it costs, how often it is right, and what it has lost."""
+
+    lengths: range
+    """Draft tokens that a block may have."""
+    cost: float
+    """A draft token's cost as a share of a pass of the target, until measured."""
+    acceptance: Ratio = field(default_factory=lambda: Ratio(0.65, 1.0))
+    width: Ratio = field(default_factory=lambda: Ratio(1.0, 2.0))
+    """Candidates for each draft token."""
+    steps: deque[float] = field(default_factory=latest)
+    """Seconds of a draft token."""
+    reading: float | None = None
+    """Seconds for each id of a long backlog, as last measured."""
+    lost: float = 0.0
+    """Seconds lost beside plain decoding."""
+
+
+class CostModel:
+    """Learns from rounds what each way to draft costs and brings."""
+
+    def __init__(self, arms: Mapping[str, Arm], memory: float | None = None) -> None:
+        """``arms``: the ways to draft by name; ``memory``: 1 in place of :data:`MEMORY` forgets nothing."""
+        self.arms = dict(arms)
+        self.verify: dict[int, float] = {}
+        """Seconds of a pass of the target by tokens fed, where measured."""
+        self.rest = latest()
+        """Seconds of rounds without a draft outside the target's pass."""
+        self.since_plain = 0
+        """Rounds since the last one without a draft."""
+        self._memory = MEMORY if memory is None else memory
+        self._passes: dict[int, deque[float]] = {}
+        self._rounds = 0
+        self._reading = 0.0
+        self._elapsed = 0.0
+
+    def plain(self) -> float | None:
+        """Seconds of a round without a draft; ``None`` before two were measured. A coarse clock may say 0."""
+        return self.target(1) + statistics.median(self.rest) if len(self.rest) > 1 else None
+
+    def target(self, fed: float) -> float:
+        """Seconds of a pass of the target, of which some were measured."""
+        return interpolated(self.verify, fed)
+
+    def step(self, arm: Arm) -> float:
+        """Seconds of a draft token."""
+        return statistics.median(arm.steps) if arm.steps else arm.cost * self.target(1)
+
+    def catching_up(self, arm: Arm, backlog: int) -> float:
+        """Seconds for the draft to read a long backlog; until measured, its share of what the target took."""
+        if backlog <= LONG:
+            return 0.0
+        return backlog * (arm.cost * self._reading if arm.reading is None else arm.reading)
+
+    def best(self, arm: Arm, limit: int, backlog: int) -> tuple[float, int]:
+        """The least price and its length, 0 where nothing may be drafted; ``limit``: most candidates."""
+        best, plain = (math.inf, 0), self.plain()
+        if plain is None or limit < 1:
+            return best
+        late, step, rest = self.catching_up(arm, backlog), self.step(arm), plain - self.target(1)
+        if arm.lost + late > ALLOWANCE / len(self.arms) * self._elapsed + GRACE * plain:
+            return best
+        width, accepted = arm.width.value, arm.acceptance.value
+        for length in arm.lengths[: max(0, limit + 1 - arm.lengths.start)]:
+            candidates = min(length * width, limit)
+            seconds = length * step + self.target(1 + candidates) + rest
+            best = min(best, (seconds / tokens(accepted, candidates) + late / limit, length))
+        return best
+
+    def add_pass(self, fed: int, seconds: float) -> None:
+        """Note a pass of the target."""
+        passes = self._passes.setdefault(fed, latest())
+        passes.append(seconds)
+        self.verify[fed] = statistics.median(passes)
+
+    def observe(self, name: str | None, seen: Round) -> None:
+        """Note a finished round that was drafted in that way, or not at all."""
+        arm = self.arms[name] if name is not None and seen.drafted else None
+        for each in self.arms.values():
+            each.acceptance.fade(self._memory)
+        if seen.prompt:
+            self._reading = seen.target_seconds / seen.fed
+        else:
+            self.add_pass(seen.fed, seen.target_seconds)
+        self.since_plain += 1
+        self._rounds += 1
+        if self._memory < 1 and self._rounds % LATEST == 0:
+            self._forget()
+        if arm is not None:
+            self._learn(arm, seen)
+        elif not seen.prompt:
+            self.since_plain = 0
+            self.rest.append(seen.seconds - seen.target_seconds)
+            self._elapsed += seen.seconds
+
+    def _forget(self) -> None:
+        """Drop the oldest of the times that only drafts renew: one slow spell must not end them for good."""
+        for times in (passes for fed, passes in self._passes.items() if fed > 1 and passes):
+            times.popleft()
+        self.verify = {fed: statistics.median(passes) for fed, passes in self._passes.items() if passes}
+        for arm in self.arms.values():
+            if arm.steps:
+                arm.steps.popleft()
+            else:
+                arm.reading = None
+
+    def _learn(self, arm: Arm, seen: Round) -> None:
+        arm.acceptance.add(seen.accepted, min(seen.accepted + 1, seen.proposed))
+        arm.width.fade(self._memory)
+        arm.width.add(seen.proposed, seen.drafted)
+        plain = self.plain()
+        if plain is None:
+            return
+        draft = max(0.0, seen.seconds - seen.target_seconds - statistics.median(self.rest))
+        if seen.backlog > LONG:
+            arm.reading = max(0.0, draft - seen.drafted * self.step(arm)) / seen.backlog
+        else:
+            arm.steps.append(draft / seen.drafted)
+        target = self.target(1 + seen.proposed) if seen.prompt else seen.target_seconds
+        seconds = seen.seconds - seen.target_seconds + target
+        self._elapsed += seconds
+        arm.lost = max(arm.lost + seconds - seen.emitted * plain, -GRACE * plain)
+
+
+def tokens(acceptance: float, candidates: float) -> float:
+    """Expected tokens of a round: ``1 + a + a^2 + ... + a^k``, for any ``k >= 0``."""
+    if acceptance > 0.999:
+        return 1 + candidates
+    return float((1 - acceptance ** (candidates + 1)) / (1 - acceptance))
+
+
+def interpolated(seconds: Mapping[int, float], size: float) -> float:
+    """Seconds at a size by those at others: on lines between neighbours, and by :data:`WIDER` beyond them."""
+    sizes = sorted(seconds)
+    right = min(bisect_left(sizes, size), len(sizes) - 1)
+    left = max(right - 1, 0)
+    low, high = sizes[left], sizes[right]
+    if size > high or size <= low:
+        nearest = high if size > high else low
+        return seconds[nearest] * (1 + WIDER * (size - 1)) / (1 + WIDER * (nearest - 1))
+    return seconds[low] + (seconds[high] - seconds[low]) * (size - low) / (high - low)

@@ -1,0 +1,143 @@
+"""Which way to draft each block and how many tokens of it, decided before anything of the block is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+from anydraft.scheduling.cost import DRAFTED, LOOKED_UP, REFRESH, Arm, CostModel, Ratio, Round
+from anydraft.scheduling.plan import Plan
+
+Times = Literal["measured", "nominal"]
+"""What decides how blocks are drafted: clocks, or what passes should take by their weights."""
+
+LOOKUP = "lookup"
+"""The method that proposes what followed in the text before; no draft runs."""
+
+DEFAULT = {"greedy": ("slem",), "sampling": ("slrs", "tli")}
+"""Methods that ``"auto"`` takes beside lookups, without a plan."""
+
+
+class Choice(NamedTuple):
+    """How the next block is drafted."""
+
+    method: str
+    length: int
+
+
+class Director(Protocol):
+    """Decides how each block is drafted, before anything of it is drawn."""
+
+    @property
+    def methods(self) -> Sequence[str]:
+        """All that it may choose."""
+
+    def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
+        """The next block; ``None``: the target alone.
+
+        ``limit``: most candidates; ``backlog``: ids the draft would have to read, ``None`` if there is no
+        draft; ``match``: bytes of the longest match of the text's end in the text, 0 if there is none.
+        """
+
+    def observe(self, choice: Choice | None, seen: Round) -> None:
+        """Note a finished round."""
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """One method and one length always; a lookup where the text matches."""
+
+    method: str
+    length: int
+
+    @property
+    def methods(self) -> Sequence[str]:
+        """See :class:`Director`."""
+        return (self.method,)
+
+    def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
+        """See :class:`Director`."""
+        possible = match > 0 if self.method == LOOKUP else backlog is not None
+        length = min(self.length, limit)
+        return Choice(self.method, length) if possible and length > 0 else None
+
+    def observe(self, choice: Choice | None, seen: Round) -> None:
+        """See :class:`Director`."""
+
+
+class Adaptive:
+    """What promises most tokens per second by the cost model: one of some methods, a lookup, or no draft.
+
+    All methods are exact, and the choice depends on the past alone, so the output's law is the target's. What
+    was seen fades, so that what did not pay is tried again; the cost model bounds what that may cost.
+    """
+
+    def __init__(
+        self,
+        methods: Sequence[str],
+        cost: float,
+        *,
+        lengths: range = DRAFTED,
+        nominal: bool = False,
+        plan: Plan | None = None,
+    ) -> None:
+        """``cost``: a draft pass as a share of a pass of the target, until measured; ``lengths``: of blocks.
+
+        ``nominal``: learn from what rounds would have taken by weights. Then no clock has a say, and the same
+        past makes the same choice on every run. ``plan``: start from what was measured.
+        """
+        self.costs = CostModel({name: arm(name, cost, lengths) for name in methods})
+        self._nominal = cost if nominal else None
+        if plan is not None:
+            plan.teach(self.costs)
+
+    @property
+    def methods(self) -> Sequence[str]:
+        """See :class:`Director`."""
+        return tuple(self.costs.arms)
+
+    def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
+        """See :class:`Director`."""
+        plain = self.costs.plain()
+        if not plain or self.costs.since_plain >= REFRESH:
+            return None
+        least, chosen = plain, None
+        for method, way in self.costs.arms.items():
+            unread = (0 if match else None) if method == LOOKUP else backlog
+            if unread is not None:
+                price, length = self.costs.best(way, limit, unread)
+                if price < least:
+                    least, chosen = price, Choice(method, length)
+        return chosen
+
+    def observe(self, choice: Choice | None, seen: Round) -> None:
+        """See :class:`Director`."""
+        if self._nominal is not None:
+            seen = seen.nominal(0.0 if choice and choice.method == LOOKUP else self._nominal)
+        self.costs.observe(choice.method if choice else None, seen)
+
+
+def arm(method: str, cost: float, lengths: range = DRAFTED) -> Arm:
+    """What is expected of a method before anything was seen."""
+    return Arm(LOOKED_UP, 0.0, Ratio(0.6, 1.0)) if method == LOOKUP else Arm(lengths, cost)
+
+
+def director(
+    method: str,
+    length: int | Literal["auto"],
+    kind: Literal["greedy", "sampling"],
+    cost: float,
+    *,
+    times: Times = "measured",
+    plan: Plan | None = None,
+) -> Director:
+    """What decides for a method, which may be ``"auto"``, and a length; see :class:`Adaptive`."""
+    methods: Sequence[str] = DEFAULT[kind] if method == "auto" else (method,)
+    if length != "auto":
+        return Fixed(methods[0], length)
+    if method == "auto":
+        if plan is not None:  # two: trials of more cost more than they bring
+            methods = [name for name in plan.ranking() if name != LOOKUP][:2]
+        methods = (LOOKUP, *methods)
+    return Adaptive(methods, cost, nominal=times == "nominal", plan=plan)

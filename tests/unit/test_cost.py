@@ -1,0 +1,122 @@
+"""The cost model: its formula, what it learns from rounds, and what it books."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from anydraft.scheduling.cost import (
+    ALLOWANCE,
+    GRACE,
+    WIDER,
+    Arm,
+    CostModel,
+    Ratio,
+    Round,
+    interpolated,
+    tokens,
+)
+
+PLAIN = Round(0, 0, 0, 1, 1, 1, 1.0, 1.02)
+
+
+def model(arm: Arm | None = None, rounds: int = 2) -> CostModel:
+    made = CostModel({"tli": arm or Arm(range(1, 9), 0.1)})
+    for _ in range(rounds):
+        made.observe(None, PLAIN)
+    return made
+
+
+@pytest.mark.parametrize("acceptance", [0.0, 0.3, 0.8, 1.0])
+@pytest.mark.parametrize("candidates", [0, 1, 4])
+def test_tokens_are_a_geometric_sum(acceptance: float, candidates: int) -> None:
+    assert tokens(acceptance, candidates) == pytest.approx(sum(acceptance**i for i in range(candidates + 1)))
+
+
+def test_passes_in_between_are_on_lines_and_beyond_grow_slowly() -> None:
+    seconds = {1: 1.0, 3: 1.2, 9: 1.8}
+    assert interpolated(seconds, 1) == 1.0
+    assert interpolated(seconds, 2) == pytest.approx(1.1)
+    assert interpolated(seconds, 4.5) == pytest.approx(1.35)
+    assert interpolated(seconds, 19) == pytest.approx(1.8 * (1 + 18 * WIDER) / (1 + 8 * WIDER))
+    assert interpolated({5: 2.0}, 1) == pytest.approx(2.0 / (1 + 4 * WIDER))
+
+
+def test_a_ratio_goes_back_to_its_start() -> None:
+    ratio = Ratio(0.5, 1.0)
+    for _ in range(50):
+        ratio.add(1.0, 1.0)
+    assert ratio.value > 0.95
+    for _ in range(200):
+        ratio.fade(0.95)
+    assert ratio.value == pytest.approx(0.5, abs=1e-2)
+
+
+def test_the_best_length_is_that_of_the_formula() -> None:
+    made = model()
+    arm = made.arms["tli"]
+
+    def a_token(n: int) -> float:
+        accepted = sum(arm.acceptance.value**i for i in range(n + 1))
+        return (n * 0.1 + 1 + WIDER * n + 0.02) / accepted
+
+    seconds, length = made.best(arm, 100, 1)
+    assert seconds == pytest.approx(min(map(a_token, range(1, 9))))
+    assert length == min(range(1, 9), key=a_token)
+    assert made.best(arm, 0, 1)[1] == 0
+    assert made.best(arm, 2, 1)[1] <= 2
+
+
+def test_what_is_learnt_of_a_round() -> None:
+    made = model()
+    arm = made.arms["tli"]
+    for _ in range(40):  # four draft tokens, three candidates of which one holds
+        made.observe("tli", Round(4, 3, 1, 2, 4, 1, target_seconds=1.2, seconds=1.2 + 0.8 + 0.02))
+    assert arm.acceptance.value == pytest.approx(0.5, abs=0.02)
+    assert arm.width.value == pytest.approx(0.75, abs=0.05)
+    assert made.step(arm) == pytest.approx(0.2)
+    assert made.target(4) == pytest.approx(1.2)
+    assert made.plain() == pytest.approx(1.02)
+    assert arm.lost == pytest.approx(40 * (2.02 - 2 * 1.02))
+
+
+def test_a_prompt_is_no_measurement_of_a_round() -> None:
+    made = model(rounds=0)
+    made.observe(None, replace(PLAIN, fed=500, target_seconds=40.0, seconds=41.0))
+    assert made.plain() is None
+    assert made.verify == {}
+
+
+def test_reading_costs_what_it_took_and_until_then_its_share_of_the_target_s_prompt() -> None:
+    made = model()
+    arm = made.arms["tli"]
+    made.observe(None, replace(PLAIN, fed=500, target_seconds=25.0, seconds=25.02))
+    assert made.catching_up(arm, 400) == pytest.approx(400 * 0.1 * 25 / 500)
+    assert made.catching_up(arm, 2) == 0
+    made.observe("tli", Round(2, 2, 2, 3, 3, 400, target_seconds=1.06, seconds=1.06 + 0.02 + 0.2 + 8.0))
+    assert made.catching_up(arm, 100) == pytest.approx(2.0)
+    assert not arm.steps  # a round with a long backlog tells nothing of a step
+
+
+def test_an_account_that_is_overdrawn_pays_for_nothing() -> None:
+    made = model(rounds=100)
+    arm = made.arms["tli"]
+    arm.lost = ALLOWANCE * 100 * 1.02 + GRACE * 1.02 + 0.01
+    assert made.best(arm, 100, 1)[1] == 0
+    made.observe(None, PLAIN)
+    assert made.best(arm, 100, 1)[1] > 0
+
+
+def test_gains_pay_ahead_only_so_far() -> None:
+    made = model()
+    for _ in range(100):
+        made.observe("tli", Round(4, 4, 4, 5, 5, 1, target_seconds=1.1, seconds=1.5))
+    assert made.arms["tli"].lost == pytest.approx(-GRACE * 1.02)
+
+
+def test_nominal_times_are_by_weights() -> None:
+    drafted = Round(3, 2, 1, 2, 3, 101, target_seconds=9.0, seconds=99.0).nominal(0.2)
+    assert drafted.target_seconds == pytest.approx(1 + 2 * WIDER)
+    assert drafted.seconds == pytest.approx(1 + 2 * WIDER + 0.2 * (3 + 100 * WIDER))
+    assert PLAIN.nominal(0.2).seconds == 1
