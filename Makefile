@@ -87,7 +87,7 @@ test-vllm: $(VLLM)/.installed  ## pass the tests with a real vLLM engine on the 
 TRANSFORMERS := $(abspath $(VENV))/transformers-$(VERSION)
 TRANSFORMERS_TESTS ?= tests/exactness/test_integrations_*.py tests/integration/test_integrations_*.py \
 	tests/unit/test_models_*.py tests/unit/test_fast_*.py tests/exactness/test_reports.py \
-	$(addprefix tests/integration/test_,chat.py speculator.py asynchronous.py tensor_parallel.py)
+	$(addprefix tests/integration/test_,chat.py speculator.py asynchronous.py tensor_parallel.py generation_config.py)
 # What version 4 needs beside it; newer ones take what is installed.
 BESIDE_4 := 'huggingface-hub>=0.34,<1' 'tokenizers>=0.22,<0.23'
 test-transformers: install  ## the tests of what touches transformers, with: make test-transformers VERSION=4.57.6
