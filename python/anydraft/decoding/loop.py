@@ -85,7 +85,7 @@ def verify(rows: Sequence[Row], proposals: Sequence[Proposal], logits: Sequence[
     Rows whose logits processors must be called in order are verified position by position instead.
     """
     verdicts: dict[int, Verdict] = {}
-    for order, members in by_order(rows):
+    for order, members in by_order(rows).items():
         if order is not None:
             ours = [rows[i] for i in members], [proposals[i] for i in members], [logits[i] for i in members]
             found = verify_in_order(order, *ours)
@@ -116,9 +116,9 @@ def learn(
         row.learn(proposal, verdict, event, seconds)
 
 
-def by_order(rows: Sequence[Row]) -> list[tuple[InOrder | None, list[int]]]:
+def by_order(rows: Sequence[Row]) -> dict[InOrder | None, list[int]]:
     """Which rows share processors that must be called in order; ``None``: those that have none."""
-    found: dict[int, tuple[InOrder | None, list[int]]] = {}
+    found: dict[InOrder | None, list[int]] = {}
     for i, row in enumerate(rows):
-        found.setdefault(id(row.order), (row.order, []))[1].append(i)
-    return list(found.values())
+        found.setdefault(row.order, []).append(i)
+    return found
