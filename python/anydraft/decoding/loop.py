@@ -12,7 +12,7 @@ from anydraft.decoding.events import Event
 from anydraft.decoding.proposal import Proposal, Verdict
 from anydraft.decoding.sequence import Row
 from anydraft.decoding.step_by_step import verify_in_order
-from anydraft.decoding.transfer import to_host
+from anydraft.decoding.verification import verify_blocks
 from anydraft.models.in_order import InOrder
 from anydraft.models.joint import advance_together
 from anydraft.proposers.draw import draft_together
@@ -86,12 +86,8 @@ def verify(rows: Sequence[Row], proposals: Sequence[Proposal], logits: Sequence[
     """
     verdicts: dict[int, Verdict] = {}
     for order, members in by_order(rows).items():
-        if order is not None:
-            ours = [rows[i] for i in members], [proposals[i] for i in members], [logits[i] for i in members]
-            found = verify_in_order(order, *ours)
-        else:
-            answers = to_host([rows[i].judge(proposals[i], logits[i]) for i in members])
-            found = [rows[i].accept(proposals[i], answer) for i, answer in zip(members, answers, strict=True)]
+        ours = [rows[i] for i in members], [proposals[i] for i in members], [logits[i] for i in members]
+        found = verify_blocks(*ours) if order is None else verify_in_order(order, *ours)
         verdicts.update(zip(members, found, strict=True))
     return [verdicts[i] for i in range(len(rows))]
 

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from anydraft.decoding.events import Event, FinishReason
 from anydraft.decoding.proposal import Proposal, Verdict
-from anydraft.decoding.sequence import Row, target_is_nan
+from anydraft.decoding.sequence import Row
 from anydraft.decoding.transfer import to_host
+from anydraft.decoding.verification import read_back, target_is_nan, unread
 from anydraft.models.in_order import InOrder, RowInOrder
 from anydraft.sampling.laws import NAN, Greedy
 
@@ -26,11 +27,8 @@ def verify_in_order(
 ) -> list[Verdict]:
     """Verify the candidates of ``rows`` with the target's ``logits`` ``[k_i + 1, V]``, and emit."""
     places = places_of(rows)
-    answers = to_host([row.unread(proposal) for row, proposal in zip(rows, proposals, strict=True)])
-    drawn = [
-        row.read_back(proposal, answer)
-        for row, proposal, answer in zip(rows, proposals, answers, strict=True)
-    ]
+    answers = to_host([unread(row, proposal) for row, proposal in zip(rows, proposals, strict=True)])
+    drawn = [read_back(*given) for given in zip(proposals, answers, strict=True)]
     emitted: list[list[int]] = [[] for _ in rows]
     accepted = [0] * len(rows)
     reasons: list[FinishReason | None] = [None] * len(rows)
