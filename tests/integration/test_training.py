@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiktoken
 import torch
 from typer.testing import CliRunner
 
@@ -116,6 +117,16 @@ def test_a_draft_from_nothing_is_an_ordinary_folder_that_drafts(
         assert torch.equal(one, other)
     with pytest.raises(ArgumentError, match="another training was begun"):
         train_draft(*target(), TEXTS, tmp_path, wanted(seed=1))
+
+
+def test_the_target_may_have_a_tokenizer_of_another_library(tmp_path: Path) -> None:
+    ranks = {bytes([i]): i for i in range(256)}
+    control = {f"<|{i}|>": i for i in range(256, len(target()[1]))}
+    pattern = r"\p{N}|[^\p{N}]+"
+    encoding = tiktoken.Encoding("bytes", pat_str=pattern, mergeable_ranks=ranks, special_tokens=control)
+    record = train_draft(target()[0], encoding, TEXTS, tmp_path, wanted(texts=2, steps=2))
+    assert record.vocabulary == SHAPE.vocabulary
+    assert record.measured["target"]
 
 
 def test_minutes_decide_the_steps_once(tmp_path: Path) -> None:

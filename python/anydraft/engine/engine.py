@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn import Module
 
 from anydraft.bridge import prompts, special_tokens
 from anydraft.bridge.bridge import Bridge
 from anydraft.bridge.prompts import Ids, Messages, Prompt
+from anydraft.bridge.protocols import AnyTokenizer
 from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.protocols import TargetLaw
 from anydraft.decoding.sequence import Row
@@ -45,10 +47,10 @@ class Engine:
 
     def __init__(
         self,
-        target_model: Any,
-        draft_model: Any,
-        target_tokenizer: Any,
-        draft_tokenizer: Any,
+        target_model: Module,
+        draft_model: Module,
+        target_tokenizer: AnyTokenizer,
+        draft_tokenizer: AnyTokenizer,
         *,
         method: Method,
         rule: Rule | None,

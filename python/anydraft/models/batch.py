@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from torch.nn import Module
+from transformers import PretrainedConfig
 
 from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.base import OWN_PASSES, Model, Passes
@@ -28,7 +29,7 @@ _PASS = 8
 """What a pass costs by itself, in tokens: a sequence with many new ones may better run alone."""
 
 
-def sequences(model: PreTrainedModel, count: int, passes: Passes = OWN_PASSES) -> list[Model]:
+def sequences(model: Module, count: int, passes: Passes = OWN_PASSES) -> list[Model]:
     """``count`` empty sequences of ``model``; in one batch where its attention can be masked per sequence."""
     return sequences_of(lambda: TransformersModel(model, passes), count)
 
@@ -236,7 +237,7 @@ class TransformersBatch:
                 made[i, -count:] = types_at(self.token_types[row], self._lengths[row], count)
         return made
 
-    def _form(self, mask: Tensor, config: Any) -> Tensor:
+    def _form(self, mask: Tensor, config: PretrainedConfig) -> Tensor:
         """What the attention implementation reads: bool for SDPA, numbers to be added for eager."""
         if config._attn_implementation == "sdpa":
             return mask

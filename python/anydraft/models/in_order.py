@@ -8,11 +8,12 @@ batch, and only as far as candidates stand.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from anydraft.models.logits import Processor
 from anydraft.sampling.laws import best_of, to_law
 
 
@@ -24,7 +25,7 @@ class InOrder:
 
     def __init__(
         self,
-        processors: Sequence[Any],
+        processors: Sequence[Processor],
         choice: Literal["sample", "greedy"],
         ids: Tensor,
         *,

@@ -9,14 +9,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from torch.nn import Module
+from transformers import DynamicCache
 
 from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.base import OWN_PASSES, Passes
 from anydraft.models.faithful import ensure_faithful, takes_positions
 from anydraft.models.growing import growing_of
 from anydraft.models.kv_cache import GrowingLayer, copy_into, copy_out, new_cache
-from anydraft.models.loaded import check, device_of, in_training, plain_of, width_of
+from anydraft.models.loaded import check, device_of, embedding_of, in_training, plain_of, width_of
 from anydraft.models.versions import cache_argument
 
 
@@ -37,12 +38,12 @@ class TransformersModel:
             rolled back, one that does not read blocks as it reads tokens, or one in training mode.
     """
 
-    def __init__(self, model: PreTrainedModel, passes: Passes = OWN_PASSES) -> None:
+    def __init__(self, model: Module, passes: Passes = OWN_PASSES) -> None:
         """Wrap ``model``; a compiled or PEFT-wrapped model is called as it is.
 
         ``passes``: what runs its passes, by default the model itself.
         """
-        plain: Any = plain_of(model)
+        plain = plain_of(model)
         check(plain)
         config = plain.config.get_text_config(decoder=True)
         self._device = device_of(plain)
@@ -59,7 +60,7 @@ class TransformersModel:
         self.growing = growing_of(plain)
         """How rotary scales change with the length of the text, if they do."""
         self._vocab_size = width_of(plain, config.vocab_size)
-        self._readable = int(plain.get_input_embeddings().weight.shape[0])
+        self._readable = int(embedding_of(plain).shape[0])
         window = getattr(config, "max_position_embeddings", None)
         if window is not None and window <= 0:
             window = None
@@ -70,7 +71,7 @@ class TransformersModel:
         """What was advanced, kept where the model may have to read it again."""
         self.token_types: Tensor | None = None
         """int64 ``[L]``, L >= 1: the types of the first tokens; the last holds for all that follow."""
-        self._before: tuple[Any, int] | None = None
+        self._before: tuple[DynamicCache, int] | None = None
         """The cache from before it was read again, and its length."""
 
     @property
@@ -81,8 +82,7 @@ class TransformersModel:
     @property
     def dtype(self) -> torch.dtype:
         """The dtype of the embedding."""
-        dtype: torch.dtype = self.plain.get_input_embeddings().weight.dtype
-        return dtype
+        return embedding_of(self.plain).dtype
 
     @property
     def vocab_size(self) -> int:
@@ -166,7 +166,7 @@ class TransformersModel:
         if self._length == 0 or ids.device.type == "cpu":
             self._check_ids(ids)
 
-    def run(self, ids: Tensor, cache: Any, keep: int, **arguments: Any) -> Tensor:
+    def run(self, ids: Tensor, cache: DynamicCache, keep: int, **arguments: Any) -> Tensor:
         """One forward pass over ``ids`` int64 ``[B, n]``: the last ``keep`` logits ``[B, keep, V]``."""
         if self._keeps_logits:
             arguments["logits_to_keep"] = keep
@@ -195,11 +195,11 @@ class TransformersModel:
         self.crop(0)
 
     @property
-    def cache(self) -> Any:
+    def cache(self) -> DynamicCache:
         """transformers' cache object with all that was advanced."""
         return self._cache
 
-    def adopt(self, cache: Any, padding: int = 0) -> None:
+    def adopt(self, cache: DynamicCache, padding: int = 0) -> None:
         """Start from a copy of what a cache of transformers' own holds after its padding, if anything.
 
         Raises:
@@ -213,12 +213,12 @@ class TransformersModel:
                 "the length of the text; expected none. Leave them out"
             )
 
-    def give_back(self, cache: Any) -> Any:
+    def give_back(self, cache: DynamicCache) -> DynamicCache:
         """Fill a cache of transformers' own with all that was advanced, and return it."""
         copy_out(self._cache, cache)
         return cache
 
-    def _new_cache(self) -> Any:
+    def _new_cache(self) -> DynamicCache:
         return new_cache(self.plain, getattr(self.runner, "layer_of", GrowingLayer))
 
     def crop(self, length: int) -> None:

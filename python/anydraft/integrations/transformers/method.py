@@ -10,9 +10,12 @@ from weakref import WeakSet
 
 import torch
 from torch import Tensor
+from torch.nn import Module
+from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, StoppingCriteriaList
 
 from anydraft.bridge.bridge import Bridge
 from anydraft.bridge.prompts import Messages, render_for_draft
+from anydraft.bridge.protocols import AnyTokenizer
 from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.events import FinishReason
 from anydraft.decoding.loop import decode
@@ -41,9 +44,9 @@ from anydraft.speculator import Speculator
 
 
 def custom_generate(
-    draft_model: Any,
-    target_tokenizer: Any,
-    draft_tokenizer: Any,
+    draft_model: Module,
+    target_tokenizer: AnyTokenizer,
+    draft_tokenizer: AnyTokenizer,
     *,
     method: Method = "auto",
     rule: Rule | None = None,
@@ -82,15 +85,20 @@ class CustomGenerate:
     """A decoding method for ``generate``; made by :func:`custom_generate`."""
 
     def __init__(
-        self, draft: Any, target_tokenizer: Any, draft_tokenizer: Any, bridge: Bridge | None, options: Any
+        self,
+        draft: Module,
+        target_tokenizer: AnyTokenizer,
+        draft_tokenizer: AnyTokenizer,
+        bridge: Bridge | None,
+        options: Any,
     ) -> None:
         """Keep what the first call needs."""
         self._draft = draft
         self._tokenizers = target_tokenizer, draft_tokenizer
         self._bridge = bridge
         self._options = options
-        self._target: Any = None
-        self._targets: WeakSet[Any] = WeakSet()
+        self._target: PreTrainedModel | None = None
+        self._targets: WeakSet[PreTrainedModel] = WeakSet()
         self._speculator: Speculator | None = None
         self.stats: list[Stats] = []
         """Counts of the last call, one per row."""
@@ -105,11 +113,11 @@ class CustomGenerate:
 
     def __call__(
         self,
-        model: Any,
+        model: PreTrainedModel,
         input_ids: Tensor,
-        logits_processor: Any = None,
-        stopping_criteria: Any = None,
-        generation_config: Any = None,
+        logits_processor: LogitsProcessorList | None,
+        stopping_criteria: StoppingCriteriaList | None,
+        generation_config: GenerationConfig,
         *,
         messages: Messages | None = None,
         seed: int | None = None,
@@ -151,7 +159,7 @@ class CustomGenerate:
         if self._speculator is not None:
             self._speculator.refresh()
 
-    def _engine(self, target: Any) -> Engine:
+    def _engine(self, target: PreTrainedModel) -> Engine:
         if self._speculator is None or self._target is not target:
             self._speculator = Speculator(
                 target, self._draft, *self._tokenizers, bridge=self._bridge, **self._options

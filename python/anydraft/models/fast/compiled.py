@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -64,7 +64,7 @@ class CompiledLean:
         """Nothing is compiled until it is needed."""
         self._lean = lean
         self._on_cuda = lean.device.type == "cuda"
-        self._steps: dict[tuple[bool, int, int], Any] = {}
+        self._steps: dict[tuple[bool, int, int], Callable[..., Tensor]] = {}
         """By whether logits are wanted, tokens, and places of the cache."""
 
     def __call__(self, *, input_ids: Tensor, logits_to_keep: int = 0, **given: Any) -> Logits:
@@ -109,7 +109,7 @@ class CompiledLean:
             layer.take(start + n)
         return output.clone() if self._on_cuda else output  # a graph writes to the same place every time
 
-    def _step(self, size: int, places: int, *, head: bool) -> Any:
+    def _step(self, size: int, places: int, *, head: bool) -> Callable[..., Tensor]:
         """The compiled pass for a shape."""
         if (head, size, places) not in self._steps:
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, scaled_dot_product_attention, silu
+from transformers import DynamicCache, PreTrainedModel
 
 from anydraft.models.fast.cpu_linear import NOWHERE, Joined, Quicker
 from anydraft.models.fast.fingerprint import Fingerprint
@@ -113,7 +114,7 @@ class Logits(NamedTuple):
 class Lean:
     """A model of :data:`_KNOWN` with its weights, called as the model is; made by :func:`lean_of`."""
 
-    def __init__(self, model: Any, ways: Quicker, weights: DraftWeights) -> None:
+    def __init__(self, model: PreTrainedModel, ways: Quicker, weights: DraftWeights) -> None:
         """Read the blocks of ``model``, whose weights are shared and, if ``weights`` says so, copied too."""
         decoder = model.model
         self.embed = decoder.embed_tokens
@@ -153,7 +154,7 @@ class Lean:
         self,
         *,
         input_ids: Tensor,
-        past_key_values: Any,
+        past_key_values: DynamicCache,
         position_ids: Tensor | None = None,
         attention_mask: Tensor | Mapping[str, Tensor] | None = None,
         **_: Any,
@@ -255,7 +256,12 @@ def stacked(block: Block, mask: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def lean_of(
-    model: Any, ways: Quicker, weights: DraftWeights, close: float | None = None, *, proven: bool = False
+    model: PreTrainedModel,
+    ways: Quicker,
+    weights: DraftWeights,
+    close: float | None = None,
+    *,
+    proven: bool = False,
 ) -> Lean | None:
     """The lean form of a model that is nothing but its modules; ``None`` if it has none.
 
@@ -269,7 +275,7 @@ def lean_of(
         return None
     exact: DraftWeights = "unpacked" if weights == "int8" else weights
 
-    def small(part: Any) -> Lean:
+    def small(part: PreTrainedModel) -> Lean:
         return Lean(part, ways if part.dtype == model.dtype else NOWHERE, exact)
 
     try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+
+from torch.nn import Module
 
 from anydraft.errors import ArgumentError, ModelError
+from anydraft.models.base import Runner
 from anydraft.models.fast.compiled import CompiledLean, compiled
 from anydraft.models.fast.forward import ARCHITECTURES, Lean
 from anydraft.models.fast.twin import twin_of
@@ -22,7 +24,7 @@ class FastPasses:
     drafts: bool = False
     """The model only drafts, so that it may compute a little differently: see :class:`Int8`."""
 
-    def runner(self, model: Any) -> Any:
+    def runner(self, model: Module) -> Runner:
         """See :class:`~anydraft.models.base.Passes`.
 
         Raises:
@@ -44,6 +46,6 @@ class FastPasses:
             )
         return compiled(runner)
 
-    def sizes(self, runner: Any) -> tuple[int, ...]:
+    def sizes(self, runner: Runner) -> tuple[int, ...]:
         """See :class:`~anydraft.models.base.Passes`."""
         return runner.sizes if isinstance(runner, CompiledLean) else ()
