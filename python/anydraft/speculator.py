@@ -22,7 +22,7 @@ from anydraft.decoding.stream import Stream
 from anydraft.engine.engine import Engine
 from anydraft.engine.options import SamplingKeywords, SamplingOptions, check_names
 from anydraft.errors import ArgumentError
-from anydraft.models.in_order import InOrder, RowInOrder
+from anydraft.models.in_order import OrderedProcessors, OrderedRow
 from anydraft.models.logits import ProcessedLaw
 from anydraft.models.tensor_parallel import team_of
 from anydraft.models.weights import DraftWeights, Weights
@@ -225,7 +225,7 @@ class Speculator:
         self.engine.refresh()
 
 
-def _in_order(law: ProcessedLaw, ids: list[int], device: torch.device) -> RowInOrder:
+def _in_order(law: ProcessedLaw, ids: list[int], device: torch.device) -> OrderedRow:
     """The same processors, called as plain decoding calls them."""
     shown = torch.tensor([ids], dtype=torch.int64, device=device)
-    return InOrder(law.processors, "greedy" if law.greedy else "sample", shown).rows[0]
+    return OrderedProcessors(law.processors, "greedy" if law.greedy else "sample", shown).rows[0]

@@ -18,7 +18,7 @@ from anydraft.proposers.early_stop import EarlyStop
 from anydraft.proposers.ngram import NgramLookup
 from anydraft.proposers.ngram_index import KEY, NgramIndex
 from anydraft.proposers.slrs.proposer import ClassCoupling
-from anydraft.proposers.tli import TokenLevel, TokenLevelBlock
+from anydraft.proposers.tli import TokenLevelBlock, TokenLevelIntersection
 from anydraft.sampling.laws import Randomness
 from anydraft.scheduling.lookahead import Lookahead, Stop
 from anydraft.scheduling.rounds import Pace, Round
@@ -150,12 +150,12 @@ def test_a_block_that_ends_early_changes_nothing(make: Make, rule: str, pair: To
 def test_blocks_do_end_early() -> None:
     pair, lengths = PAIRS[0], set()
     for seed in range(3):
-        world = World(pair, Ended(TokenLevel(pair.table), UNSURE), seed)
+        world = World(pair, Ended(TokenLevelIntersection(pair.table), UNSURE), seed)
         lengths |= {len(block.candidates) for _, (block, _) in branches(partial(world._draft, PROMPT, 3))}
     assert lengths == {1, 2, 3}
 
 
-class Discard(TokenLevel):
+class Discard(TokenLevelIntersection):
     """Looks at the drafted token's own probability, drops it if that is low, and keeps q."""
 
     def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> TokenLevelBlock:

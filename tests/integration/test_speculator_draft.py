@@ -125,7 +125,8 @@ def test_strategies_are_built_before_a_round_is_timed(monkeypatch: pytest.Monkey
 
     row = watching.row(small.speculator(num_draft_tokens="auto"), "The quick", temperature=1.0)
     fresh = small.speculator(num_draft_tokens="auto")
-    for name in ("NgramLookup", "StringLevel", "TokenLevel", "Pushforward", "ClassCoupling"):
+    exact = "StringLevelExactMatch", "TokenLevelIntersection"
+    for name in ("NgramLookup", *exact, "Pushforward", "ClassCoupling"):
         monkeypatch.setattr(registry, name, too_late)
     assert len(row.director.methods) > 1
     for method in row.director.methods:

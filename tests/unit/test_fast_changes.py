@@ -18,7 +18,7 @@ from anydraft.decoding.caches import PairCaches
 from anydraft.errors import ArgumentError
 from anydraft.models.fast import twin
 from anydraft.models.fast.cpu_linear import Quicker
-from anydraft.models.fast.forward import Lean
+from anydraft.models.fast.forward import LeanModel
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.trimmed_head import TrimmedModel
 from anydraft.models.transformers import TransformersModel
@@ -198,7 +198,7 @@ def test_refresh_is_for_what_cannot_be_seen() -> None:
         target.lm_head.weight.data[3, 5] += 50
         renew()
         second = speculator.engine.sequences()[0]
-        assert isinstance(second.runner, Lean)  # type: ignore[attr-defined]
+        assert isinstance(second.runner, LeanModel)  # type: ignore[attr-defined]
         assert second.runner is not first.runner  # type: ignore[attr-defined]
         assert close(second.advance(ids[0], 4), own(target, ids[0]))
 

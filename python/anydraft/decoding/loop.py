@@ -13,7 +13,7 @@ from anydraft.decoding.proposal import Proposal, Verdict
 from anydraft.decoding.sequence import Row
 from anydraft.decoding.step_by_step import verify_in_order
 from anydraft.decoding.verification import verify_blocks
-from anydraft.models.in_order import InOrder
+from anydraft.models.in_order import OrderedProcessors
 from anydraft.models.joint import advance_together
 from anydraft.proposers.draw import draft_together
 from anydraft.scheduling.mixture import Choice
@@ -36,8 +36,9 @@ def decode(
     """Run all rows to their ends; after every round, an event of each row that took part, with its number.
 
     Rows accept different lengths and finish at different times; what one says does not depend on the others.
-    ``play``: the round, another one where several processes share it (:mod:`anydraft.decoding.shared`). After
-    an error (of a stop rule, say) some rows may have emitted what they have not reported: make new ones.
+    ``play``: the round, another one where several processes share it (:mod:`anydraft.decoding.parallel`).
+    After an error (of a stop rule, say) some rows may have emitted what they have not reported: make new
+    ones.
     """
     running = [i for i, row in enumerate(rows) if row.finish_reason is None]
     while running:
@@ -112,9 +113,9 @@ def learn(
         row.learn(proposal, verdict, event, seconds)
 
 
-def by_order(rows: Sequence[Row]) -> dict[InOrder | None, list[int]]:
+def by_order(rows: Sequence[Row]) -> dict[OrderedProcessors | None, list[int]]:
     """Which rows share processors that must be called in order; ``None``: those that have none."""
-    found: dict[InOrder | None, list[int]] = {}
+    found: dict[OrderedProcessors | None, list[int]] = {}
     for i, row in enumerate(rows):
         found.setdefault(row.order, []).append(i)
     return found

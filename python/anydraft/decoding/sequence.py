@@ -13,12 +13,12 @@ from anydraft.decoding.proposal import Proposal, Start, Verdict, failed
 from anydraft.decoding.protocols import Closing, PointedLaw, Session, TargetLaw
 from anydraft.decoding.stats import Stats
 from anydraft.decoding.stopping import Stopping
-from anydraft.decoding.text_only import TextAlone
+from anydraft.decoding.text_only import TextOnlySession
 from anydraft.errors import DraftError, PairError, TokenizerError
 from anydraft.models.base import Model
-from anydraft.models.in_order import InOrder, RowInOrder
+from anydraft.models.in_order import OrderedProcessors, OrderedRow
 from anydraft.proposers.base import DraftContext, Strategy
-from anydraft.proposers.draft_state import DraftView
+from anydraft.proposers.draft_state import DraftState
 from anydraft.proposers.draw import Draft
 from anydraft.proposers.early_stop import EarlyStop
 from anydraft.proposers.ngram_index import NgramIndex
@@ -36,13 +36,13 @@ class Row:
     """
 
     target: Model
-    draft: DraftView | None
+    draft: DraftState | None
     strategies: Callable[[str], Strategy]
     """From a method's name to its strategy."""
     director: Director
     """Says how each block is drafted."""
     session: Session
-    law: TargetLaw | RowInOrder
+    law: TargetLaw | OrderedRow
     randomness: Randomness
     stopping: Stopping
     decode_bytes: Callable[[list[int]], bytes]
@@ -61,7 +61,7 @@ class Row:
         """A row that may emit nothing is finished before it begins."""
         self.committed = Committed(self.prompt, self.target.device)
         law = self.law
-        if not isinstance(law, RowInOrder):
+        if not isinstance(law, OrderedRow):
             self.best = law.best if isinstance(law, PointedLaw) else lambda *given: best_of(law(*given))
         if self.stopping.left(0) <= 0:
             self.finish_reason = "length"
@@ -74,9 +74,9 @@ class Row:
         return self.committed.ids[self.target.length :]
 
     @property
-    def order(self) -> InOrder | None:
+    def order(self) -> OrderedProcessors | None:
         """The processors that must be called in order, if the law is made by such."""
-        return self.law.order if isinstance(self.law, RowInOrder) else None
+        return self.law.order if isinstance(self.law, OrderedRow) else None
 
     def start(self) -> Start:
         """Where a round begins."""
@@ -166,7 +166,7 @@ class Row:
             failure = failed(error)
             if isinstance(error, TokenizerError):  # of the draft's tokenizer: the text goes on without it
                 before = self.committed.ids[: len(self.committed) - len(new)].tolist()
-                self.session = TextAlone(before, self.decode_bytes)
+                self.session = TextOnlySession(before, self.decode_bytes)
                 text, data, _, _ = self.session.commit(new, [])
         if self.ngrams is not None:
             self.ngrams.push(data)
@@ -188,7 +188,7 @@ class Row:
         """Commit what another process that runs the same decode has decided."""
         block = proposal.block
         candidates = block.candidates if block else self.committed.first(0)
-        if not isinstance(self.law, RowInOrder):
+        if not isinstance(self.law, OrderedRow):
             self.law(logits, self.committed.ids, candidates)  # a law may keep what it is made from
         self.committed.append(event.token_ids)
         self.emitted += len(event.token_ids)

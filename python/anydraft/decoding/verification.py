@@ -11,7 +11,7 @@ from anydraft.decoding.proposal import Proposal, Verdict
 from anydraft.decoding.sequence import Row
 from anydraft.decoding.transfer import to_host
 from anydraft.errors import ModelError
-from anydraft.models.in_order import RowInOrder
+from anydraft.models.in_order import OrderedRow
 from anydraft.sampling.laws import NAN, Greedy
 from anydraft.sampling.rejection import verify_greedy
 
@@ -31,7 +31,7 @@ def judge(row: Row, proposal: Proposal, logits: Tensor) -> Tensor:
     """
     block, law = proposal.block, row.law
     candidates = row.committed.first(0) if block is None else block.candidates
-    assert not isinstance(law, RowInOrder)  # those are verified position by position
+    assert not isinstance(law, OrderedRow)  # those are verified position by position
     if isinstance(row.randomness, Greedy):
         best = row.best(logits, row.committed.ids, candidates)
         following = verify_greedy(best, candidates)

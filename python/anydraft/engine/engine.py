@@ -24,7 +24,7 @@ from anydraft.models.base import Model
 from anydraft.models.batch import renew
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.twin import forget
-from anydraft.models.in_order import RowInOrder
+from anydraft.models.in_order import OrderedRow
 from anydraft.models.joint import Joint
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.weights import DraftWeights, Weights, pass_bytes
@@ -157,7 +157,7 @@ class Engine:
         prompt: Prompt,
         caches: PairCaches,
         *,
-        law: TargetLaw | RowInOrder,
+        law: TargetLaw | OrderedRow,
         draft_law: Callable[[Tensor], Tensor],
         randomness: Randomness,
         max_new_tokens: int,

@@ -46,7 +46,8 @@ class TransformersModel:
         plain = plain_of(model)
         check(plain)
         config = plain.config.get_text_config(decoder=True)
-        self._device = device_of(plain)
+        self.device = device_of(plain)
+        """Where the embedding lies: ids go in and logits come out there."""
         new_cache(plain)
         ensure_faithful(plain)
         parameters = inspect.signature(type(plain).forward).parameters
@@ -59,15 +60,17 @@ class TransformersModel:
         self.takes_positions = takes_positions(plain)
         self.growing = growing_of(plain)
         """How rotary scales change with the length of the text, if they do."""
-        self._vocab_size = width_of(plain, config.vocab_size)
+        self.vocab_size = width_of(plain, config.vocab_size)
+        """Width of the logits."""
         self._readable = int(embedding_of(plain).shape[0])
         window = getattr(config, "max_position_embeddings", None)
         if window is not None and window <= 0:
             window = None
-        self._window = self.growing.window(window) if self.growing else window
+        self.window: int | None = self.growing.window(window) if self.growing else window
+        """The config's ``max_position_embeddings``, in tokens; ``None`` if the config has none."""
         self._cache = self._new_cache()
         self._length = 0
-        self._read = torch.empty(0, dtype=torch.int64, device=self._device)
+        self._read = torch.empty(0, dtype=torch.int64, device=self.device)
         """What was advanced, kept where the model may have to read it again."""
         self.token_types: Tensor | None = None
         """int64 ``[L]``, L >= 1: the types of the first tokens; the last holds for all that follow."""
@@ -83,21 +86,6 @@ class TransformersModel:
     def dtype(self) -> torch.dtype:
         """The dtype of the embedding."""
         return embedding_of(self.plain).dtype
-
-    @property
-    def vocab_size(self) -> int:
-        """Width of the logits."""
-        return self._vocab_size
-
-    @property
-    def window(self) -> int | None:
-        """The config's ``max_position_embeddings``, in tokens; ``None`` if the config has none."""
-        return self._window
-
-    @property
-    def device(self) -> torch.device:
-        """Where the embedding lies: ids go in and logits come out there."""
-        return self._device
 
     @property
     def length(self) -> int:
@@ -121,10 +109,10 @@ class TransformersModel:
         self.check(ids, keep)
         with self._undivided():
             logits = self._pass(ids, keep) if self.growing is None else self._split(ids, keep)
-        if logits.shape != (keep, self._vocab_size):
+        if logits.shape != (keep, self.vocab_size):
             raise ModelError(
                 f"got logits of shape {list(logits.shape)} from {type(self.plain).__name__}; "
-                f"expected [{keep}, {self._vocab_size}]"
+                f"expected [{keep}, {self.vocab_size}]"
             )
         return logits
 
@@ -178,7 +166,7 @@ class TransformersModel:
             **{name: value for name, value in arguments.items() if value is not None},
         )
         logits: Tensor = output.logits[:, -keep:]
-        return logits if logits.device == self._device else logits.to(self._device)
+        return logits if logits.device == self.device else logits.to(self.device)
 
     def renew(self) -> None:
         """Look at the model's weights again: a decode begins on what was read before."""
@@ -191,7 +179,7 @@ class TransformersModel:
         if self._length or not sizes:
             return
         for n in (sizes[-1] + 1, *sizes):
-            self.advance(torch.zeros(n, dtype=torch.int64, device=self._device))
+            self.advance(torch.zeros(n, dtype=torch.int64, device=self.device))
         self.crop(0)
 
     @property

@@ -19,7 +19,7 @@ def of_the_draft(error: Exception) -> DraftError:
     return DraftError(f"{type(error).__name__}: {error}")
 
 
-class DraftView:
+class DraftState:
     """The ids that the draft is shown, kept in step with its cache by splices.
 
     A view longer than the draft's window is shown from a later token on; the start moves in steps of half a

@@ -36,7 +36,7 @@ from anydraft.integrations.transformers.generate_arguments import (
 from anydraft.integrations.transformers.guidance import Guidance, is_guidance
 from anydraft.integrations.transformers.recording import RecordingLaw
 from anydraft.integrations.transformers.row_processors import for_row
-from anydraft.models.in_order import InOrder, RowInOrder
+from anydraft.models.in_order import OrderedProcessors, OrderedRow
 from anydraft.models.logits import pure
 from anydraft.models.versions import cache_of
 
@@ -196,12 +196,12 @@ class GenerateCall:
         """Whether every processor may be shown candidates that are then rejected."""
         return all(pure(processor) or is_guidance(processor) for processor in self.all_processors)
 
-    def in_order(self, choice: Literal["sample", "greedy"]) -> InOrder:
+    def in_order(self, choice: Literal["sample", "greedy"]) -> OrderedProcessors:
         """All processors, to be called as plain decoding calls them."""
         ids = self.input_ids.to(self.model.device)
-        return InOrder(self.all_processors, choice, ids, pad_id=self.pad_id, wanted=self.wanted)
+        return OrderedProcessors(self.all_processors, choice, ids, pad_id=self.pad_id, wanted=self.wanted)
 
-    def rules(self, row: int, law: RecordingLaw | RowInOrder) -> list[StopRule]:
+    def rules(self, row: int, law: RecordingLaw | OrderedRow) -> list[StopRule]:
         """The stopping criteria beside length and end tokens, for a row."""
         pads, prompt = self.pads(row), len(self.prompts[row])
 

@@ -19,8 +19,8 @@ from anydraft.bridge.protocols import AnyTokenizer
 from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.events import FinishReason
 from anydraft.decoding.loop import decode
+from anydraft.decoding.parallel import round_with
 from anydraft.decoding.sequence import Row
-from anydraft.decoding.shared import round_with
 from anydraft.decoding.stats import Stats
 from anydraft.engine.engine import Engine
 from anydraft.integrations.transformers.generate_call import GenerateCall, ask_for_more
@@ -31,7 +31,7 @@ from anydraft.models.batch import TransformersRow, sequences
 from anydraft.models.faithful import ensure_length
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.twin import forget
-from anydraft.models.in_order import RowInOrder
+from anydraft.models.in_order import OrderedRow
 from anydraft.models.logits import ProcessedLaw
 from anydraft.models.tensor_parallel import team_of
 from anydraft.models.transformers import TransformersModel
@@ -170,7 +170,7 @@ class CustomGenerate:
 
     def _rows(
         self, engine: Engine, call: GenerateCall, messages: Messages | None, seed: int | None
-    ) -> tuple[list[Row], list[RecordingLaw | RowInOrder]]:
+    ) -> tuple[list[Row], list[RecordingLaw | OrderedRow]]:
         ensure_length(call.model, call.input_ids.shape[1] + call.max_new_tokens, call.padded)
         passes = FastPasses(self._options["weights"], self._options["compile"])
         targets: Sequence[Model] = sequences(call.model, len(call.prompts), passes)
@@ -188,7 +188,7 @@ class CustomGenerate:
         base = int(torch.randint(2**63 - 1, (), dtype=torch.int64)) if seed is None and call.samples else seed
         order = None if call.pure else call.in_order(choice)
         rows: list[Row] = []
-        laws: list[RecordingLaw | RowInOrder] = []
+        laws: list[RecordingLaw | OrderedRow] = []
         for i, ids in enumerate(call.prompts):
             processed = ProcessedLaw(call.processors(i), choice)
             law = RecordingLaw(processed, call.pads(i), call.wanted) if order is None else order.rows[i]

@@ -16,7 +16,7 @@ from anydraft.integrations.vllm.requests import Ids, Known, RequestTable
 from anydraft.models.base import Model
 from anydraft.models.batch import TransformersBatch
 from anydraft.models.joint import advance_together
-from anydraft.proposers.draft_state import DraftView
+from anydraft.proposers.draft_state import DraftState
 
 Opening = Callable[[list[int]], tuple[list[int], list[int]]]
 """A prompt's target ids to the draft's view: its own rendering, and target ids that it reads after that."""
@@ -42,7 +42,7 @@ class Counts:
 @dataclass(eq=False)
 class _Request:
     session: Session
-    view: DraftView
+    view: DraftState
     model: Model
     proposed: list[int] = field(default_factory=list)
     drawn: list[int] = field(default_factory=list)
@@ -148,7 +148,7 @@ class Drafter:
         view_ids, shared = self._opening(row.tolist())
         session = self._bridge.session(view_ids, shared)
         model = self._batch.add()
-        view = DraftView(model, session.view(), lambda logits: logits)
+        view = DraftState(model, session.view(), lambda logits: logits)
         known = Known(_Request(session, view, model))
         known.extend(row)
         return known
