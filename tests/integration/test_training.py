@@ -19,11 +19,12 @@ from anydraft.errors import ArgumentError, ModelFileError
 from anydraft.loading.folders import load_model, load_tokenizer
 from anydraft.training import loop, sizes, writing
 from anydraft.training.batches import together
-from anydraft.training.draft import Wanted, Watcher, train_draft
+from anydraft.training.draft import train_draft
 from anydraft.training.measure import Measured, agreement
 from anydraft.training.optimizer import orthogonal
 from anydraft.training.record import Point, Record, curve_svg
 from anydraft.training.sizes import new_model
+from anydraft.training.wanted import Wanted, Watcher
 from training_parts import SHAPE, TEXTS, draft_tokenizer, lessons, target
 
 

@@ -6,7 +6,7 @@ import copy
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,9 @@ from anydraft.training.distil import Distiller, Lesson, text_lessons
 from anydraft.training.measure import Agreement, Measured, agreement, measure
 from anydraft.training.record import Point, Record, curve_svg
 from anydraft.training.samples import Sample, Store
-from anydraft.training.sizes import SIZES, Size, SizeName, new_model
+from anydraft.training.sizes import SIZES, new_model
 from anydraft.training.tokenizer import train_tokenizer
+from anydraft.training.wanted import Wanted, Watcher
 
 SAMPLING_SHARE = 0.5
 """Of the time that is given, for the target to write texts."""
@@ -43,37 +44,6 @@ LONGEST = 320
 
 GENERAL = 2_000_000
 """Characters of the corpus by which the vocabulary is made; and as many draft tokens, at most, are learnt."""
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What is asked for."""
-
-    size: SizeName = "tiny"
-    seed: int = 0
-    minutes: float = 60.0
-    """For everything; texts and steps, where given, are not cut short by it."""
-    texts: int | None = None
-    """That the target writes; by default as many as half of the time allows."""
-    steps: int | None = None
-    """Of training; by default as many as the other half allows."""
-    shape: Size | None = None
-    """Instead of the size's own."""
-    new_tokens: int = writing.LONGEST
-    """The longest text of the target."""
-
-
-class Watcher:
-    """Told what happens; this one is not interested."""
-
-    def stage(self, name: str, done: float, told: str = "") -> None:
-        """A stage is done to so much, from 0 to 1; ``told``: what is to be seen of it now."""
-
-    def point(self, point: Point) -> None:
-        """A place of the curve."""
-
-    def measured(self, step: int, measured: Sequence[Measured]) -> None:
-        """What the draft is worth after so many steps."""
 
 
 def train_draft(
