@@ -63,7 +63,7 @@ test-python: install
 	OMP_NUM_THREADS=1 $(PYTEST) $(ARGS)
 
 # PyTorch's kernels and oneDNN are told to do without AVX-512; oneDNN then has no products in bfloat16.
-AVX2_TESTS := $(filter-out %_compiled.py,$(wildcard tests/unit/test_models_*.py tests/unit/test_fast_*.py)) tests/integration/test_speculator.py
+AVX2_TESTS := $(filter-out %_compiled.py,$(wildcard tests/unit/test_models_*.py tests/unit/test_fast_*.py)) tests/integration/test_speculator*.py
 test-avx2: install  ## the tests of the models as on a CPU that has AVX2 only
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1 \
 		$(PYTEST) -m "not real" $(AVX2_TESTS) $(ARGS)
@@ -87,7 +87,7 @@ test-vllm: $(VLLM)/.installed  ## pass the tests with a real vLLM engine on the 
 TRANSFORMERS := $(abspath $(VENV))/transformers-$(VERSION)
 TRANSFORMERS_TESTS ?= tests/exactness/test_integrations_*.py tests/integration/test_integrations_*.py \
 	tests/unit/test_models_*.py tests/unit/test_fast_*.py tests/exactness/test_reports.py \
-	$(addprefix tests/integration/test_,chat.py speculator.py asynchronous.py tensor_parallel.py)
+	$(addprefix tests/integration/test_,chat.py speculator*.py asynchronous.py tensor_parallel.py generation_config.py)
 # What version 4 needs beside it; newer ones take what is installed.
 BESIDE_4 := 'huggingface-hub>=0.34,<1' 'tokenizers>=0.22,<0.23'
 test-transformers: install  ## the tests of what touches transformers, with: make test-transformers VERSION=4.57.6

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -49,3 +50,18 @@ def _placed() -> Iterator[None]:
 def tokenizer(request: pytest.FixtureRequest) -> wheels.Pair:
     """Each real tokenizer: ours, and the installed wheel's."""
     return wheels.pair(request.param)
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of the test's own; the folder need not be there."""
+    monkeypatch.setenv("ANYDRAFT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Folders of a tiny target and a tiny draft, with their tokenizers; not to be changed."""
+    import cli_models
+
+    return cli_models.save(tmp_path_factory.mktemp("models"))

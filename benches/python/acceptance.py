@@ -28,7 +28,7 @@ import real_pair
 from anydraft.bench.prompts import PROMPTS
 from anydraft.models.logits import processed_law
 from anydraft.proposers.base import DraftContext
-from anydraft.proposers.draft_state import DraftView
+from anydraft.proposers.draft_state import DraftState
 from anydraft.proposers.registry import Method, Strategies
 from anydraft.sampling.laws import SeededRandomness
 from real_pair import Name, Remembering
@@ -110,7 +110,7 @@ class Direction:
         """Both rules on one block drafted after ``committed``, and the draft passes it took."""
         session = self.bridge.session(list(self.opening), committed)
         self.draft.crop(0)
-        view = DraftView(self.draft, session.view(), law.without_prefix)
+        view = DraftState(self.draft, session.view(), law.without_prefix)
         pending = view.begin(GAMMA)
         assert pending is not None
         device = torch.device("cpu")
@@ -120,7 +120,7 @@ class Direction:
             if rule == "block" and method == "slem":
                 measured[rule] = measured["token"]
                 continue
-            strategy = strategies.get(method, greedy=False)
+            strategy = strategies.get(method)
             if rule == "token":
                 block = strategy.draft(context, GAMMA, SeededRandomness(seed))
                 candidates = block.candidates.tolist()
@@ -214,13 +214,13 @@ def cost(direction: Direction, repeats: int = 15) -> dict[str, float]:
     for method in ("tli", "pushforward", "slrs"):
         session = direction.bridge.session(list(direction.opening), ids)
         direction.draft.crop(0)
-        view = DraftView(direction.draft, session.view(), law.without_prefix)
+        view = DraftState(direction.draft, session.view(), law.without_prefix)
         pending = view.begin(GAMMA)
         assert pending is not None
         device = torch.device("cpu")
         context = DraftContext(view, pending, view.law, session, device, direction.target.vocab_size)
         for rule, strategies in direction.strategies.items():
-            strategy = strategies.get(method, greedy=False)
+            strategy = strategies.get(method)
             block = strategy.draft(context, GAMMA, SeededRandomness(0))
             rows = advance(direction.target, [*ids, *block.candidates.tolist()], len(block.candidates) + 1)
             blocks[f"{method} ({rule})"] = strategy, block, law(rows, ids, block.candidates)

@@ -23,7 +23,7 @@ from anydraft import drafts
 from anydraft.cli.terminal import console
 from anydraft.loading.folders import load_model, packaged
 from anydraft.loading.quiet import quiet
-from anydraft.models.fast.forward import Lean
+from anydraft.models.fast.forward import LeanModel
 from anydraft.models.fast.proof import near, proves
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.twin import twin_of, ways_of
@@ -55,7 +55,7 @@ def row(model: Any, weights: Any, tokens: int, repeats: int) -> list[str]:
         works: list[Callable[[], Any]] = [
             prefill,
             lambda: twin_of(model, weights, drafts=drafting),
-            lambda: proves(model, lambda part: Lean(part, ways, exact)),
+            lambda: proves(model, lambda part: LeanModel(part, ways, exact)),
             lambda: near(model, sequence.runner),
         ]
         for work, kept in zip(works, spent, strict=True):

@@ -17,11 +17,11 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "support"))  # the 
 
 from anydraft.proposers.base import DraftContext, Strategy
 from anydraft.proposers.pushforward import Pushforward
-from anydraft.proposers.slem import StringLevel
+from anydraft.proposers.slem import StringLevelExactMatch
 from anydraft.proposers.slrs.chain import ClassChain
 from anydraft.proposers.slrs.proposer import ClassBlock, ClassCoupling
 from anydraft.proposers.slrs.spelling import ClassSpelling
-from anydraft.proposers.tli import TokenLevel
+from anydraft.proposers.tli import TokenLevelIntersection
 from anydraft.sampling.laws import to_law
 from anydraft.sampling.rejection import push
 from reference import class_tables
@@ -196,8 +196,8 @@ def ledger() -> dict[str, list[float]]:
 def acceptance() -> dict[str, float]:
     """How often each method accepts the first target token."""
     methods: list[Strategy] = [
-        StringLevel(torch.ones(len(DRAFT), dtype=torch.bool)),
-        TokenLevel(TABLES.image),
+        StringLevelExactMatch(torch.ones(len(DRAFT), dtype=torch.bool)),
+        TokenLevelIntersection(TABLES.image),
         Pushforward(TABLES.offsets, TABLES.ids),
         COUPLING,
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from anydraft.bridge.prompts import Messages
+from anydraft.bridge.prompts import Content, Messages
 from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.events import Event, Output, collect
 from anydraft.decoding.stream import Stream
@@ -47,11 +47,11 @@ class Conversation:
         """All messages so far; a copy."""
         return [dict(message) for message in self._messages]
 
-    def add(self, role: str, content: Any) -> None:
+    def add(self, role: str, content: Content | None) -> None:
         """Append a message without an answer, such as a system prompt."""
         self._messages.append({"role": role, "content": content})
 
-    def edit(self, index: int, content: Any) -> None:
+    def edit(self, index: int, content: Content | None) -> None:
         """Say message ``index`` differently, and forget those after it.
 
         Raises:
@@ -63,12 +63,12 @@ class Conversation:
         self._messages[index]["content"] = content
         del self._messages[index + 1 :]
 
-    def say(self, content: Any = None, **options: Unpack[SamplingKeywords]) -> Output:
+    def say(self, content: Content | None = None, **options: Unpack[SamplingKeywords]) -> Output:
         """Add a user's message, and have it answered; arguments and errors as for :meth:`stream`."""
         stream = self.stream(content, **options)
         return collect(stream, stream.prompt_ids, stream.stats)
 
-    def stream(self, content: Any = None, **options: Unpack[SamplingKeywords]) -> Turn:
+    def stream(self, content: Content | None = None, **options: Unpack[SamplingKeywords]) -> Turn:
         """Add a user's message, and answer round by round.
 
         Without ``content`` the chat as it is gets answered, for example after :meth:`edit`. The answer

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
+from torch.nn import Module
 
 from anydraft.bridge.bridge import Bridge
 from anydraft.bridge.prompts import Ids, Messages
+from anydraft.bridge.protocols import AnyTokenizer
+from anydraft.bridge.text import written_out
 from anydraft.chat import Conversation
 from anydraft.decoding.asynchronous import events
 from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.events import Event, Output, collect
-from anydraft.decoding.stop_rules import criteria_rules, stop_rules, time_rules, written_out
+from anydraft.decoding.stop_rules import criteria_rules, stop_rules, time_rules
 from anydraft.decoding.stream import Stream
 from anydraft.engine.engine import Engine
 from anydraft.engine.options import SamplingKeywords, SamplingOptions, check_names
 from anydraft.errors import ArgumentError
-from anydraft.models.in_order import InOrder, RowInOrder
+from anydraft.models.in_order import OrderedProcessors, OrderedRow
 from anydraft.models.logits import ProcessedLaw
 from anydraft.models.tensor_parallel import team_of
 from anydraft.models.weights import DraftWeights, Weights
@@ -49,10 +52,10 @@ class Speculator:
 
     def __init__(
         self,
-        target_model: Any,
-        draft_model: Any,
-        target_tokenizer: Any,
-        draft_tokenizer: Any,
+        target_model: Module,
+        draft_model: Module,
+        target_tokenizer: AnyTokenizer,
+        draft_tokenizer: AnyTokenizer,
         *,
         method: Method = "auto",
         rule: Rule | None = None,
@@ -222,7 +225,7 @@ class Speculator:
         self.engine.refresh()
 
 
-def _in_order(law: ProcessedLaw, ids: list[int], device: torch.device) -> RowInOrder:
+def _in_order(law: ProcessedLaw, ids: list[int], device: torch.device) -> OrderedRow:
     """The same processors, called as plain decoding calls them."""
     shown = torch.tensor([ids], dtype=torch.int64, device=device)
-    return InOrder(law.processors, "greedy" if law.greedy else "sample", shown).rows[0]
+    return OrderedProcessors(law.processors, "greedy" if law.greedy else "sample", shown).rows[0]

@@ -22,7 +22,7 @@ import anydraft
 import trained
 from anydraft.proposers.base import Block
 from anydraft.proposers.registry import Method
-from anydraft.proposers.tli import TokenLevel, TokenLevelBlock
+from anydraft.proposers.tli import TokenLevelBlock, TokenLevelIntersection
 from anydraft.sampling.laws import Randomness
 from enumeration import EnumeratingRandomness, branches
 from generating import World
@@ -127,15 +127,15 @@ def test_the_law_of_a_batch_by_enumeration(method: Method, monkeypatch: pytest.M
 
 def test_a_wrong_proposal_law_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The draws are compared with a law that they were not drawn from."""
-    verify = TokenLevel.verify
+    verify = TokenLevelIntersection.verify
 
-    def flattened(self: TokenLevel, block: Block, laws: Tensor, randomness: Randomness) -> Tensor:
+    def flattened(self: TokenLevelIntersection, block: Block, laws: Tensor, randomness: Randomness) -> Tensor:
         assert isinstance(block, TokenLevelBlock)
         flat = block.laws.sqrt()
         wrong = TokenLevelBlock(block.draft_ids, block.candidates, flat / flat.sum(-1, keepdim=True))
         return verify(self, wrong, laws, randomness)
 
-    monkeypatch.setattr(TokenLevel, "verify", flattened)
+    monkeypatch.setattr(TokenLevelIntersection, "verify", flattened)
     inputs = world().inputs()
     found = emitted(monkeypatch, custom("tli", num_draft_tokens=2), inputs, max_new_tokens=2, **ENDLESS)
     assert distance({rows[0]: p for rows, p in found.items()}, alone(inputs, 0, 2)) > 1e-3

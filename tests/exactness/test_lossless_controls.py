@@ -12,13 +12,14 @@ from torch import Tensor
 from anydraft.proposers.base import Block, DraftContext, Strategy
 from anydraft.proposers.draw import draw_tokens
 from anydraft.proposers.pushforward import Pushforward, PushforwardBlock
-from anydraft.proposers.slem import StringLevel
+from anydraft.proposers.slem import StringLevelExactMatch
 from anydraft.proposers.slrs.chain import ClassChain
 from anydraft.proposers.slrs.plan import ClassPlan
 from anydraft.proposers.slrs.proposer import ClassBlock, ClassCoupling
-from anydraft.proposers.tli import TokenLevel, TokenLevelBlock
-from anydraft.sampling.laws import Randomness, keep_top_k, to_law
+from anydraft.proposers.tli import TokenLevelBlock, TokenLevelIntersection
+from anydraft.sampling.laws import Randomness, to_law
 from anydraft.sampling.rejection import NO_TOKEN, TokenChain, residual_law, verify, verify_tokens
+from cuts import keep_top_k
 from enumeration import World
 from toys import PAIRS, ToyPair
 
@@ -32,7 +33,7 @@ def assert_caught(distances: list[float]) -> None:
     assert min(distances) > 1e-6, distances
 
 
-class OwnMass(TokenLevel):
+class OwnMass(TokenLevelIntersection):
     """Takes q of the drawn draft token for the mass of its image."""
 
     def verify(self, block: Block, laws: Tensor, randomness: Randomness) -> Tensor:
@@ -43,7 +44,7 @@ class OwnMass(TokenLevel):
         return verify_tokens(laws, own, block.candidates, randomness)
 
 
-class NoImageIsBonus(TokenLevel):
+class NoImageIsBonus(TokenLevelIntersection):
     """Draws from the target's law, not from the residual, where the drafted token has no image."""
 
     def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> TokenLevelBlock:
@@ -54,7 +55,7 @@ class NoImageIsBonus(TokenLevel):
         return TokenLevelBlock(drawn.ids, candidates, drawn.laws[:known])
 
 
-class PeekAndDiscard(TokenLevel):
+class PeekAndDiscard(TokenLevelIntersection):
     """Drops a drafted token for its own low probability, and keeps quiet about it."""
 
     def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> TokenLevelBlock:
@@ -64,7 +65,7 @@ class PeekAndDiscard(TokenLevel):
         return TokenLevelBlock(block.draft_ids, block.candidates[:kept], block.laws[:kept])
 
 
-class RawLaw(TokenLevel):
+class RawLaw(TokenLevelIntersection):
     """Verifies against the raw draft law, though the token was drawn from the processed one."""
 
     def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> TokenLevelBlock:
@@ -79,7 +80,7 @@ class RawLaw(TokenLevel):
         return dataclasses.replace(block, laws=rows / rows.sum(-1, keepdim=True))
 
 
-class WrongColumns(TokenLevel):
+class WrongColumns(TokenLevelIntersection):
     """Scatters the draft's probabilities to the target's columns in another order."""
 
     def verify(self, block: Block, laws: Tensor, randomness: Randomness) -> Tensor:
@@ -88,7 +89,7 @@ class WrongColumns(TokenLevel):
         return verify(chain, self.rule, randomness)
 
 
-class BonusAfterRejection(StringLevel):
+class BonusAfterRejection(StringLevelExactMatch):
     """Draws the token after a rejection from the target's law in place of the residual."""
 
     def verify(self, block: Block, laws: Tensor, randomness: Randomness) -> Tensor:
@@ -96,7 +97,7 @@ class BonusAfterRejection(StringLevel):
         return torch.stack((accepted, randomness.draw(laws[accepted])))
 
 
-class Sharpened(StringLevel):
+class Sharpened(StringLevelExactMatch):
     """Accepts point-mass candidates more often than the target would draw them."""
 
     def verify(self, block: Block, laws: Tensor, randomness: Randomness) -> Tensor:
@@ -221,7 +222,7 @@ def test_the_enumeration_catches_the_block_rule_with_the_token_rules_residual(
     pair = PAIR["duplicates"]
     strategy: Strategy
     if make == "tli":
-        strategy = TokenLevel(pair.table, rule="block")
+        strategy = TokenLevelIntersection(pair.table, rule="block")
     elif make == "pushforward":
         strategy = Pushforward(pair.tables.offsets, pair.tables.ids, rule="block")
     else:

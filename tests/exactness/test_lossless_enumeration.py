@@ -10,8 +10,9 @@ import torch
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from anydraft.sampling.laws import keep_top_k, to_law
+from anydraft.sampling.laws import to_law
 from anydraft.sampling.rejection import Rule
+from cuts import keep_top_k
 from enumeration import World
 from toy_methods import METHODS, NAMES, Make
 from toys import PAIRS, ToyPair

@@ -17,7 +17,7 @@ from anydraft.proposers.base import Block, DraftContext, Strategy
 from anydraft.proposers.ngram import NgramLookup
 from anydraft.proposers.ngram_index import KEY, NgramIndex
 from anydraft.proposers.slrs.proposer import ClassCoupling
-from anydraft.proposers.tli import TokenLevel, TokenLevelBlock
+from anydraft.proposers.tli import TokenLevelBlock, TokenLevelIntersection
 from anydraft.sampling.laws import Randomness
 from anydraft.scheduling.cost import Round
 from anydraft.scheduling.directors import Adaptive, Choice
@@ -120,7 +120,7 @@ def test_the_policy_of_these_tests_does_depend_on_the_past() -> None:
     assert len(chosen) > 1
 
 
-class Discard(TokenLevel):
+class Discard(TokenLevelIntersection):
     """Looks at the drafted token's own probability, drops it if that is low, and keeps q."""
 
     def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> TokenLevelBlock:

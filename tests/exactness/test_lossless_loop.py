@@ -21,7 +21,7 @@ from anydraft.decoding.stopping import Prefix
 from anydraft.proposers import draw
 from anydraft.proposers.base import Block, DraftContext, Drawn
 from anydraft.proposers.pushforward import Pushforward, PushforwardBlock
-from anydraft.proposers.tli import TokenLevel, TokenLevelBlock
+from anydraft.proposers.tli import TokenLevelBlock, TokenLevelIntersection
 from anydraft.sampling.laws import Randomness
 from anydraft.sampling.rejection import NO_TOKEN
 from anydraft.scheduling.cost import Round
@@ -232,7 +232,7 @@ class OwnTokenInTheLoop(Pushforward):
         return super().verify(dataclasses.replace(block, weights=block.weights * drawn), laws, randomness)
 
 
-class NoImageInTheLoop(TokenLevel):
+class NoImageInTheLoop(TokenLevelIntersection):
     """Draws tokens without an image too, and takes the target's law, not the residual, after them."""
 
     def __init__(self, table: Tensor) -> None:
@@ -246,7 +246,7 @@ class NoImageInTheLoop(TokenLevel):
         return TokenLevelBlock(drawn.ids, candidates, drawn.laws[:known])
 
 
-class PeekInTheLoop(TokenLevel):
+class PeekInTheLoop(TokenLevelIntersection):
     """Drops a drafted token for its own low probability, and keeps quiet about it."""
 
     def block(self, drawn: Drawn, context: DraftContext) -> TokenLevelBlock:
@@ -256,7 +256,7 @@ class PeekInTheLoop(TokenLevel):
         return TokenLevelBlock(block.draft_ids, block.candidates[:kept], block.laws[:kept])
 
 
-class RawInTheLoop(TokenLevel):
+class RawInTheLoop(TokenLevelIntersection):
     """Verifies against another law than the token was drawn from."""
 
     def block(self, drawn: Drawn, context: DraftContext) -> TokenLevelBlock:

@@ -96,6 +96,43 @@ def test_a_task_that_is_cancelled_ends_the_decode() -> None:
     assert (len(begun), freed) == (2, [True])
 
 
+def test_a_task_that_is_cancelled_while_its_stream_is_made_closes_it() -> None:
+    """Its caches may be used again as after any other end: nothing is left open for nobody."""
+    making, goes_on = threading.Event(), threading.Event()
+    made: list[Held] = []
+
+    class Held(Iterator[Event]):
+        closed = False
+
+        def __next__(self) -> Event:
+            raise AssertionError("no round")
+
+        def close(self) -> None:
+            self.closed = True
+
+    def start() -> Held:
+        making.set()
+        assert goes_on.wait(HANG)
+        made.append(Held())
+        return made[0]
+
+    async def consume() -> None:
+        async for _ in events(start):
+            raise AssertionError("no event")
+
+    async def run() -> None:
+        task = asyncio.create_task(consume())
+        assert await asyncio.to_thread(making.wait, HANG)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        goes_on.set()
+
+    asyncio.run(run())
+    wait_for_threads()
+    assert [stream.closed for stream in made] == [True]
+
+
 def test_a_consumer_that_leaves_ends_the_decode() -> None:
     async def run() -> None:
         stream = pair().astream("The quick", max_new_tokens=400)

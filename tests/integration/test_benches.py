@@ -8,8 +8,28 @@ from typing import Any
 import pytest
 import torch
 
+import anydraft
 import tiny
 from anydraft.models.transformers import TransformersModel
+
+
+def test_a_widened_model_says_the_same() -> None:
+    from anydraft.bench.widened import widen
+
+    model, ids = tiny.llama(), tiny.ids(40)[None]
+    wide = widen(model, 160, 300)
+    assert wide.config.num_attention_heads == 10
+    assert wide.model.layers[1].mlp.up_proj.weight.shape == (300, 160)
+    with torch.no_grad():
+        own, found = (each(input_ids=ids).logits for each in (model, wide))
+        assert (found - own).abs().max() < 1e-4 * own.abs().max()
+        wide.model.norm.weight.mul_(1.01)  # what a wrong share of the norm would do is seen
+        assert (wide(input_ids=ids).logits - own).abs().max() > 5e-3 * own.abs().max()
+    for wrong in ((32, 300), (160, 64)):
+        with pytest.raises(anydraft.ModelError, match="no wider"):
+            widen(model, *wrong)
+    with pytest.raises(anydraft.ModelError, match="gemma3"):
+        widen(tiny.gemma3(), 160, 300)
 
 
 @pytest.mark.parametrize("make", [tiny.llama, tiny.gemma3])

@@ -119,12 +119,12 @@ def test_the_summary_goes_to_standard_error(models: list[str]) -> None:
 def test_a_failed_draft_is_told_and_the_target_goes_on(
     models: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from anydraft.proposers.draft_state import DraftView
+    from anydraft.proposers.draft_state import DraftState
 
     def fail(*_: Any) -> Any:
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(DraftView, "advance", fail)
+    monkeypatch.setattr(DraftState, "advance", fail)
     result = run(models, "--num-draft-tokens", "5", PROMPT)
     assert result.exit_code == 0
     assert result.stdout == expected().text

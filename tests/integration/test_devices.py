@@ -17,7 +17,7 @@ import elsewhere
 import small
 
 METHODS = ["tli", "slem", "pushforward", "slrs", "lookup"]
-PROMPTS = ["The quick brown", "def fib(n):\n    if n", "Ça va"]
+PROMPTS = ["The quick brown", "Ça va"]
 
 NEEDS = {
     "elsewhere": pytest.mark.skipif(elsewhere.missing(), reason="needs PyTorch's backends written in Python"),
@@ -27,7 +27,6 @@ PLACES = [
     pytest.param((target, draft), marks=NEEDS[name], id=f"{target}-{draft}")
     for name, pairs in {
         "elsewhere": [
-            ("elsewhere:0", "elsewhere:0"),
             ("elsewhere:0", "elsewhere:1"),
             ("elsewhere:0", "cpu"),
             ("cpu", "elsewhere:0"),
@@ -60,8 +59,8 @@ def pairs(places: tuple[torch.device, torch.device], **options: Any) -> tuple[An
 def test_greedy_text_is_the_same(method: str, places: tuple[torch.device, torch.device]) -> None:
     own, placed = pairs(places, method=method, weights="unpacked")
     for prompt in PROMPTS:
-        out = placed.generate(prompt, max_new_tokens=20)
-        assert out.token_ids == own.generate(prompt, max_new_tokens=20).token_ids
+        out = placed.generate(prompt, max_new_tokens=9)
+        assert out.token_ids == own.generate(prompt, max_new_tokens=9).token_ids
         assert out.draft_failure is None
 
 
@@ -69,7 +68,7 @@ def test_greedy_text_is_the_same(method: str, places: tuple[torch.device, torch.
 def test_samples_are_drawn(method: str, places: tuple[torch.device, torch.device]) -> None:
     """Each device has random numbers of its own, so that a sample is another one there."""
     placed = pairs(places, method=method)[1]
-    given: dict[str, Any] = {"max_new_tokens": 20, "temperature": 0.8, "top_k": 40, "top_p": 0.9, "seed": 3}
+    given: dict[str, Any] = {"max_new_tokens": 9, "temperature": 0.8, "top_k": 40, "top_p": 0.9, "seed": 3}
     out = placed.generate(PROMPTS[0], **given)
     assert out.draft_failure is None
     assert out.token_ids == placed.generate(PROMPTS[0], **given).token_ids
@@ -80,10 +79,10 @@ def test_samples_are_drawn(method: str, places: tuple[torch.device, torch.device
 def test_auto(temperature: float, places: tuple[torch.device, torch.device]) -> None:
     own, placed = pairs(places, method="auto", num_draft_tokens="auto")
     for prompt in PROMPTS:
-        out = placed.generate(prompt, max_new_tokens=30, temperature=temperature)
+        out = placed.generate(prompt, max_new_tokens=12, temperature=temperature)
         assert out.draft_failure is None
         if temperature == 0:
-            assert out.token_ids == own.generate(prompt, max_new_tokens=30).token_ids
+            assert out.token_ids == own.generate(prompt, max_new_tokens=12).token_ids
 
 
 class Remembering(RepetitionPenaltyLogitsProcessor):

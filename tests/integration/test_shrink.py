@@ -16,7 +16,7 @@ from anydraft.cli.app import app
 from anydraft.errors import ArgumentError
 from anydraft.loading.folders import load_model
 from anydraft.models.fast.trimmed_head import TrimmedModel, kept_rows
-from anydraft.proposers.draft_state import DraftView
+from anydraft.proposers.draft_state import DraftState
 from anydraft.training.shrink import kept_rows as rows_of
 from anydraft.training.shrink import shrunken
 
@@ -68,7 +68,7 @@ def test_the_law_is_the_drafts_own_restricted_and_the_draft_is_untouched(tied: b
     assert isinstance(sequence, TrimmedModel)
     assert len(sequence.head.rows) == KEEP
     ids = torch.tensor(small.byte_level()("The quick brown")["input_ids"])
-    law = DraftView(sequence, ids.tolist(), lambda logits: logits.softmax(-1)).law(sequence.advance(ids)[0])
+    law = DraftState(sequence, ids.tolist(), lambda logits: logits.softmax(-1)).law(sequence.advance(ids)[0])
     whole = draft(ids[None]).logits[0, -1].softmax(-1)
     kept = torch.zeros_like(whole)
     kept[rows()] = whole[rows()]

@@ -1,235 +1,31 @@
-"""Training a draft, on a tiny random target: every part, and the whole."""
+"""Training a draft, on a tiny random target: the loop, and the whole."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tiktoken
 import torch
 from typer.testing import CliRunner
 
 import anydraft
 import small
-from anydraft.bridge import special_tokens
 from anydraft.cli.app import app
 from anydraft.errors import ArgumentError, ModelFileError
 from anydraft.loading.folders import load_model, load_tokenizer
-from anydraft.training import corpus, loop, sizes, tasks, writing
-from anydraft.training.batches import batches, together
-from anydraft.training.distil import Distiller, Lesson, text_lessons
-from anydraft.training.draft import Wanted, Watcher, train_draft
+from anydraft.training import loop, sizes, writing
+from anydraft.training.batches import together
+from anydraft.training.draft import train_draft
 from anydraft.training.measure import Measured, agreement
 from anydraft.training.optimizer import orthogonal
 from anydraft.training.record import Point, Record, curve_svg
-from anydraft.training.samples import KEPT, Sample, Store
-from anydraft.training.sizes import Size, new_model
-from anydraft.training.tasks import Task
-from anydraft.training.tokenizer import train_tokenizer
-
-SHAPE = Size(vocabulary=300, hidden=32, inner=64, layers=2, heads=2, window=256)
-TEXTS = [small.TEXT, "def area(width, height):\n    return width * height\n\n\nThe end of it all. " * 8]
-
-
-@cache
-def target() -> tuple[Any, Any]:
-    tokenizer = small.byte_level()
-    return small.model(tokenizer, padding=0), tokenizer
-
-
-@cache
-def draft_tokenizer() -> Any:
-    return train_tokenizer(TEXTS, SHAPE.vocabulary)
-
-
-def bridge() -> anydraft.Bridge:
-    roles = special_tokens.bridge_roles(target()[1], draft_tokenizer())
-    return anydraft.Bridge(target()[1], draft_tokenizer(), to_target=roles.to_target, to_draft=roles.to_draft)
-
-
-def written(folder: Path, count: int = 6, **options: Any) -> list[Sample]:
-    store = Store(folder)
-    options = {"longest": 12, "rows": 4, **options}
-    writing.draw(*target(), tasks.training_tasks(count, 0), store, **options)
-    return list(store)
-
-
-@cache
-def lessons() -> tuple[Lesson, ...]:
-    return tuple(text_lessons(draft_tokenizer(), TEXTS, 24, 12))
-
-
-# tasks and the corpus
-
-
-def test_no_subject_of_a_held_out_prompt_is_in_a_training_prompt() -> None:
-    learnt = {task.text for task in tasks.training_tasks(10**6, 0)}
-    assert len(learnt) > 5000
-    for kind in ("code", "prose"):
-        held = tasks.held_out_tasks(60, 3, kind)
-        assert len({task.text for task in held}) == 60
-        assert all(task.kind == kind for task in held)
-        assert not learnt & {task.text for task in held}
-    subjects = [
-        task.text.removeprefix("What is ")[:-1] for task in tasks.held_out_tasks(400, 0, "prose")[::2]
-    ]
-    named = [subject for subject in subjects if " " in subject and len(subject) < 30]
-    assert named
-    assert not any(subject in text for subject in named for text in learnt if "What is" in text)
-
-
-def test_tasks_are_the_same_for_a_seed_and_mix_in_what_the_user_has() -> None:
-    own = ["def mine(x):\n    return x", "My own text about"]
-    made = tasks.training_tasks(40, 5, own)
-    assert made == tasks.training_tasks(40, 5, own)
-    assert made != tasks.training_tasks(40, 6, own)
-    assert len(made) == 40
-    assert {task.text for task in made} >= set(own)
-    assert {task.kind for task in made} == {"code", "prose"}
-
-
-def test_a_corpus_is_read_from_files_folders_and_archives(tmp_path: Path) -> None:
-    import tarfile
-    import zipfile
-
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder/a.py").write_text("a = 1\n" * 20)
-    (tmp_path / "folder/b.bin").write_bytes(b"\0" * 200)
-    (tmp_path / "folder/c.md").write_bytes(b"\xff" * 200)
-    with zipfile.ZipFile(tmp_path / "one.whl", "w") as archive:
-        archive.writestr("x/b.py", "b = 2\n" * 20)
-    with tarfile.open(tmp_path / "two.tar.gz", "w:gz") as tar:
-        tar.add(tmp_path / "folder/a.py", "other.py")
-    texts = corpus.read([tmp_path / "folder", tmp_path / "one.whl", tmp_path / "two.tar.gz"])
-    assert texts == ["a = 1\n" * 20, "b = 2\n" * 20]
-    with pytest.raises(ArgumentError, match="there is nothing"):
-        corpus.read([tmp_path / "none"])
-    with pytest.raises(ArgumentError, match="without text"):
-        corpus.read([tmp_path / "folder/c.md"])
-
-
-def test_prefixes_end_with_a_word_and_follow_from_the_seed() -> None:
-    texts = ["First line here.\n\n" + "some words and more of them " * 30]
-    found = corpus.prefixes(texts, 20, 0)
-    assert found == corpus.prefixes(texts, 20, 0)
-    assert found
-    assert all(piece in texts[0] and not piece.endswith(" ") for piece in found)
-    assert corpus.prefixes([], 5, 0) == []
-
-
-# the tokenizer
-
-
-def test_the_vocabulary_is_reproducible_writes_all_bytes_and_can_end() -> None:
-    tokenizer = draft_tokenizer()
-    again = train_tokenizer(TEXTS, SHAPE.vocabulary)
-    assert tokenizer.get_vocab() == again.get_vocab()
-    assert len(tokenizer) == SHAPE.vocabulary
-    text = "Grüße 日本 🙂\n\tdef f(x):  # \x00"
-    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
-    roles = special_tokens.special_roles(tokenizer)
-    assert roles["eos"]
-    assert roles["end_of_turn"]
-    proposed = dict(special_tokens.bridge_roles(small.byte_fallback(), tokenizer).to_target)
-    assert set(proposed.values()) == {small.byte_fallback().eos_token_id}
-    with pytest.raises(ArgumentError, match="expected 259"):
-        train_tokenizer(TEXTS, 100)
-
-
-# texts of the target
-
-
-def test_a_greedy_text_is_what_the_target_says_and_its_laws_are_the_targets(tmp_path: Path) -> None:
-    model, tokenizer = target()
-    found = written(tmp_path)
-    assert [sample.number for sample in found] == list(range(6))
-    greedy = found[0]  # numbers 0 and 2 of 5 are greedy
-    ids = torch.cat([greedy.prompt, greedy.ids]).long()
-    laws = model(ids[None]).logits[0].float().softmax(-1)[len(greedy.prompt) - 1 : -1]
-    assert torch.equal(laws.argmax(-1), greedy.ids.long())
-    top = laws.topk(min(KEPT, laws.shape[-1]))
-    assert torch.allclose(top.values, greedy.top_laws.float(), atol=2e-3)
-    for sample in found:
-        assert len(sample.ids) == 12 or int(sample.ids[-1]) in special_tokens.end_ids(
-            tokenizer, model.generation_config
-        )
-
-
-def test_an_interrupted_writing_goes_on_with_what_is_missing(tmp_path: Path) -> None:
-    whole = written(tmp_path / "whole", 8)
-    written(tmp_path / "parts", 8, seconds=0.0)
-    first = Store(tmp_path / "parts").numbers()
-    assert 0 < len(first) < 8
-    parts = written(tmp_path / "parts", 8)
-    assert [s.ids.tolist() for s in parts] == [s.ids.tolist() for s in whole]
-    assert [s.task for s in parts] == [s.task for s in whole]
-
-
-def test_a_damaged_file_of_samples_is_named(tmp_path: Path) -> None:
-    (tmp_path / "samples-00000.safetensors").write_bytes(b"nonsense")
-    with pytest.raises(ModelFileError, match="samples-00000"):
-        Store(tmp_path).numbers()
-
-
-# lessons
-
-
-def test_the_law_of_a_lesson_is_the_targets_by_first_draft_token(tmp_path: Path) -> None:
-    """Against the definition: add up the probabilities of target tokens by the class of each."""
-    classes = bridge().classes.class_of
-    distiller = Distiller(bridge(), draft_tokenizer())
-    checked = 0
-    for sample in written(tmp_path):
-        lesson = distiller.lesson(sample, 10**6)
-        assert lesson is not None
-        assert torch.allclose(lesson.weights.sum(-1)[-1], torch.tensor(1.0))
-        text = bridge().target.decode(sample.ids.tolist())
-        new = [i for i in range(len(lesson)) if lesson.weights[i].sum() > 0]
-        said = b"".join(bridge().draft.bytes(int(lesson.ids[i])) for i in new[1:])
-        assert text.startswith(said) or sample.task.chat is False
-        law: dict[int, float] = {}
-        for token, p in zip(sample.top_ids[0].tolist(), sample.top_laws[0].float().tolist(), strict=True):
-            law[classes[token]] = law.get(classes[token], 0.0) + p
-        law.pop(-1, None)
-        first = new[0]
-        if (lesson.weights[first] > 0).sum() > 1:
-            best = max(law, key=lambda d: law[d])
-            assert int(lesson.wanted[first, 0]) == best
-            most = sorted(law.values())[-lesson.wanted.shape[1] :]
-            assert float(lesson.weights[first, 0]) == pytest.approx(law[best] / sum(most), abs=1e-3)
-            checked += 1
-    assert checked >= 3
-
-
-def test_a_lesson_is_cut_and_a_prompt_is_not_learnt(tmp_path: Path) -> None:
-    distiller = Distiller(bridge(), draft_tokenizer())
-    sample = next(s for s in written(tmp_path) if not s.task.chat)
-    whole = distiller.lesson(sample, 10**6)
-    assert whole is not None
-    prompt = len(draft_tokenizer()(sample.task.text)["input_ids"])
-    assert float(whole.weights[: prompt - 2].sum()) == 0.0
-    short = distiller.lesson(sample, prompt + 3)
-    assert short is not None
-    assert len(short) == prompt + 3
-    assert torch.equal(short.wanted, whole.wanted[: prompt + 3])
-    assert distiller.lesson(sample, prompt - 2) is None
-
-
-def test_batches_hold_every_lesson_once_in_every_epoch() -> None:
-    given = list(lessons())
-    for epoch in (0, 1):
-        made = batches(given, epoch, 0, tokens=60)
-        assert sorted(i for numbers in made for i in numbers) == list(range(len(given)))
-        assert all(len(n) * max(len(given[i]) for i in n) <= 60 or len(n) == 1 for n in made)
-    assert batches(given, 0, 0) != batches(given, 1, 0) or len(given) < 3
-    batch = together(given)
-    assert batch.ids.shape == (len(given), max(map(len, given)))
-
-
-# the loop
+from anydraft.training.sizes import new_model
+from anydraft.training.wanted import Wanted, Watcher
+from training_parts import SHAPE, TEXTS, draft_tokenizer, lessons, target
 
 
 def course(steps: int) -> loop.Course:
@@ -271,9 +67,6 @@ def test_orthogonal_is_about_orthogonal() -> None:
         values = torch.linalg.svdvals(orthogonal(given))
         assert float(values.min()) > 0.3
         assert float(values.max()) < 1.4
-
-
-# the whole
 
 
 def wanted(**changes: Any) -> Wanted:
@@ -327,6 +120,16 @@ def test_a_draft_from_nothing_is_an_ordinary_folder_that_drafts(
         train_draft(*target(), TEXTS, tmp_path, wanted(seed=1))
 
 
+def test_the_target_may_have_a_tokenizer_of_another_library(tmp_path: Path) -> None:
+    ranks = {bytes([i]): i for i in range(256)}
+    control = {f"<|{i}|>": i for i in range(256, len(target()[1]))}
+    pattern = r"\p{N}|[^\p{N}]+"
+    encoding = tiktoken.Encoding("bytes", pat_str=pattern, mergeable_ranks=ranks, special_tokens=control)
+    record = train_draft(target()[0], encoding, TEXTS, tmp_path, wanted(texts=2, steps=2))
+    assert record.vocabulary == SHAPE.vocabulary
+    assert record.measured["target"]
+
+
 def test_minutes_decide_the_steps_once(tmp_path: Path) -> None:
     record = train_draft(*target(), TEXTS, tmp_path, wanted(steps=None, minutes=0.02))
     assert record.steps >= 10
@@ -338,13 +141,6 @@ def test_a_curve_of_one_point_is_a_picture() -> None:
     held = agreement(new_model(SHAPE, draft_tokenizer(), 0), lessons())
     assert "polyline" in curve_svg([Point(1, 2.0, held)])
     assert 0.0 <= held.greedy <= 1.0
-
-
-def test_a_task_is_a_value() -> None:
-    assert Task("code", True, "x") == Task("code", chat=True, text="x")
-
-
-# the command
 
 
 def test_the_command_trains_measures_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,9 +14,20 @@ import tiktoken
 from tokenizers import AddedToken, Tokenizer, normalizers, processors
 from transformers import PreTrainedTokenizerFast
 
-import anydraft
 import small
-from anydraft.testing import Subject, SubjectPair
+from anydraft.testing import Subject
+from faulty_streams import (
+    Anew,
+    Forgetful,
+    Hasty,
+    KeepsOneLess,
+    Longer,
+    OffByOne,
+    ProposesAll,
+    SaysOtherBytes,
+    pair,
+    session,
+)
 
 
 @dataclass(frozen=True)
@@ -79,96 +90,6 @@ def cleans_spaces() -> PreTrainedTokenizerFast:
         clean_up_tokenization_spaces=True,
         clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output=True,
     )
-
-
-class _OffByOne:
-    """A detokenizer that keeps one id too many."""
-
-    def __init__(self, core: anydraft.Tokenizer) -> None:
-        self._inner = anydraft.Detokenizer(core)
-
-    def push(self, ids: list[int]) -> str:
-        return self._inner.push(ids)
-
-    def truncate(self, length: int) -> None:
-        self._inner.truncate(length + 1)
-
-    def finish(self) -> str:
-        return self._inner.finish()
-
-
-class _Hasty:
-    """A detokenizer that decodes every push by itself: a split character comes out as U+FFFD."""
-
-    def __init__(self, core: anydraft.Tokenizer) -> None:
-        self._core = core
-
-    def push(self, ids: list[int]) -> str:
-        return self._core.decode(ids).decode(errors="replace")
-
-    def truncate(self, length: int) -> None:
-        pass
-
-    def finish(self) -> str:
-        return ""
-
-
-class _Forgetful:
-    """A retokenizer that never looks back into digits it has encoded."""
-
-    def __init__(self, core: anydraft.Tokenizer) -> None:
-        self._core, self._text, self._ids = core, b"", list[int]()
-
-    def push(self, text: bytes) -> tuple[int, list[int]]:
-        if self._text[-1:].isdigit() and text[:1].isdigit():
-            self._text += text
-            return len(self._ids), self._become(self._ids + (self._core.encode(text) or []), len(self._ids))
-        return self._again(self._text + text)
-
-    def truncate(self, length: int) -> tuple[int, list[int]]:
-        return self._again(self._text[:length])
-
-    def ids(self) -> list[int]:
-        return self._ids
-
-    def _again(self, text: bytes) -> tuple[int, list[int]]:
-        self._text, ids = text, self._core.encode(text) or []
-        keep = sum(
-            1 for _ in itertools.takewhile(lambda ab: ab[0] == ab[1], zip(self._ids, ids, strict=False))
-        )
-        return keep, self._become(ids, keep)
-
-    def _become(self, ids: list[int], keep: int) -> list[int]:
-        self._ids = ids
-        return ids[keep:]
-
-
-class _Anew:
-    """A retokenizer whose splices always start at nothing."""
-
-    def __init__(self, core: anydraft.Tokenizer) -> None:
-        self._inner = anydraft.Retokenizer(core)
-
-    def push(self, text: bytes) -> tuple[int, list[int]]:
-        self._inner.push(text)
-        return 0, self._inner.ids()
-
-    def truncate(self, length: int) -> tuple[int, list[int]]:
-        self._inner.truncate(length)
-        return 0, self._inner.ids()
-
-    def ids(self) -> list[int]:
-        return self._inner.ids()
-
-
-class _Longer(_Anew):
-    """A retokenizer that keeps one byte too many when text is taken back."""
-
-    def push(self, text: bytes) -> tuple[int, list[int]]:
-        return self._inner.push(text)
-
-    def truncate(self, length: int) -> tuple[int, list[int]]:
-        return self._inner.truncate(length + 1)
 
 
 def shadowed_bytes() -> Subject:
@@ -295,49 +216,6 @@ def refuses_bytes() -> Subject:
     return replace(whole, encode_bytes=encode)
 
 
-@cache
-def pair() -> SubjectPair:
-    """A byte-fallback target with a byte-level draft, without a fault."""
-    return SubjectPair.of(small.byte_fallback(), small.byte_level()).allow("space-mark", "held-back-end")
-
-
-class _Sequence:
-    """A session that can be changed in one place."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-
-class _KeepsOneLess(_Sequence):
-    def commit(self, ids: list[int], drafted: list[int]) -> tuple[str, bytes, int, list[int]]:
-        text, data, keep, append = self._inner.commit(ids, drafted)
-        view = self._inner.view()
-        return text, data, max(keep - 1, 0), [*view[max(keep - 1, 0) : keep], *append]
-
-
-class _SaysOtherBytes(_Sequence):
-    def commit(self, ids: list[int], drafted: list[int]) -> tuple[str, bytes, int, list[int]]:
-        text, data, keep, append = self._inner.commit(ids, drafted)
-        return text, data[1:], keep, append
-
-
-class _ProposesAll(_Sequence):
-    """Proposes also the unfinished character at the end."""
-
-    def __init__(self, inner: Any) -> None:
-        super().__init__(inner)
-
-    def propose(self, ids: list[int]) -> list[int]:
-        return pair().target.encode_bytes(pair().draft.bytes_of(ids)) or []
-
-
-def _session(kind: type[_Sequence]) -> SubjectPair:
-    return replace(pair(), session=lambda: kind(pair().session()))
-
-
 def _detokenizer(base: Callable[[], Subject], kind: type) -> Callable[[], Subject]:
     return lambda: replace(base(), detokenizer=lambda: kind(base().core))
 
@@ -353,15 +231,9 @@ FAULTS: dict[str, Fault] = {
     ),
     "a decoder that cleans spaces": Fault("round-trip", cleans_spaces, "differs    at byte"),
     "a decoder that strips the end": Fault("round-trip", lambda: _decode(str.rstrip), "got        nothing"),
-    "an off-by-one truncate of ids": Fault(
-        "undone-decoding",
-        _detokenizer(sound, _OffByOne),
-        "2. keep    0",
-    ),
+    "an off-by-one truncate of ids": Fault("undone-decoding", _detokenizer(sound, OffByOne), "2. keep    0"),
     "an off-by-one truncate of text": Fault(
-        "incremental-encoding",
-        _retokenizer(sound, _Longer),
-        "2. keep    0",
+        "incremental-encoding", _retokenizer(sound, Longer), "2. keep    0"
     ),
     "an added token that shadows a byte": Fault("round-trip", shadowed_bytes, '"<0x0A>"'),
     "an added token that swallows space": Fault("round-trip", hungry_token, '<mask>"'),
@@ -374,17 +246,13 @@ FAULTS: dict[str, Fault] = {
     ),
     "line ends made equal": Fault("round-trip", lambda: _encode(lambda t: t.replace("\r\n", "\n")), "0d 0a"),
     "digits regrouped on incremental pushes": Fault(
-        "incremental-encoding",
-        _retokenizer(digits, _Forgetful),
-        "in pieces",
+        "incremental-encoding", _retokenizer(digits, Forgetful), "in pieces"
     ),
     "U+FFFD early for a split character": Fault(
-        "incremental-decoding",
-        _detokenizer(fallback, _Hasty),
-        "\\ufffd",
+        "incremental-decoding", _detokenizer(fallback, Hasty), "\\ufffd"
     ),
     "a streaming decoder without a memory": Fault("own-stream", stutters, "\\ufffd"),
-    "splices that start at nothing": Fault("splices", _retokenizer(sound, _Anew), "the splice keeps 0 ids"),
+    "splices that start at nothing": Fault("splices", _retokenizer(sound, Anew), "the splice keeps 0 ids"),
     "a control token read in plain text": Fault("no-control-tokens", reads_specials, "<|"),
     "a control token before every text": Fault("no-control-tokens", adds_specials, "'<|endoftext|>'"),
     "dropout left on": Fault("determinism", dropout, "first ids"),
@@ -413,10 +281,10 @@ FAULTS: dict[str, Fault] = {
     "an expansion that is one short": Fault(
         "pair-expansion", lambda: replace(pair(), expand=lambda i: pair().expand(i)[:-1]), "other bytes"
     ),
-    "a splice that keeps too little": Fault("pair-view", lambda: _session(_KeepsOneLess), "got the splice"),
-    "half a character proposed": Fault("pair-proposal", lambda: _session(_ProposesAll), "proposal"),
+    "a splice that keeps too little": Fault("pair-view", lambda: session(KeepsOneLess), "got the splice"),
+    "half a character proposed": Fault("pair-proposal", lambda: session(ProposesAll), "proposal"),
     "bytes of a commit that are not its ids'": Fault(
-        "pair-view", lambda: _session(_SaysOtherBytes), "other bytes than its ids"
+        "pair-view", lambda: session(SaysOtherBytes), "other bytes than its ids"
     ),
     "a lost space between two tokenizers": Fault(
         "pair-translation",

@@ -18,7 +18,7 @@ from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.loop import decode
 from anydraft.decoding.stopping import StopRule
 from anydraft.models.batch import sequences
-from anydraft.models.in_order import InOrder
+from anydraft.models.in_order import OrderedProcessors
 from anydraft.models.logits import ProcessedLaw
 from anydraft.proposers.base import Strategy
 from anydraft.proposers.ngram_index import NgramIndex
@@ -158,9 +158,8 @@ class LoopWorld:
         law: Any = ProcessedLaw(processors, dtype=torch.float64)
         order = None
         if not law.pure:
-            order = InOrder(
-                processors, "sample", torch.tensor(self.prompts, device=DEVICE), dtype=torch.float64
-            )
+            given_ids = torch.tensor(self.prompts, device=DEVICE)
+            order = OrderedProcessors(processors, "sample", given_ids, dtype=torch.float64)
         director = self.director() if self.director else None
         rows = []
         for i, prompt in enumerate(self.prompts):

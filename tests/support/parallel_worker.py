@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: E402
 
 import anydraft  # noqa: E402
 from clocks import Clock  # noqa: E402
-from generate_cases import GoingOn  # noqa: E402
+from generate_parts import GoingOn  # noqa: E402
 
 
 def main(folder: Path, parallel: bool) -> dict[str, Any]:

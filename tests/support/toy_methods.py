@@ -8,9 +8,9 @@ import torch
 
 from anydraft.proposers.base import Strategy
 from anydraft.proposers.pushforward import Pushforward
-from anydraft.proposers.slem import StringLevel
+from anydraft.proposers.slem import StringLevelExactMatch
 from anydraft.proposers.slrs.proposer import ClassCoupling
-from anydraft.proposers.tli import TokenLevel
+from anydraft.proposers.tli import TokenLevelIntersection
 from anydraft.sampling.rejection import Rule
 from placed import DEVICE, DEVICES
 from toys import ToyPair
@@ -20,11 +20,11 @@ Make = Callable[[ToyPair, int, Rule], Strategy]
 
 
 def token_level(pair: ToyPair, width: int, rule: Rule) -> Strategy:
-    return TokenLevel(pair.table, rule=rule, **DEVICES)
+    return TokenLevelIntersection(pair.table, rule=rule, **DEVICES)
 
 
 def string_level(pair: ToyPair, width: int, rule: Rule) -> Strategy:
-    return StringLevel(torch.ones(len(pair.draft), dtype=torch.bool), draft_device=DEVICE)
+    return StringLevelExactMatch(torch.ones(len(pair.draft), dtype=torch.bool), draft_device=DEVICE)
 
 
 def pushforward(pair: ToyPair, width: int, rule: Rule) -> Strategy:

@@ -1,9 +1,8 @@
-"""The bridge alone: no torch, no models; what it accepts, what it refuses, and the file it keeps."""
+"""The bridge alone: no torch, no models; what it accepts, what it refuses, and what it tells."""
 
 from __future__ import annotations
 
 import json
-import struct
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,41 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pytest
-import tiktoken
 import tokenizers
-from safetensors.numpy import save_file
-from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
-from transformers import BertTokenizer, PreTrainedTokenizerFast
+from tokenizers import models, normalizers, pre_tokenizers
+from transformers import BertTokenizer
 
 import wheels
-from anydraft import Bridge, BridgeFileError, ModelFileError, TokenizerError
-from anydraft.bridge.tokenizer_source import TokenizerSource
-
-TEXT = "The naïve café, “two”  spaces:\n\n\tfor i in range(10): print(i)  # 日本語 😀 1234\n"
-
-
-def byte_level(*words: str, controls: tuple[str, ...] = ("<end>",)) -> tokenizers.Tokenizer:
-    """A small byte-level tokenizer that knows these words of two letters."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    vocab = {token: i for i, token in enumerate([*alphabet, *words])}
-    tokenizer = tokenizers.Tokenizer(models.BPE(vocab, [(word[0], word[1:]) for word in words]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in controls])
-    return tokenizer
-
-
-def as_transformers() -> PreTrainedTokenizerFast:
-    return PreTrainedTokenizerFast(tokenizer_object=byte_level("he", "ll"), eos_token="<end>")
-
-
-def as_tiktoken() -> tiktoken.Encoding:
-    ranks = {bytes([byte]): byte for byte in range(256)} | {b"he": 256, b"ll": 257}
-    return tiktoken.Encoding(
-        "small", pat_str=r"\s+|\S+", mergeable_ranks=ranks, special_tokens={"<end>": 258}
-    )
+from anydraft import Bridge, ModelFileError, TokenizerError
+from byte_tokenizers import TEXT, as_tiktoken, as_transformers, byte_level
 
 
 class TestAccepted:
@@ -218,125 +190,6 @@ class TestUsage:
     def test_of_a_text_with_a_character_that_a_side_cannot_write(self) -> None:
         usage, clean = (real_bridge().usage(text) for text in ("The cat\x04", "The cat"))
         assert usage.draft == clean.draft == 1
-
-
-class TestFile:
-    @pytest.fixture
-    def saved(self, tmp_path: Path) -> Path:
-        path = tmp_path / "pair.safetensors"
-        Bridge(
-            byte_level("he", "ll"), byte_level("he", "lo"), to_target=[(258, 258)], to_draft=[(258, 258)]
-        ).save(path)
-        return path
-
-    def sides(self) -> tuple[tokenizers.Tokenizer, tokenizers.Tokenizer]:
-        return byte_level("he", "ll"), byte_level("he", "lo")
-
-    def test_comes_back_whole(self, saved: Path) -> None:
-        fresh = Bridge(*self.sides(), to_target=[(258, 258)], to_draft=[(258, 258)])
-        loaded = Bridge.load(saved, *self.sides())
-        for kept, built in ((loaded.tables, fresh.tables), (loaded.classes, fresh.classes)):
-            for name, array in built.arrays().items():
-                assert np.array_equal(kept.arrays()[name], array)
-                assert kept.arrays()[name].dtype == np.int64
-                assert kept.arrays()[name].flags.writeable
-        assert loaded.coverage() == fresh.coverage()
-        assert loaded.pairs() == fresh.pairs()
-        assert np.array_equal(loaded.core.draft_to_target(), loaded.tables.draft_to_target)
-        assert loaded.session(prompt=[0]).commit([1], []) == fresh.session(prompt=[0]).commit([1], [])
-        assert list(saved.parent.iterdir()) == [saved]
-
-    def test_of_tiktoken_encodings(self, tmp_path: Path) -> None:
-        Bridge(as_tiktoken(), byte_level("he")).save(tmp_path / "pair")
-        assert Bridge.load(tmp_path / "pair", as_tiktoken(), byte_level("he")).coverage().shared == 257
-
-    def test_survives_padding(self, saved: Path) -> None:
-        """A tokenizer that was called with padding in between is the same tokenizer."""
-        target, draft = self.sides()
-        target.enable_padding(length=8)
-        target.enable_truncation(4)
-        assert Bridge.load(saved, target, draft).coverage().shared == 257
-
-    def test_refuses_other_tokenizers(self, saved: Path) -> None:
-        target, draft = self.sides()
-        for sides, role in (
-            ((draft, draft), "target"),
-            ((target, target), "draft"),
-            ((draft, target), "target"),
-        ):
-            with pytest.raises(BridgeFileError, match=f"got a {role} tokenizer .* Build the bridge again"):
-                Bridge.load(saved, *sides)
-        more = byte_level("he", "ll", controls=("<end>", "<more>"))
-        with pytest.raises(BridgeFileError, match="target"):
-            Bridge.load(saved, more, draft)
-
-    def test_refuses_another_version(self, saved: Path) -> None:
-        header, body = split(saved)
-        header["__metadata__"]["format"] = "anydraft-bridge-999"
-        join(saved, header, body)
-        with pytest.raises(BridgeFileError, match=r"of format 'anydraft-bridge-999'; expected"):
-            Bridge.load(saved, *self.sides())
-
-    def test_refuses_what_is_no_bridge(self, tmp_path: Path) -> None:
-        other = tmp_path / "other"
-        save_file({"weight": np.zeros(3)}, str(other))
-        with pytest.raises(BridgeFileError, match="of format None; expected"):
-            Bridge.load(other, *self.sides())
-        for content in (b"", b"\x00" * 100, b"{}", b"\xff" * 9):
-            other.write_bytes(content)
-            with pytest.raises(BridgeFileError, match="cannot be read as a bridge"):
-                Bridge.load(other, *self.sides())
-        with pytest.raises(BridgeFileError, match="cannot be read as a bridge"):
-            Bridge.load(tmp_path / "missing", *self.sides())
-        with pytest.raises(BridgeFileError, match="cannot be read as a bridge"):
-            Bridge.load(tmp_path, *self.sides())
-
-    def test_refuses_a_damaged_one(self, saved: Path) -> None:
-        """Every cut, and a changed byte anywhere, is noticed or harmless."""
-        whole = saved.read_bytes()
-        fresh = Bridge.load(saved, *self.sides())
-        for length in range(0, len(whole), max(1, len(whole) // 50)):
-            saved.write_bytes(whole[:length])
-            with pytest.raises(BridgeFileError):
-                Bridge.load(saved, *self.sides())
-        for at in range(0, len(whole), max(1, len(whole) // 300)):
-            saved.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-            try:
-                loaded = Bridge.load(saved, *self.sides())
-            except BridgeFileError:
-                continue
-            for name, array in fresh.tables.arrays().items():
-                assert np.array_equal(loaded.tables.arrays()[name], array)
-
-    def test_a_folder_that_is_not_there(self, tmp_path: Path) -> None:
-        with pytest.raises(BridgeFileError, match="cannot write"):
-            Bridge(*self.sides()).save(tmp_path / "no" / "pair")
-
-    def test_the_second_start_builds_nothing(self, saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Tables and classes come from the file; tokenizers are read when text is first translated."""
-        fresh = Bridge(*self.sides(), to_target=[(258, 258)], to_draft=[(258, 258)])
-        tables, classes = fresh.tables, fresh.classes
-
-        def forbidden(*_: object) -> None:
-            raise AssertionError("built again")
-
-        monkeypatch.setattr(TokenizerSource, "load", forbidden)
-        loaded = Bridge.load(saved, *self.sides())
-        assert np.array_equal(loaded.tables.draft_to_target, tables.draft_to_target)
-        assert np.array_equal(loaded.classes.class_of, classes.class_of)
-        with pytest.raises(AssertionError, match="built again"):
-            loaded.session()
-
-
-def split(path: Path) -> tuple[dict, bytes]:
-    data = path.read_bytes()
-    (size,) = struct.unpack("<Q", data[:8])
-    return json.loads(data[8 : 8 + size]), data[8 + size :]
-
-
-def join(path: Path, header: dict, body: bytes) -> None:
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + body)
 
 
 def test_threads_share_a_bridge() -> None:

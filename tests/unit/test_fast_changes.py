@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 import anydraft
 import small
@@ -18,26 +18,30 @@ from anydraft.decoding.caches import PairCaches
 from anydraft.errors import ArgumentError
 from anydraft.models.fast import twin
 from anydraft.models.fast.cpu_linear import Quicker
-from anydraft.models.fast.forward import Lean
+from anydraft.models.fast.forward import LeanModel
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.trimmed_head import TrimmedModel
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.weights import DraftWeights, Weights
+from weight_changes import (
+    CHANGES,
+    MAKERS,
+    counted,
+    loaded_anew,
+    norms,
+    one_token,
+    other_storage,
+    projections,
+    through_data,
+)
 
 ALL = frozenset(range(1, 17))
+
+
 WEIGHTS: list[Weights] = list(get_args(Weights))
+
+
 WAYS: list[Weights] = ["unpacked", "packed"]
-
-
-MAKERS: list[Callable[[], Any]] = [
-    tiny.llama,
-    lambda: tiny.llama(tie_word_embeddings=True),
-    lambda: tiny.llama(attention_bias=True, mlp_bias=True),
-    tiny.qwen2,
-    tiny.qwen3,
-    tiny.gemma3,
-    tiny.olmo2,
-]
 
 
 @pytest.fixture
@@ -47,104 +51,6 @@ def copies(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("needs oneDNN")
     monkeypatch.setattr(twin, "quicker", lambda dtype, threads: Quicker(ALL, ALL, ALL))
     monkeypatch.setattr(twin, "_LEAST", 0)
-
-
-def some(model: Any, *names: str) -> list[nn.Parameter]:
-    return [value for name, value in model.named_parameters() if any(part in name for part in names)]
-
-
-def noise(like: Tensor, size: float = 0.2) -> Tensor:
-    return size * torch.randn(like.shape, generator=torch.Generator().manual_seed(3)).to(like)
-
-
-@torch.no_grad()
-def through_data(model: Any) -> None:
-    for weight in model.parameters():
-        weight.data += noise(weight)
-
-
-@torch.no_grad()
-def projections(model: Any) -> None:
-    for weight in some(model, "q_proj", "down_proj"):
-        weight.data += noise(weight)
-
-
-@torch.no_grad()
-def norms(model: Any) -> None:
-    for weight in some(model, "norm"):
-        weight.data += noise(weight)
-
-
-@torch.no_grad()
-def biases(model: Any) -> None:
-    for weight in some(model, "bias"):
-        weight.data += 1 + noise(weight)
-
-
-@torch.no_grad()
-def one_head(model: Any) -> None:
-    model.model.layers[1].self_attn.v_proj.weight.data[16:32] += 0.3
-
-
-@torch.no_grad()
-def one_neuron(model: Any) -> None:
-    model.model.layers[0].mlp.down_proj.weight.data[:, 5] = 3.0
-
-
-@torch.no_grad()
-def one_token(model: Any) -> None:
-    model.lm_head.weight.data[40] *= -2
-
-
-@torch.no_grad()
-def counted(model: Any) -> None:
-    for weight in model.parameters():
-        weight.add_(noise(weight))
-
-
-def loaded(model: Any) -> None:
-    model.load_state_dict({name: value + noise(value) for name, value in model.state_dict().items()})
-
-
-def loaded_anew(model: Any) -> None:
-    state = {name: value + noise(value) for name, value in model.state_dict().items()}
-    model.load_state_dict(state, assign=True)
-    model.tie_weights()
-
-
-def other_storage(model: Any) -> None:
-    for weight in model.parameters():
-        weight.data = weight.data + noise(weight)
-
-
-def other_parameters(model: Any) -> None:
-    for layer in model.model.layers:
-        layer.self_attn.k_proj.weight = nn.Parameter(layer.self_attn.k_proj.weight.data * 1.5)
-        layer.input_layernorm = copy.deepcopy(getattr(layer, "input_layernorm", None))
-
-
-def another_dtype(model: Any) -> None:
-    model.to(torch.float64)
-
-
-OF_ANY = [through_data, norms, biases, loaded, other_storage]
-CHANGES = [
-    *((make, change) for make in MAKERS for change in OF_ANY),
-    *(
-        (make, change)
-        for make in (tiny.llama, tiny.gemma3, tiny.olmo2)
-        for change in (
-            projections,
-            one_head,
-            one_neuron,
-            one_token,
-            counted,
-            loaded_anew,
-            other_parameters,
-            another_dtype,
-        )
-    ),
-]
 
 
 def own(model: Any, ids: Tensor) -> Tensor:
@@ -292,7 +198,7 @@ def test_refresh_is_for_what_cannot_be_seen() -> None:
         target.lm_head.weight.data[3, 5] += 50
         renew()
         second = speculator.engine.sequences()[0]
-        assert isinstance(second.runner, Lean)  # type: ignore[attr-defined]
+        assert isinstance(second.runner, LeanModel)  # type: ignore[attr-defined]
         assert second.runner is not first.runner  # type: ignore[attr-defined]
         assert close(second.advance(ids[0], 4), own(target, ids[0]))
 

@@ -18,7 +18,7 @@ import small
 import tiny
 from anydraft.errors import ModelError
 from anydraft.models.fast import compiled as module
-from anydraft.models.fast.compiled import CompiledLean, StaticLayer
+from anydraft.models.fast.compiled import CompiledLeanModel, StaticLayer
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.trimmed_head import TrimmedModel, trimmed_head
 from anydraft.models.transformers import TransformersModel
@@ -39,7 +39,7 @@ def own(model: Any, ids: torch.Tensor) -> torch.Tensor:
 
 def compiled(model: Any) -> TransformersModel:
     ours = TransformersModel(model, FastPasses(compile=True))
-    assert isinstance(ours.runner, CompiledLean)
+    assert isinstance(ours.runner, CompiledLeanModel)
     return ours
 
 
@@ -54,7 +54,7 @@ def test_a_text_in_pieces_gets_the_models_logits(
 ) -> None:
     """Across the sliding window of 16 tokens, and twice across the places of the cache."""
     monkeypatch.setattr(module, "_LEAST_ROOM", 32)
-    monkeypatch.setattr(CompiledLean, "sizes", (1, 4))
+    monkeypatch.setattr(CompiledLeanModel, "sizes", (1, 4))
     model = make().to(device)
     ours, ids = compiled(model), tiny.ids(80).to(device)
     expected = own(model, ids)

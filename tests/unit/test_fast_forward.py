@@ -18,8 +18,8 @@ import tiny
 from anydraft.models.batch import sequences
 from anydraft.models.fast import forward as lean
 from anydraft.models.fast import twin
-from anydraft.models.fast.cpu_linear import NOWHERE, Joined, Quicker
-from anydraft.models.fast.forward import Lean, lean_of
+from anydraft.models.fast.cpu_linear import NOWHERE, FusedLinear, Quicker
+from anydraft.models.fast.forward import LeanModel, lean_of
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.twin import twin_of
 from anydraft.models.joint import advance_together
@@ -65,7 +65,7 @@ def test_a_text_in_pieces_gets_the_models_logits(
     monkeypatch.setattr(twin, "quicker", lambda *_: NOWHERE)  # other products round in other places
     model = make().to(dtype)
     ours = TransformersModel(model, FastPasses())
-    assert isinstance(ours.runner, Lean)
+    assert isinstance(ours.runner, LeanModel)
     ids = tiny.ids(60)
     exact = own(copy.deepcopy(model).double(), ids)
     own_error = error(own(model, ids), exact)
@@ -114,9 +114,9 @@ def test_layers_that_are_joined() -> None:
     rows = torch.randn(1, 4, 8)
     expected = [layer(rows) for layer in layers]
     for joined in (
-        Joined(layers, NOWHERE, "unpacked"),
-        Joined(layers, Quicker(ALL, ALL), "packed"),
-        Joined(layers, Quicker(ALL, frozenset({1})), "packed"),
+        FusedLinear(layers, NOWHERE, "unpacked"),
+        FusedLinear(layers, Quicker(ALL, ALL), "packed"),
+        FusedLinear(layers, Quicker(ALL, frozenset({1})), "packed"),
     ):
         for found, wanted in zip(joined(rows), expected, strict=True):
             assert torch.allclose(found, wanted, atol=1e-5)
@@ -126,7 +126,7 @@ def test_layers_that_are_joined() -> None:
 def test_weights_are_followed() -> None:
     model: Any = tiny.gemma3()
     first = twin_of(model)
-    assert isinstance(first, Lean)
+    assert isinstance(first, LeanModel)
     assert twin_of(model) is first
     with torch.no_grad():
         model.model.norm.weight.add_(1)
@@ -170,7 +170,7 @@ def test_rope_scaling_is_the_models_own() -> None:
         )
     )
     ours = TransformersModel(scaled, FastPasses())
-    assert isinstance(ours.runner, Lean)
+    assert isinstance(ours.runner, LeanModel)
     ids = tiny.ids(200)
     assert close(ours.advance(ids, 200), own(scaled, ids), 1e-4)
 

@@ -21,8 +21,8 @@ from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.loop import decode
 from anydraft.loading.rounding import STEPS
 from anydraft.models.fast import twin
-from anydraft.models.fast.cpu_linear import FewRows, Joined, Quicker
-from anydraft.models.fast.forward import Lean
+from anydraft.models.fast.cpu_linear import FewRows, FusedLinear, Quicker
+from anydraft.models.fast.forward import LeanModel
 from anydraft.models.fast.int8 import Int8
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.select import can
@@ -94,7 +94,7 @@ def test_rows_that_the_product_would_read_past_are_refused(size: int) -> None:
 def test_layers_joined_give_what_each_would() -> None:
     layers = [nn.Linear(64, out) for out in (32, 8, 8)]
     quicker = Quicker(frozenset(), frozenset(), frozenset({1, 2}))
-    joined = Joined(layers, quicker, "int8")
+    joined = FusedLinear(layers, quicker, "int8")
     for rows in (1, 2, 3):
         shown = torch.randn(1, rows, 64)
         own = [layer(shown) for layer in layers]
@@ -164,7 +164,7 @@ def itself(**options: Any) -> anydraft.Speculator:
 def test_a_target_and_its_copy_are_two_models() -> None:
     pair = itself(method="tli", num_draft_tokens=3, draft_weights="int8")
     target, draft = pair.engine.sequences()
-    assert isinstance(draft.runner, Lean)  # type: ignore[attr-defined]
+    assert isinstance(draft.runner, LeanModel)  # type: ignore[attr-defined]
     assert draft.runner is not target.runner  # type: ignore[attr-defined]
     out = pair.generate("def fib(n):", max_new_tokens=24)
     alone = itself(method="tli", num_draft_tokens=3, draft_weights="unpacked")

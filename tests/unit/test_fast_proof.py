@@ -15,7 +15,7 @@ import tiny
 from anydraft.models.fast import forward as lean
 from anydraft.models.fast import proof, twin
 from anydraft.models.fast.cpu_linear import NOWHERE, Quicker
-from anydraft.models.fast.forward import Lean, lean_of
+from anydraft.models.fast.forward import LeanModel, lean_of
 from anydraft.models.fast.rotary import Rotary
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.twin import twin_of
@@ -64,13 +64,13 @@ def every_norm(patch: pytest.MonkeyPatch) -> None:
 
 
 def last_norm(patch: pytest.MonkeyPatch) -> None:
-    begin = Lean.__init__
+    begin = LeanModel.__init__
 
     def init(self: Any, *given: Any) -> None:
         begin(self, *given)
         self.norm = self.norm._replace(weight=self.norm.weight * 1.01)
 
-    patch.setattr(Lean, "__init__", init)
+    patch.setattr(LeanModel, "__init__", init)
 
 
 def other_epsilon(patch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,7 @@ def other_epsilon(patch: pytest.MonkeyPatch) -> None:
 
 def unbiased(*names: str) -> Plant:
     """The biases of these layers are lost."""
-    join = lean.Joined
+    join = lean.FusedLinear
 
     def plant(patch: pytest.MonkeyPatch) -> None:
         def joined(layers: Any, *given: Any) -> Any:
@@ -92,7 +92,7 @@ def unbiased(*names: str) -> Plant:
             ]
             return join(kept, *given)  # type: ignore[arg-type]
 
-        patch.setattr(lean, "Joined", joined)
+        patch.setattr(lean, "FusedLinear", joined)
 
     return plant
 
@@ -117,18 +117,18 @@ def later_in_batches(patch: pytest.MonkeyPatch) -> None:
 
 
 def uncapped(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Lean, "logits", lambda self, hidden: self._head(hidden)[0])
+    patch.setattr(LeanModel, "logits", lambda self, hidden: self._head(hidden)[0])
 
 
 def unscaled(patch: pytest.MonkeyPatch) -> None:
-    begin = Lean.__init__
+    begin = LeanModel.__init__
 
     def init(self: Any, *given: Any) -> None:
         begin(self, *given)
         weight = self.embed.weight
         self.embed = lambda ids: torch.nn.functional.embedding(ids, weight)
 
-    patch.setattr(Lean, "__init__", init)
+    patch.setattr(LeanModel, "__init__", init)
 
 
 FAULTS: dict[str, tuple[Maker, Plant]] = {
@@ -181,7 +181,7 @@ def test_a_fault_is_caught(fault: str, dtype: torch.dtype, monkeypatch: pytest.M
     assert lean_of(model, NOWHERE, "unpacked") is None
     for drafts in (False, True):
         runner = TransformersModel(make().to(dtype), FastPasses(drafts=drafts)).runner
-        assert not isinstance(runner, Lean)
+        assert not isinstance(runner, LeanModel)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])

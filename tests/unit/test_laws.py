@@ -8,11 +8,9 @@ from torch import Tensor
 from anydraft.sampling.laws import (
     Greedy,
     SeededRandomness,
-    keep_min_p,
-    keep_top_k,
-    keep_top_p,
     to_law,
 )
+from cuts import keep_min_p, keep_top_k, keep_top_p
 
 FALSE_ALARM = 1e-6
 

@@ -8,8 +8,8 @@ import torch
 from anydraft.errors import PairError
 from anydraft.proposers.base import DraftContext
 from anydraft.proposers.draw import draw_tokens, restrict
-from anydraft.proposers.slem import StringLevel
-from anydraft.proposers.tli import TokenLevel
+from anydraft.proposers.slem import StringLevelExactMatch
+from anydraft.proposers.tli import TokenLevelIntersection
 from anydraft.sampling.laws import SeededRandomness, to_law
 from toys import PAIRS, ToyModel
 
@@ -48,7 +48,7 @@ def test_restrict_without_mass_is_a_point_mass() -> None:
 
 
 def test_token_level_proposes_images_only() -> None:
-    block = TokenLevel(PAIR.table).draft(context(ToyModel(6, 0)), 5, SeededRandomness(0))
+    block = TokenLevelIntersection(PAIR.table).draft(context(ToyModel(6, 0)), 5, SeededRandomness(0))
     assert torch.equal(block.candidates, PAIR.table[block.draft_ids])
     assert (block.candidates >= 0).all()
     assert torch.allclose(block.laws.sum(-1), torch.ones(5).double())
@@ -56,11 +56,11 @@ def test_token_level_proposes_images_only() -> None:
 
 def test_token_level_needs_a_shared_token() -> None:
     with pytest.raises(PairError, match="slem"):
-        TokenLevel(torch.full((7,), -1))
+        TokenLevelIntersection(torch.full((7,), -1))
 
 
 def test_string_level_proposes_the_targets_reading() -> None:
-    strategy = StringLevel(torch.ones(5, dtype=torch.bool))
+    strategy = StringLevelExactMatch(torch.ones(5, dtype=torch.bool))
     for seed in range(10):
         block = strategy.draft(context(ToyModel(6, seed)), 3, SeededRandomness(seed))
         assert block.candidates.tolist() == PAIR.propose(block.draft_ids.tolist())
@@ -71,7 +71,7 @@ def test_string_level_may_propose_nothing() -> None:
         def propose(self, draft_ids: list[int]) -> list[int]:
             return []
 
-    strategy = StringLevel(torch.ones(5, dtype=torch.bool))
+    strategy = StringLevelExactMatch(torch.ones(5, dtype=torch.bool))
     given = context(ToyModel(6, 0))
     given = DraftContext(given.model, given.pending, given.law, Mute(), CPU, given.target_width)
     block = strategy.draft(given, 2, SeededRandomness(0))

@@ -14,7 +14,8 @@ import small
 import watching
 from anydraft.proposers.base import DraftContext
 from anydraft.proposers.draw import draw_tokens
-from anydraft.sampling.laws import SeededRandomness, keep_top_k, keep_top_p, to_law
+from anydraft.sampling.laws import SeededRandomness, to_law
+from cuts import keep_top_k, keep_top_p
 from toy_methods import classes, pushforward, token_level
 from toys import PAIRS, ToyModel
 

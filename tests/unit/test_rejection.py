@@ -7,8 +7,22 @@ import torch
 from torch import Tensor
 
 from anydraft.sampling.laws import NAN, Greedy, Randomness, SeededRandomness, best_of, to_law
-from anydraft.sampling.rejection import NO_TOKEN, residual_law, verify_block, verify_greedy, verify_tokens
+from anydraft.sampling.rejection import (
+    NO_TOKEN,
+    dense_chain,
+    residual_law,
+    verify,
+    verify_greedy,
+    verify_tokens,
+)
 from enumeration import branches
+
+
+def verify_block(
+    laws: Tensor, proposals: Tensor | None, candidates: Tensor, randomness: Randomness
+) -> Tensor:
+    return verify(dense_chain(laws, proposals, candidates), "block", randomness)
+
 
 RULES = pytest.mark.parametrize("verdict", [verify_tokens, verify_block])
 

@@ -1,10 +1,11 @@
 """A widened copy of a real model: real text at the cost of a model of another shape.
 
-Hidden and intermediate dimensions and attention heads are added whose weights are zero, so that they stay zero
-through the whole model, while a pass reads and multiplies all of them. A norm divides by the mean square over
-more numbers then: its weight and epsilon take the share of the real ones into account. The logits are those of
-the original but for rounding. Where no larger real weights are at hand this gives a pair with a large gap, in
-the matrix shapes of a larger model; it is not a larger model's text, and wherever it is used that is said.
+Hidden and intermediate dimensions and attention heads are added whose weights are zero, so that they stay
+zero through the whole model, while a pass reads and multiplies all of them. A norm divides by the mean square
+over more numbers then: its weight and epsilon take the share of the real ones into account. The logits are
+those of the original but for rounding. Where no larger real weights are at hand this gives a pair with a
+large gap in the matrix shapes of a larger model; it is not a larger model's text, and that is said where
+it is used.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import math
 from typing import Any
 
 import torch
-from torch import nn
 
 from anydraft.errors import ModelError
 
@@ -36,8 +36,8 @@ def widen(
     old = model.config
     if old.model_type != "llama" or hidden < old.hidden_size or intermediate < old.intermediate_size:
         raise ModelError(
-            f"got a {old.model_type} of width {old.hidden_size} and {old.intermediate_size}, to be widened to "
-            f"{hidden} and {intermediate}; expected a Llama that is no wider"
+            f"got a {old.model_type} of widths {old.hidden_size} and {old.intermediate_size}, to be widened "
+            f"to {hidden} and {intermediate}; expected a Llama that is no wider"
         )
     size = getattr(old, "head_dim", None) or old.hidden_size // old.num_attention_heads
     group = old.num_attention_heads // old.num_key_value_heads

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from anydraft import _core
 from anydraft.bridge.file import BridgeFile
+from anydraft.bridge.protocols import TokenizerOrFile
 from anydraft.bridge.tables import ClassArrays, Tables
 from anydraft.bridge.text import utf8
 from anydraft.bridge.tokenizer_source import TokenizerSource
@@ -54,8 +55,8 @@ class Bridge:
 
     def __init__(
         self,
-        target_tokenizer: Any,
-        draft_tokenizer: Any,
+        target_tokenizer: TokenizerOrFile,
+        draft_tokenizer: TokenizerOrFile,
         *,
         to_target: Iterable[tuple[int, int]] = (),
         to_draft: Iterable[tuple[int, int]] = (),
@@ -141,7 +142,7 @@ class Bridge:
         target, draft = self._sources
         return target.fingerprint, draft.fingerprint
 
-    def check(self, target_tokenizer: Any, draft_tokenizer: Any) -> None:
+    def check(self, target_tokenizer: TokenizerOrFile, draft_tokenizer: TokenizerOrFile) -> None:
         """Raise :class:`PairError` if the bridge was made of other tokenizers than these."""
         given = TokenizerSource.of(target_tokenizer, "target"), TokenizerSource.of(draft_tokenizer, "draft")
         for role, made_of, source in zip(("target", "draft"), self.fingerprints, given, strict=True):
@@ -162,7 +163,9 @@ class Bridge:
         BridgeFile(target.fingerprint, draft.fingerprint, *self._roles, arrays).write(Path(path))
 
     @classmethod
-    def load(cls, path: str | Path, target_tokenizer: Any, draft_tokenizer: Any) -> Bridge:
+    def load(
+        cls, path: str | Path, target_tokenizer: TokenizerOrFile, draft_tokenizer: TokenizerOrFile
+    ) -> Bridge:
         """A saved bridge, for the tokenizers it was made of.
 
         Raises:

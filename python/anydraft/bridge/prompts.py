@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
-from typing import Any, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeAlias, cast, runtime_checkable
 
-from anydraft.bridge.special_tokens import control_tokens, special_roles, tiktoken_of
+from anydraft.bridge.protocols import AnyTokenizer, Backend
+from anydraft.bridge.special_tokens import control_tokens, special_roles, templated, tiktoken_of
 from anydraft.bridge.text import utf8
 from anydraft.errors import ArgumentError
+
+Content: TypeAlias = str | Sequence[Mapping[str, Any]]
+"""What a message says: text, or parts such as ``{"type": "text", "text": ...}``."""
 
 Messages = Sequence[Mapping[str, Any]]
 """A chat: ``{"role": ..., "content": ...}`` in order, in any form that the chat template takes."""
@@ -22,6 +26,9 @@ class Listable(Protocol):
     def tolist(self) -> Any:
         """Its numbers as a list."""
 
+
+Setting: TypeAlias = Mapping[str, Any] | None
+"""How a tokenizer cuts texts, or fills them up, if it does."""
 
 Ids: TypeAlias = Sequence[int] | Sequence[Sequence[int]] | Listable
 """Ids ``[n]`` or ``[1, n]``: a list, an array or a tensor."""
@@ -63,7 +70,7 @@ def plain_ids(input_ids: Ids, size: int) -> list[int]:
     return ids
 
 
-def encode_prompt(tokenizer: Any, text: str) -> list[int]:
+def encode_prompt(tokenizer: AnyTokenizer, text: str) -> list[int]:
     """The ids of a plain prompt, with the control tokens that the tokenizer itself puts around a text (BOS).
 
     A control token that is written out in ``text`` becomes that token, as in transformers. An empty text
@@ -86,13 +93,13 @@ def encode_prompt(tokenizer: Any, text: str) -> list[int]:
     return [bos[0]]
 
 
-def opening(tokenizer: Any) -> list[int]:
+def opening(tokenizer: AnyTokenizer) -> list[int]:
     """The control tokens that the tokenizer itself puts before any text (a BOS, or nothing)."""
     control = set(control_tokens(tokenizer).values())
     return list(takewhile(control.__contains__, _encode(tokenizer, "a")))
 
 
-def render(tokenizer: Any, messages: Messages) -> list[int]:
+def render(tokenizer: AnyTokenizer, messages: Messages) -> list[int]:
     """The ids of a chat, up to where the assistant's next message begins.
 
     By the tokenizer's own chat template where it has one, else as plain text: each message is its role and
@@ -103,12 +110,13 @@ def render(tokenizer: Any, messages: Messages) -> list[int]:
             template also content that is not text.
     """
     _check(messages)
-    if not getattr(tokenizer, "chat_template", None):
+    speaks = templated(tokenizer)
+    if speaks is None:
         return _transcript(tokenizer, messages)
     chat = [dict(message) for message in messages]
     try:
         with _unchanged(tokenizer):
-            ids = tokenizer.apply_chat_template(
+            ids = speaks.apply_chat_template(
                 chat, add_generation_prompt=True, tokenize=True, return_dict=False
             )
     except Exception as error:  # a template is a program of its own, and may raise anything
@@ -119,7 +127,7 @@ def render(tokenizer: Any, messages: Messages) -> list[int]:
     return list(ids)
 
 
-def render_for_draft(tokenizer: Any, messages: Messages) -> list[int]:
+def render_for_draft(tokenizer: AnyTokenizer, messages: Messages) -> list[int]:
     """As :func:`render`, with content in parts as one text: many templates take nothing else.
 
     A chat that the template refuses becomes plain text, without what is not text: a draft may read anything.
@@ -132,7 +140,7 @@ def render_for_draft(tokenizer: Any, messages: Messages) -> list[int]:
         return _transcript(tokenizer, plain)
 
 
-def _transcript(tokenizer: Any, messages: Messages) -> list[int]:
+def _transcript(tokenizer: AnyTokenizer, messages: Messages) -> list[int]:
     said = ""
     for message in messages:
         text = _text(message)
@@ -156,15 +164,16 @@ def _text(message: Mapping[str, Any]) -> str | None:
     return None if any(not isinstance(text, str) for text in texts) else "".join(map(str, texts))
 
 
-def _encode(tokenizer: Any, text: str) -> list[int]:
+def _encode(tokenizer: AnyTokenizer, text: str) -> list[int]:
     if callable(tokenizer):  # one of transformers, fast or slow
         with _unchanged(tokenizer):
             return list(tokenizer(text, verbose=False)["input_ids"])
     encoding = tiktoken_of(tokenizer)
     if encoding is not None:
         return list(encoding.encode(text, allowed_special="all"))
-    with _untrimmed(tokenizer):
-        return list(tokenizer.encode(text).ids)
+    backend = cast("Backend", tokenizer)
+    with _untrimmed(backend):
+        return list(backend.encode(text).ids)
 
 
 def _check(messages: Messages) -> None:
@@ -188,7 +197,7 @@ def _check(messages: Messages) -> None:
             utf8(text, "a message")
 
 
-def _strings(value: Any) -> Iterator[str]:
+def _strings(value: object) -> Iterator[str]:
     """All text in a message, however deep."""
     if isinstance(value, str):
         yield value
@@ -201,7 +210,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 @contextmanager
-def _unchanged(tokenizer: Any) -> Iterator[None]:
+def _unchanged(tokenizer: object) -> Iterator[None]:
     """Undo what a call of a transformers tokenizer does to the truncation and padding it was given with."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
@@ -215,7 +224,7 @@ def _unchanged(tokenizer: Any) -> Iterator[None]:
 
 
 @contextmanager
-def _untrimmed(backend: Any) -> Iterator[None]:
+def _untrimmed(backend: Backend) -> Iterator[None]:
     """No truncation and no padding inside the block."""
     truncation, padding = backend.truncation, backend.padding
     if truncation is None and padding is None:
@@ -229,7 +238,7 @@ def _untrimmed(backend: Any) -> Iterator[None]:
         _restore(backend, truncation, padding)
 
 
-def _restore(backend: Any, truncation: dict[str, Any] | None, padding: dict[str, Any] | None) -> None:
+def _restore(backend: Backend, truncation: Setting, padding: Setting) -> None:
     if backend.truncation != truncation:
         backend.enable_truncation(**truncation) if truncation else backend.no_truncation()
     if backend.padding != padding:

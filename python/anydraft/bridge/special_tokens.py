@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal, cast
+
+from anydraft.bridge.protocols import TiktokenEncoding, TransformersTokenizer
 
 Role = Literal["bos", "eos", "start_of_turn", "end_of_turn", "pad", "unk"]
 Roles = dict[Role, tuple[int, ...]]
@@ -51,15 +53,20 @@ class RolePairs:
     """(target id, draft id): what the draft is shown for a control token of the target."""
 
 
-def tiktoken_of(tokenizer: Any) -> Any:
+def tiktoken_of(tokenizer: object) -> TiktokenEncoding | None:
     """The ``tiktoken.Encoding`` that a tokenizer is or keeps; ``None`` if it has a fast form or no such."""
     if hasattr(tokenizer, "backend_tokenizer"):
         return None
     encoding = getattr(tokenizer, "tokenizer", tokenizer)
-    return encoding if hasattr(encoding, "_mergeable_ranks") else None
+    return cast("TiktokenEncoding", encoding) if hasattr(encoding, "_mergeable_ranks") else None
 
 
-def control_tokens(tokenizer: Any) -> dict[str, int]:
+def templated(tokenizer: object) -> TransformersTokenizer | None:
+    """The tokenizer, if it has a chat template: only those of transformers do."""
+    return cast("TransformersTokenizer", tokenizer) if getattr(tokenizer, "chat_template", None) else None
+
+
+def control_tokens(tokenizer: object) -> dict[str, int]:
     """All control tokens by content, in ascending order of id."""
     found: dict[str, int] = {}
     plain = getattr(tokenizer, "get_added_tokens_decoder", None)
@@ -76,7 +83,7 @@ def control_tokens(tokenizer: Any) -> dict[str, int]:
     return dict(sorted(found.items(), key=lambda item: item[1]))
 
 
-def end_ids(tokenizer: Any, generation_config: Any = None) -> tuple[int, ...]:
+def end_ids(tokenizer: object, generation_config: object = None) -> tuple[int, ...]:
     """The ids at which plain decoding stops, most important first.
 
     Those of the generation config if it has any (one or a list), else the tokenizer's own EOS, else every
@@ -92,7 +99,7 @@ def end_ids(tokenizer: Any, generation_config: Any = None) -> tuple[int, ...]:
     return _named(tokens, _TEXT_ENDS) or _named(tokens, _TURN_ENDS)
 
 
-def special_roles(tokenizer: Any, generation_config: Any = None) -> Roles:
+def special_roles(tokenizer: object, generation_config: object = None) -> Roles:
     """The ids of every role, most important first; a role that no token has is an empty tuple.
 
     ``end_of_turn`` is what ends the assistant's message in the tokenizer's own chat template, then the stop
@@ -118,7 +125,7 @@ def special_roles(tokenizer: Any, generation_config: Any = None) -> Roles:
 
 
 def bridge_roles(
-    target: Any, draft: Any, target_generation: Any = None, draft_generation: Any = None
+    target: object, draft: object, target_generation: object = None, draft_generation: object = None
 ) -> RolePairs:
     """Pair the control tokens of a target and a draft.
 
@@ -144,7 +151,7 @@ def bridge_roles(
 class _Side:
     """What one tokenizer says of its control tokens."""
 
-    def __init__(self, tokenizer: Any, generation_config: Any) -> None:
+    def __init__(self, tokenizer: object, generation_config: object) -> None:
         self.tokens = control_tokens(tokenizer)
         roles = special_roles(tokenizer, generation_config)
         self.text_ends, self.turn_ends = roles["eos"], roles["end_of_turn"]
@@ -185,13 +192,14 @@ def _starts(source: _Side, sink: _Side) -> dict[int, int]:
     return turns | {i: sink.text_starts[0] for i in source.text_starts if sink.text_starts}
 
 
-def _template_end(tokenizer: Any, tokens: dict[str, int]) -> tuple[int, ...]:
+def _template_end(tokenizer: object, tokens: dict[str, int]) -> tuple[int, ...]:
     """The control token right after the assistant's words in the chat template, if there is one."""
-    if not getattr(tokenizer, "chat_template", None):
+    speaks = templated(tokenizer)
+    if speaks is None:
         return ()
     chat = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _PROBE}]
     try:
-        text = tokenizer.apply_chat_template(chat, tokenize=False)
+        text: str = speaks.apply_chat_template(chat, tokenize=False)
     except Exception:  # a template is a program of its own, and may raise anything
         return ()
     after = text.rpartition(_PROBE)[2].lstrip()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from anydraft import _core
+from anydraft.bridge.protocols import TiktokenEncoding, TokenizerOrFile
 from anydraft.bridge.special_tokens import tiktoken_of
 from anydraft.errors import ModelFileError, TokenizerError
 from anydraft.loading.paths import existing
@@ -43,7 +44,7 @@ class TokenizerSource:
             return self._loaded
 
     @classmethod
-    def of(cls, tokenizer: Any, role: Role) -> TokenizerSource:
+    def of(cls, tokenizer: TokenizerOrFile, role: Role) -> TokenizerSource:
         """From a tokenizer of transformers or tokenizers, a ``tiktoken.Encoding``, the core, or a file.
 
         Raises:
@@ -55,7 +56,7 @@ class TokenizerSource:
             return cls(role, kind, tokenizer.fingerprint, lambda: tokenizer)
         if isinstance(tokenizer, (str, os.PathLike)):
             return cls._of_json(role, os.fspath(tokenizer), _file(Path(tokenizer)))
-        backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
+        backend: Any = getattr(tokenizer, "backend_tokenizer", tokenizer)
         if callable(getattr(backend, "to_str", None)):
             return cls._of_json(role, kind, backend.to_str())
         encoding = tiktoken_of(tokenizer)
@@ -72,7 +73,7 @@ class TokenizerSource:
         return cls(role, kind, _core.fingerprint(json), lambda: _core.Tokenizer.from_json(json))
 
     @classmethod
-    def _of_tiktoken(cls, role: Role, kind: str, encoding: Any) -> TokenizerSource:
+    def _of_tiktoken(cls, role: Role, kind: str, encoding: TiktokenEncoding) -> TokenizerSource:
         ranks = list(encoding._mergeable_ranks.items())
         parts = ranks, list(encoding._special_tokens.items()), encoding._pat_str
         fingerprint = _core.tiktoken_fingerprint(*parts)

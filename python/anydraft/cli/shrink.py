@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.table import Table
 
 from anydraft.cli import options
-from anydraft.cli.loading import load_one, side
+from anydraft.cli.loading import Loaded, load_one, side
 from anydraft.cli.terminal import clean_endings, console, error_console
 from anydraft.errors import ArgumentError
 from anydraft.loading.paths import A_CORPUS, existing
+
+if TYPE_CHECKING:
+    from torch.nn import Module
 
 EPILOG = """
 **Examples**
@@ -86,7 +89,7 @@ class _Found:
     speedup: list[float]
 
 
-def _accepted(big: Any, small: Any, made: Any, texts: list[str]) -> list[_Found]:
+def _accepted(big: Loaded, small: Loaded, made: Module, texts: list[str]) -> list[_Found]:
     """Of both drafts, on beginnings of the texts."""
     from anydraft.planner import measure
     from anydraft.speculator import Speculator
@@ -94,7 +97,7 @@ def _accepted(big: Any, small: Any, made: Any, texts: list[str]) -> list[_Found]
 
     prompts = corpus.prefixes(texts, 4, 0) or [text[:200] for text in texts[:4]]
     found = []
-    heads: tuple[tuple[Any, Literal["full", "auto"]], ...] = (small.model, "full"), (made, "auto")
+    heads: tuple[tuple[Module, Literal["full", "auto"]], ...] = (small.model, "full"), (made, "auto")
     for model, head in heads:
         pair = Speculator(big.model, model, big.tokenizer, small.tokenizer, draft_head=head)
         plans = [
@@ -111,7 +114,7 @@ def _accepted(big: Any, small: Any, made: Any, texts: list[str]) -> list[_Found]
     return found
 
 
-def _steps(whole: Any, made: Any) -> tuple[float, float]:
+def _steps(whole: Module, made: Module) -> tuple[float, float]:
     """Median seconds of a pass over one token, with the whole head and with the rows kept, in turn."""
     import statistics
     import time

@@ -20,9 +20,9 @@ from anydraft.errors import ArgumentError
 from anydraft.loading.paths import A_CORPUS, existing
 
 if TYPE_CHECKING:
-    from anydraft.training.draft import Watcher
     from anydraft.training.measure import Measured
     from anydraft.training.record import Point
+    from anydraft.training.wanted import Watcher
 
 EPILOG = """
 **Examples**
@@ -79,7 +79,8 @@ def train_draft(
             existing(path, A_CORPUS)
         big = load_one(speaking, dtype="float32", device=device, threads=threads)
         from anydraft.training import corpus as files
-        from anydraft.training.draft import Wanted, train_draft
+        from anydraft.training.draft import train_draft
+        from anydraft.training.wanted import Wanted
 
         where = error_console()
         columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), TimeElapsedColumn()
@@ -128,7 +129,7 @@ def table(measured: Sequence[Measured]) -> Table:
 
 
 def _shown(bars: Progress, out: Console) -> Watcher:
-    from anydraft.training.draft import Watcher
+    from anydraft.training.wanted import Watcher
 
     tasks: dict[str, TaskID] = {}
     last, said = "", time.monotonic()

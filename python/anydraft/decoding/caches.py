@@ -12,7 +12,7 @@ from anydraft.bridge.common import common_prefix
 from anydraft.decoding.sequence import Row
 from anydraft.errors import ArgumentError
 from anydraft.models.base import Model
-from anydraft.proposers.draft_state import DraftView
+from anydraft.proposers.draft_state import DraftState
 
 
 class PairCaches:
@@ -22,7 +22,7 @@ class PairCaches:
         """Nothing has been read yet."""
         self.target = target
         self.draft = draft
-        self._view: DraftView | None = None
+        self._view: DraftState | None = None
         self._row: Row | None = None
         self._busy = RLock()  # an interrupt may leave it locked, which must not lock this thread out
 
@@ -41,7 +41,9 @@ class PairCaches:
                 )
             yield
 
-    def begin(self, ids: list[int], law: Callable[[Tensor], Tensor], make: Callable[[DraftView], Row]) -> Row:
+    def begin(
+        self, ids: list[int], law: Callable[[Tensor], Tensor], make: Callable[[DraftState], Row]
+    ) -> Row:
         """A decode begins, with the row that ``make`` makes of the draft's view of ``ids``.
 
         Waits for a round that still runs. Both caches are cut back to what they have in common with the new
@@ -62,10 +64,10 @@ class PairCaches:
             if self._row is row:
                 row.leave()
 
-    def _show(self, ids: list[int], law: Callable[[Tensor], Tensor]) -> DraftView:
+    def _show(self, ids: list[int], law: Callable[[Tensor], Tensor]) -> DraftState:
         """The draft's view of ``ids``, on top of what the draft has read of them."""
         if self._view is None:
-            self._view = DraftView(self.draft, ids, law)
+            self._view = DraftState(self.draft, ids, law)
         else:
             self._view.renew(ids, law)
         return self._view

@@ -12,6 +12,9 @@ FinishReason = Literal["eos", "length", "window", "stop", "time"]
 """Why a decode ended: an end token, ``max_new_tokens``, the end of the target's context window, a stop string
 or another stopping rule, or ``max_time``."""
 
+Source = Literal["recovered", "bonus"]
+"""Where a token comes from that was not drafted: drawn after a rejection, or after a block kept whole."""
+
 
 @dataclass(frozen=True)
 class Event:
@@ -22,7 +25,7 @@ class Event:
     """Text that became complete; an unfinished code point waits for the next event."""
     accepted: int
     """How many of ``token_ids``, from the first, were drafted."""
-    source: Literal["recovered", "bonus"] | None
+    source: Source | None
     """Where the last token comes from; ``None`` if all are accepted (the decode ended inside the draft)."""
     finish_reason: FinishReason | None = None
     """Set on the last event."""

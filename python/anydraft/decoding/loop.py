@@ -12,8 +12,8 @@ from anydraft.decoding.events import Event
 from anydraft.decoding.proposal import Proposal, Verdict
 from anydraft.decoding.sequence import Row
 from anydraft.decoding.step_by_step import verify_in_order
-from anydraft.decoding.transfer import to_host
-from anydraft.models.in_order import InOrder
+from anydraft.decoding.verification import verify_blocks
+from anydraft.models.in_order import OrderedProcessors
 from anydraft.models.joint import advance_together
 from anydraft.proposers.draw import draft_together
 from anydraft.scheduling.directors import Choice
@@ -36,8 +36,9 @@ def decode(
     """Run all rows to their ends; after every round, an event of each row that took part, with its number.
 
     Rows accept different lengths and finish at different times; what one says does not depend on the others.
-    ``play``: the round, another one where several processes share it (:mod:`anydraft.decoding.shared`). After
-    an error (of a stop rule, say) some rows may have emitted what they have not reported: make new ones.
+    ``play``: the round, another one where several processes share it (:mod:`anydraft.decoding.parallel`).
+    After an error (of a stop rule, say) some rows may have emitted what they have not reported: make new
+    ones.
     """
     running = [i for i, row in enumerate(rows) if row.finish_reason is None]
     while running:
@@ -85,13 +86,9 @@ def verify(rows: Sequence[Row], proposals: Sequence[Proposal], logits: Sequence[
     Rows whose logits processors must be called in order are verified position by position instead.
     """
     verdicts: dict[int, Verdict] = {}
-    for order, members in by_order(rows):
-        if order is not None:
-            ours = [rows[i] for i in members], [proposals[i] for i in members], [logits[i] for i in members]
-            found = verify_in_order(order, *ours)
-        else:
-            answers = to_host([rows[i].judge(proposals[i], logits[i]) for i in members])
-            found = [rows[i].accept(proposals[i], answer) for i, answer in zip(members, answers, strict=True)]
+    for order, members in by_order(rows).items():
+        ours = [rows[i] for i in members], [proposals[i] for i in members], [logits[i] for i in members]
+        found = verify_blocks(*ours) if order is None else verify_in_order(order, *ours)
         verdicts.update(zip(members, found, strict=True))
     return [verdicts[i] for i in range(len(rows))]
 
@@ -116,9 +113,9 @@ def learn(
         row.learn(proposal, verdict, event, seconds)
 
 
-def by_order(rows: Sequence[Row]) -> list[tuple[InOrder | None, list[int]]]:
+def by_order(rows: Sequence[Row]) -> dict[OrderedProcessors | None, list[int]]:
     """Which rows share processors that must be called in order; ``None``: those that have none."""
-    found: dict[int, tuple[InOrder | None, list[int]]] = {}
+    found: dict[OrderedProcessors | None, list[int]] = {}
     for i, row in enumerate(rows):
-        found.setdefault(id(row.order), (row.order, []))[1].append(i)
-    return list(found.values())
+        found.setdefault(row.order, []).append(i)
+    return found

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from anydraft.decoding.events import FinishReason
+from anydraft.decoding.events import FinishReason, Source
 from anydraft.errors import DraftError
 from anydraft.proposers.base import Block, Strategy
 from anydraft.scheduling.directors import Choice
@@ -63,6 +63,13 @@ class Verdict:
     finish_reason: FinishReason | None
     failure: str | None
     """Why the draft is dropped, if it is."""
+
+    @property
+    def source(self) -> Source | None:
+        """Where the last token comes from, if it was not drafted."""
+        if len(self.token_ids) <= self.accepted:
+            return None
+        return "recovered" if self.accepted < len(self.proposed) else "bonus"
 
 
 def failed(error: Exception) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from anydraft.decoding.committed import Committed
@@ -14,16 +13,15 @@ from anydraft.decoding.proposal import Proposal, Start, Verdict, failed
 from anydraft.decoding.protocols import Closing, PointedLaw, Session, TargetLaw
 from anydraft.decoding.stats import Stats
 from anydraft.decoding.stopping import Stopping
-from anydraft.decoding.text_only import TextAlone
-from anydraft.errors import DraftError, ModelError, PairError, TokenizerError
+from anydraft.decoding.text_only import TextOnlySession
+from anydraft.errors import DraftError, PairError, TokenizerError
 from anydraft.models.base import Model
-from anydraft.models.in_order import InOrder, RowInOrder
+from anydraft.models.in_order import OrderedProcessors, OrderedRow
 from anydraft.proposers.base import DraftContext, Strategy
-from anydraft.proposers.draft_state import DraftView
+from anydraft.proposers.draft_state import DraftState
 from anydraft.proposers.draw import Draft
 from anydraft.proposers.ngram_index import NgramIndex
-from anydraft.sampling.laws import NAN, Greedy, Randomness, best_of
-from anydraft.sampling.rejection import verify_greedy
+from anydraft.sampling.laws import Randomness, best_of
 from anydraft.scheduling.cost import Round
 from anydraft.scheduling.directors import LOOKUP, Choice, Director
 
@@ -32,18 +30,18 @@ from anydraft.scheduling.directors import LOOKUP, Choice, Director
 class Row:
     """Everything one row needs, and its state. The committed ids are only ever appended to.
 
-    A round calls :meth:`open`, :meth:`judge`, :meth:`accept`, :meth:`commit` and :meth:`learn`; what one of
+    A round calls :meth:`choose`, :meth:`open`, :meth:`emit`, :meth:`commit` and :meth:`learn`; what one of
     them finds is handed to the next as a value.
     """
 
     target: Model
-    draft: DraftView | None
+    draft: DraftState | None
     strategies: Callable[[str], Strategy]
     """From a method's name to its strategy."""
     director: Director
     """Says how each block is drafted."""
     session: Session
-    law: TargetLaw | RowInOrder
+    law: TargetLaw | OrderedRow
     randomness: Randomness
     stopping: Stopping
     decode_bytes: Callable[[list[int]], bytes]
@@ -62,8 +60,8 @@ class Row:
         """A row that may emit nothing is finished before it begins."""
         self.committed = Committed(self.prompt, self.target.device)
         law = self.law
-        if not isinstance(law, RowInOrder):
-            self._best = law.best if isinstance(law, PointedLaw) else lambda *given: best_of(law(*given))
+        if not isinstance(law, OrderedRow):
+            self.best = law.best if isinstance(law, PointedLaw) else lambda *given: best_of(law(*given))
         if self.stopping.left(0) <= 0:
             self.finish_reason = "length"
 
@@ -75,9 +73,9 @@ class Row:
         return self.committed.ids[self.target.length :]
 
     @property
-    def order(self) -> InOrder | None:
+    def order(self) -> OrderedProcessors | None:
         """The processors that must be called in order, if the law is made by such."""
-        return self.law.order if isinstance(self.law, RowInOrder) else None
+        return self.law.order if isinstance(self.law, OrderedRow) else None
 
     def start(self) -> Start:
         """Where a round begins."""
@@ -135,67 +133,6 @@ class Row:
         proposal = Proposal(start, choice._replace(length=gamma), strategy)
         return proposal, (strategy, context, gamma, self.randomness)
 
-    def judge(self, proposal: Proposal, logits: Tensor) -> Tensor:
-        """Verify on the device, with the target's ``logits`` ``[k + 1, V]``; :meth:`accept` reads the answer.
-
-        Result: int64 ``[3 + ...]``: accepted, next id, whether the target is broken, then :meth:`unread`.
-        """
-        block, law = proposal.block, self.law
-        candidates = self.committed.first(0) if block is None else block.candidates
-        assert not isinstance(law, RowInOrder)  # those are verified position by position
-        if isinstance(self.randomness, Greedy):
-            best = self._best(logits, self.committed.ids, candidates)
-            following = verify_greedy(best, candidates)
-            broken = following[1:] == NAN
-        else:
-            laws = law(logits, self.committed.ids, candidates)
-            if block is None or proposal.strategy is None:
-                following = torch.cat((candidates.new_zeros(1), self.randomness.draw(laws[:1])))
-            else:
-                following = proposal.strategy.verify(block, laws, self.randomness)
-            broken = laws[:, 0].isnan().index_select(0, following[:1])  # rows behind that were never reached
-        return torch.cat((following, broken, self.unread(proposal)))
-
-    def unread(self, proposal: Proposal) -> Tensor:
-        """int64 ``[1 + ...]``: whether the draft is broken, then what of its block the host does not have.
-
-        :meth:`read_back` reads it.
-        """
-        block, device = proposal.block, self.target.device
-        spoilt = torch.zeros(1, dtype=torch.int64, device=device)
-        if block is None:
-            return spoilt
-        if len(block.draft_ids) and self.draft:
-            spoilt = self.draft.broken.to(device).view(1)
-        parts = [spoilt]
-        if block.draft_list is None:
-            parts.append(block.draft_ids.to(device))
-        if block.candidate_list is None:
-            parts.append(block.candidates)
-        return torch.cat(parts) if len(parts) > 1 else spoilt
-
-    def read_back(self, proposal: Proposal, answer: list[int]) -> tuple[list[int], list[int], str | None]:
-        """Drafted ids and candidates by the host's copy of :meth:`unread`, and why the draft failed."""
-        broken, *ids = answer
-        failure = "the draft returned NaN" if broken else proposal.failure
-        block = proposal.block
-        if block is None:
-            return [], [], failure
-        size = len(block.draft_ids)
-        drafted, ids = (ids[:size], ids[size:]) if block.draft_list is None else (block.draft_list, ids)
-        return drafted, ids if block.candidate_list is None else block.candidate_list, failure
-
-    def accept(self, proposal: Proposal, answer: list[int]) -> Verdict:
-        """Emit what :meth:`judge` found: the target's cache is cut, and the ids are committed."""
-        accepted, following, broken, *rest = answer
-        if broken:
-            raise target_is_nan()
-        drafted, proposed, failure = self.read_back(proposal, rest)
-        # Rejected tokens leave the cache before anything of the user's is called, which may raise.
-        self.target.crop(len(self.committed) + accepted)
-        new, reason = self.emit([*proposed[:accepted], following])
-        return Verdict(drafted, proposed, accepted, new, reason, failure)
-
     def emit(self, new: list[int]) -> tuple[list[int], FinishReason | None]:
         """Commit what plain decoding would emit of ``new``, and say why it ends there if it does."""
         before = len(self.committed)
@@ -224,38 +161,29 @@ class Row:
             failure = failed(error)
             if isinstance(error, TokenizerError):  # of the draft's tokenizer: the text goes on without it
                 before = self.committed.ids[: len(self.committed) - len(new)].tolist()
-                self.session = TextAlone(before, self.decode_bytes)
+                self.session = TextOnlySession(before, self.decode_bytes)
                 text, data, _, _ = self.session.commit(new, [])
         if self.ngrams is not None:
             self.ngrams.push(data)
-        event = self._event(verdict, text, failure)
+        event = Event(
+            token_ids=new,
+            text=text + self.session.finish() if verdict.finish_reason else text,
+            accepted=min(verdict.accepted, len(new)),
+            source=verdict.source,
+            finish_reason=verdict.finish_reason,
+            draft_failure=failure,
+        )
         self._count(event, proposal, verdict, len(data))
         if failure and self.draft:
             _close(self.draft.model)
             self.draft = None
         return event
 
-    def _event(self, verdict: Verdict, text: str, failure: str | None) -> Event:
-        """What a round has brought, in words."""
-        new, accepted = verdict.token_ids, verdict.accepted
-        return Event(
-            token_ids=new,
-            text=text + self.session.finish() if verdict.finish_reason else text,
-            accepted=min(accepted, len(new)),
-            source=None
-            if len(new) <= accepted
-            else "recovered"
-            if accepted < len(verdict.proposed)
-            else "bonus",
-            finish_reason=verdict.finish_reason,
-            draft_failure=failure,
-        )
-
     def follow(self, proposal: Proposal, logits: Tensor, event: Event, seconds: float) -> None:
         """Commit what another process that runs the same decode has decided."""
         block = proposal.block
         candidates = block.candidates if block else self.committed.first(0)
-        if not isinstance(self.law, RowInOrder):
+        if not isinstance(self.law, OrderedRow):
             self.law(logits, self.committed.ids, candidates)  # a law may keep what it is made from
         self.committed.append(event.token_ids)
         self.emitted += len(event.token_ids)
@@ -310,14 +238,6 @@ class Row:
         stats.bytes += size
         if self.draft:
             stats.draft_passes, stats.draft_seconds = self.draft.passes, self.draft.seconds
-
-
-def target_is_nan() -> ModelError:
-    """What is raised when the target's own answer is no law."""
-    return ModelError(
-        "the target returned NaN logits; expected numbers. Half precision may overflow: try "
-        "dtype=torch.float32 or torch.bfloat16, or look for damaged weights"
-    )
 
 
 def _close(model: Model) -> None:

@@ -15,22 +15,20 @@ from torch import Tensor
 
 from anydraft.decoding.events import Event, FinishReason
 from anydraft.decoding.proposal import Proposal, Verdict
-from anydraft.decoding.sequence import Row, target_is_nan
+from anydraft.decoding.sequence import Row
 from anydraft.decoding.transfer import to_host
-from anydraft.models.in_order import InOrder, RowInOrder
+from anydraft.decoding.verification import read_back, target_is_nan, unread
+from anydraft.models.in_order import OrderedProcessors, OrderedRow
 from anydraft.sampling.laws import NAN, Greedy
 
 
 def verify_in_order(
-    order: InOrder, rows: Sequence[Row], proposals: Sequence[Proposal], logits: Sequence[Tensor]
+    order: OrderedProcessors, rows: Sequence[Row], proposals: Sequence[Proposal], logits: Sequence[Tensor]
 ) -> list[Verdict]:
     """Verify the candidates of ``rows`` with the target's ``logits`` ``[k_i + 1, V]``, and emit."""
     places = places_of(rows)
-    answers = to_host([row.unread(proposal) for row, proposal in zip(rows, proposals, strict=True)])
-    drawn = [
-        row.read_back(proposal, answer)
-        for row, proposal, answer in zip(rows, proposals, answers, strict=True)
-    ]
+    answers = to_host([unread(row, proposal) for row, proposal in zip(rows, proposals, strict=True)])
+    drawn = [read_back(*given) for given in zip(proposals, answers, strict=True)]
     emitted: list[list[int]] = [[] for _ in rows]
     accepted = [0] * len(rows)
     reasons: list[FinishReason | None] = [None] * len(rows)
@@ -59,10 +57,12 @@ def verify_in_order(
 
 def places_of(rows: Sequence[Row]) -> list[int]:
     """The rows' numbers among those that share processors."""
-    return [row.law.place for row in rows if isinstance(row.law, RowInOrder)]
+    return [row.law.place for row in rows if isinstance(row.law, OrderedRow)]
 
 
-def retrace(order: InOrder, rows: Sequence[Row], logits: Sequence[Tensor], events: Sequence[Event]) -> None:
+def retrace(
+    order: OrderedProcessors, rows: Sequence[Row], logits: Sequence[Tensor], events: Sequence[Event]
+) -> None:
     """Show the processors what another process, which runs the same decode, has emitted."""
     places = places_of(rows)
     for step in range(max(len(event.token_ids) for event in events)):
@@ -70,7 +70,7 @@ def retrace(order: InOrder, rows: Sequence[Row], logits: Sequence[Tensor], event
         order.append({place: event.token_ids[step] for place, event in zip(places, events, strict=True)})
 
 
-def _choose(order: InOrder, rows: Sequence[Row], scores: Sequence[Tensor]) -> list[int]:
+def _choose(order: OrderedProcessors, rows: Sequence[Row], scores: Sequence[Tensor]) -> list[int]:
     """The target's own token for each row, by its scores ``[V]``."""
     found = []
     for row, own in zip(rows, scores, strict=True):

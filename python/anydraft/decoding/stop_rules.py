@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from numbers import Real
-from typing import Any
+from typing import TypeAlias
 
 from torch import Tensor
 from transformers import MaxTimeCriteria
@@ -19,14 +19,17 @@ from anydraft.errors import ArgumentError
 Scores = Callable[[Tensor], tuple[Tensor, ...]]
 """From all ids of a row so far, int64 ``[n]``, to the scores ``[1, V]`` of every emitted one."""
 
+Criterion: TypeAlias = Callable[..., "Tensor | bool"]
+"""A stopping criterion of transformers: ids ``[1, n]`` and scores, if any, to whether the decode ends."""
 
-def criteria_rules(criteria: Iterable[Any], scores: Scores | None = None) -> Iterator[StopRule]:
+
+def criteria_rules(criteria: Iterable[Criterion], scores: Scores | None = None) -> Iterator[StopRule]:
     """transformers' stopping criteria; each is called with ids ``[1, n]`` and the scores, if any."""
     for criterion in criteria:
         reason: FinishReason = "time" if isinstance(criterion, MaxTimeCriteria) else "stop"
 
         def rule(
-            prefix: Prefix, criterion: Any = criterion, reason: FinishReason = reason
+            prefix: Prefix, criterion: Criterion = criterion, reason: FinishReason = reason
         ) -> FinishReason | None:
             said = criterion(prefix.ids[None], scores(prefix.ids) if scores else None)
             return reason if bool(said.all() if isinstance(said, Tensor) else said) else None
@@ -65,18 +68,6 @@ def stop_rules(stop: str | Sequence[str], decode: Callable[[list[int]], bytes]) 
         )
 
     yield rule
-
-
-def written_out(tokenizer: Any) -> Callable[[list[int]], bytes]:
-    """Ids to bytes by a tokenizer of the core, control tokens as they are written in its vocabulary."""
-    control = {i: content.encode() for i, content in tokenizer.special_tokens.items()}
-
-    def decode(ids: list[int]) -> bytes:
-        if control.keys().isdisjoint(ids):
-            return bytes(tokenizer.decode(ids))
-        return b"".join(control.get(i) or tokenizer.decode([i]) for i in ids)
-
-    return decode
 
 
 def check_max_time(max_time: float | None) -> None:

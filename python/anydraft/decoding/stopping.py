@@ -43,11 +43,12 @@ class Stopping:
 
     def cut(self, new: list[int], emitted: int) -> tuple[list[int], FinishReason | None]:
         """The part of ``new`` that plain decoding would emit, and why it ends there if it does."""
-        new = new[: self.left(emitted)]
+        left = self.left(emitted)
+        new = new[:left]
         for i, token in enumerate(new):
             if token in self.end_ids:
                 return new[: i + 1], "eos"
-        if self.left(emitted + len(new)) > 0:
+        if len(new) < left:
             return new, None
         return new, "length" if emitted + len(new) >= self.max_new_tokens else "window"
 

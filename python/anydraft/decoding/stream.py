@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.events import Event
 from anydraft.decoding.loop import decode
+from anydraft.decoding.parallel import Team, round_with
 from anydraft.decoding.sequence import Row
-from anydraft.decoding.shared import Team, round_with
 from anydraft.decoding.stats import Stats
 
 

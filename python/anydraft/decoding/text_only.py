@@ -6,7 +6,7 @@ import codecs
 from collections.abc import Callable
 
 
-class TextAlone:
+class TextOnlySession:
     """Target ids to text, piece by piece; nothing is proposed."""
 
     def __init__(self, before: list[int], decode: Callable[[list[int]], bytes]) -> None:

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from anydraft.errors import ArgumentError
 from anydraft.loading.folders import load_tokenizer
 from anydraft.loading.quantised import load_quantised
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 DraftName = Literal["tiny"]
 
@@ -21,9 +24,9 @@ NAMES: tuple[DraftName, ...] = ("tiny",)
 class Draft(NamedTuple):
     """What a :class:`~anydraft.Speculator` needs of a draft."""
 
-    model: Any
+    model: PreTrainedModel
     """Of transformers, float32, on the CPU, in evaluation mode."""
-    tokenizer: Any
+    tokenizer: PreTrainedTokenizerFast
     """A fast tokenizer of transformers."""
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+from torch.nn import Module
 
 from anydraft.bridge import prompts, special_tokens
 from anydraft.bridge.bridge import Bridge
 from anydraft.bridge.prompts import Ids, Messages, Prompt
+from anydraft.bridge.protocols import AnyTokenizer
 from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.protocols import TargetLaw
 from anydraft.decoding.sequence import Row
@@ -22,7 +24,7 @@ from anydraft.models.base import Model
 from anydraft.models.batch import renew
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.twin import forget
-from anydraft.models.in_order import RowInOrder
+from anydraft.models.in_order import OrderedRow
 from anydraft.models.joint import Joint
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.weights import DraftWeights, Weights, pass_bytes
@@ -44,10 +46,10 @@ class Engine:
 
     def __init__(
         self,
-        target_model: Any,
-        draft_model: Any,
-        target_tokenizer: Any,
-        draft_tokenizer: Any,
+        target_model: Module,
+        draft_model: Module,
+        target_tokenizer: AnyTokenizer,
+        draft_tokenizer: AnyTokenizer,
         *,
         method: Method,
         rule: Rule | None,
@@ -157,7 +159,7 @@ class Engine:
         prompt: Prompt,
         caches: PairCaches,
         *,
-        law: TargetLaw | RowInOrder,
+        law: TargetLaw | OrderedRow,
         draft_law: Callable[[Tensor], Tensor],
         randomness: Randomness,
         max_new_tokens: int,

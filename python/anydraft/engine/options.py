@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from torch import Tensor
-
-from anydraft.decoding.stop_rules import check_max_time, stop_strings
+from anydraft.decoding.stop_rules import Criterion, check_max_time, stop_strings
 from anydraft.errors import ArgumentError
 from anydraft.models.generation_config import TAKEN, keywords_of
-from anydraft.models.logits import ProcessedLaw, least_length, processed_law
+from anydraft.models.logits import ProcessedLaw, Processor, least_length, processed_law
 
 if TYPE_CHECKING:
     from transformers import GenerationConfig
-
-Processor = Callable[..., Tensor]
-"""A logits processor of transformers: ids ``[1, n]`` and scores ``[1, V]`` to scores ``[1, V]``."""
-Criterion = Callable[..., "Tensor | bool"]
-"""A stopping criterion of transformers: ids ``[1, n]`` and no scores to whether the decode ends."""
 
 PROMPTS = ("prompt", "messages", "input_ids", "caches")
 """What a decode begins with; the rest are options."""

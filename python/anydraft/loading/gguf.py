@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers import __version__ as transformers_version
 
 from anydraft.errors import ModelFileError
@@ -91,11 +91,11 @@ def _key(file: Path) -> str:
     return f"{file.stem}-{cache_dir.fingerprint(file)}-r{_RECIPE}-t{major}"
 
 
-def _unquantised(read: Any, dtype: torch.dtype) -> Any:
+def _unquantised(read: PreTrainedModel, dtype: torch.dtype) -> PreTrainedModel:
     """The same weights in a model that is not flagged as quantised, which transformers refuses to save."""
     plain = {k: v for k, v in read.config.to_dict().items() if k != "quantization_config"}
     with torch.device("meta"):
-        model = _MODEL.from_config(type(read.config).from_dict(plain), dtype=dtype)
+        model: PreTrainedModel = _MODEL.from_config(type(read.config).from_dict(plain), dtype=dtype)
     model.load_state_dict(read.state_dict(), assign=True)
     model.tie_weights()
     model.generation_config = read.generation_config

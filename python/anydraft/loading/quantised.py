@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig, PreTrainedModel
 
 from anydraft.errors import ModelFileError
 from anydraft.loading.quiet import quiet
@@ -21,7 +21,7 @@ FILE = "model.int8.safetensors"
 _SCALE = ".scale"
 
 
-def save_quantised(model: Any, folder: Path) -> None:
+def save_quantised(model: PreTrainedModel, folder: Path) -> None:
     """Write config, generation config and weights; each matrix to the nearest of 255 steps a row."""
     folder.mkdir(parents=True, exist_ok=True)
     tied = getattr(model.config, "tie_word_embeddings", False)
@@ -41,7 +41,7 @@ def save_quantised(model: Any, folder: Path) -> None:
     model.generation_config.save_pretrained(folder)
 
 
-def load_quantised(folder: Path) -> Any:
+def load_quantised(folder: Path) -> PreTrainedModel:
     """The model in float32, in evaluation mode: what :func:`save_quantised` wrote, each step at its middle.
 
     Raises:
@@ -61,7 +61,8 @@ def load_quantised(folder: Path) -> Any:
             f"got {folder / FILE} without {lacking} and with {unexpected}; install anydraft anew"
         )
     model.tie_weights()
-    return model.eval()
+    ready: PreTrainedModel = model.eval()
+    return ready
 
 
 def _restored(name: str, kept: dict[str, Tensor]) -> Tensor:

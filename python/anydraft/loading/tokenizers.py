@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
@@ -20,6 +20,9 @@ from anydraft.loading.paths import A_TOKENIZER
 from anydraft.loading.reading import reading
 from anydraft.loading.sentencepiece import load_sentencepiece
 from anydraft.loading.tiktoken_known import known_encoding
+
+if TYPE_CHECKING:
+    import tiktoken
 
 _FAST: Any = PreTrainedTokenizerFast
 
@@ -72,7 +75,7 @@ def is_tiktoken(file: Path) -> bool:
     return bool(whole) and all(_LINE.fullmatch(line) for line in whole)
 
 
-def _tekken(file: Path) -> Any:
+def _tekken(file: Path) -> tiktoken.Encoding:
     data = json.loads(file.read_text(encoding="utf-8"))
     config = data["config"]
     reserved, size = config["default_num_special_tokens"], config["default_vocab_size"]
@@ -90,7 +93,7 @@ def _tekken(file: Path) -> Any:
     return _encoding(file, config["pattern"], ranks, named | fillers)
 
 
-def _tiktoken(file: Path, pattern: str | None, special_tokens: Mapping[str, int] | None) -> Any:
+def _tiktoken(file: Path, pattern: str | None, special_tokens: Mapping[str, int] | None) -> tiktoken.Encoding:
     if pattern is None:
         known = known_encoding(hashlib.sha256(file.read_bytes()).hexdigest())
         if known is None:
@@ -112,7 +115,9 @@ def _tiktoken(file: Path, pattern: str | None, special_tokens: Mapping[str, int]
     return _encoding(file, pattern, ranks, dict(special_tokens or {}))
 
 
-def _encoding(file: Path, pattern: str, ranks: dict[bytes, int], specials: dict[str, int]) -> Any:
+def _encoding(
+    file: Path, pattern: str, ranks: dict[bytes, int], specials: dict[str, int]
+) -> tiktoken.Encoding:
     try:
         import tiktoken
     except ImportError as error:

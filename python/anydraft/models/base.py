@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import Module
 
 
 class Model(Protocol):
@@ -42,27 +43,42 @@ class Model(Protocol):
         """Forget all but the first ``length`` cached tokens; nothing happens if fewer are cached."""
 
 
+class Output(Protocol):
+    """What a pass of transformers returns."""
+
+    @property
+    def logits(self) -> Tensor:
+        """``[B, n, vocab_size]``."""
+
+
+class Runner(Protocol):
+    """What is called for a pass: a model of transformers, or code of our own on its weights."""
+
+    def __call__(self, *, input_ids: Tensor, **given: Any) -> Output:
+        """Logits of ids int64 ``[B, n]``; ``given``: what a model of transformers takes, its cache first."""
+
+
 class Passes(Protocol):
     """How the passes of transformers models are run."""
 
-    def runner(self, model: Any) -> Any:
+    def runner(self, model: Module) -> Runner:
         """What to call instead of ``model``, with the arguments that it takes.
 
         Asked where a decode begins: what was made of the model's weights is made anew if they changed.
         """
 
-    def sizes(self, runner: Any) -> tuple[int, ...]:
+    def sizes(self, runner: Runner) -> tuple[int, ...]:
         """Numbers of tokens that passes of ``runner`` are compiled for, if they are."""
 
 
 class OwnPasses:
     """The models themselves, called as transformers calls them."""
 
-    def runner(self, model: Any) -> Any:
+    def runner(self, model: Module) -> Runner:
         """``model``."""
         return model
 
-    def sizes(self, runner: Any) -> tuple[int, ...]:
+    def sizes(self, runner: Runner) -> tuple[int, ...]:
         """None."""
         return ()
 

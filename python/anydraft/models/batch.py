@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from torch.nn import Module
 
 from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.base import OWN_PASSES, Model, Passes
@@ -28,7 +28,7 @@ _PASS = 8
 """What a pass costs by itself, in tokens: a sequence with many new ones may better run alone."""
 
 
-def sequences(model: PreTrainedModel, count: int, passes: Passes = OWN_PASSES) -> list[Model]:
+def sequences(model: Module, count: int, passes: Passes = OWN_PASSES) -> list[Model]:
     """``count`` empty sequences of ``model``; in one batch where its attention can be masked per sequence."""
     return sequences_of(lambda: TransformersModel(model, passes), count)
 
@@ -221,7 +221,10 @@ class TransformersBatch:
         kinds = list(getattr(config, "layer_types", None) or ())
         windows = [layer.window for layer in self._layers]
         seen = [(window, i < len(kinds) and kinds[i] == _CHUNKED) for i, window in enumerate(windows)]
-        made = {key: self._form(self._layout.mask(key[0], chunked=key[1]), config) for key in set(seen)}
+        made = {
+            key: self._form(self._layout.mask(key[0], chunked=key[1]), config._attn_implementation)
+            for key in set(seen)
+        }
         if len(made) == 1:
             return made[seen[0]]
         return {kind: made[key] for kind, key in zip(kinds, seen, strict=False)}
@@ -236,9 +239,9 @@ class TransformersBatch:
                 made[i, -count:] = types_at(self.token_types[row], self._lengths[row], count)
         return made
 
-    def _form(self, mask: Tensor, config: Any) -> Tensor:
+    def _form(self, mask: Tensor, attention: str) -> Tensor:
         """What the attention implementation reads: bool for SDPA, numbers to be added for eager."""
-        if config._attn_implementation == "sdpa":
+        if attention == "sdpa":
             return mask
         dtype = self.model.dtype
         return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min)
@@ -251,21 +254,8 @@ class TransformersRow:
         """Made by :class:`TransformersBatch`."""
         self.batch = batch
         self.row = row
-
-    @property
-    def vocab_size(self) -> int:
-        """Width of the logits."""
-        return self.batch.model.vocab_size
-
-    @property
-    def window(self) -> int | None:
-        """The longest context the model accepts, in tokens; ``None`` if unlimited."""
-        return self.batch.model.window
-
-    @property
-    def device(self) -> torch.device:
-        """Where ids go in and logits come out."""
-        return self.batch.model.device
+        model = batch.model
+        self.vocab_size, self.window, self.device = model.vocab_size, model.window, model.device
 
     @property
     def length(self) -> int:

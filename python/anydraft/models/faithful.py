@@ -15,12 +15,12 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
-from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+from transformers import DynamicCache, GenerationConfig, LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
 from anydraft.errors import ModelError
 from anydraft.models.growing import growing_of
 from anydraft.models.kv_cache import new_cache
-from anydraft.models.loaded import width_of
+from anydraft.models.loaded import embedding_of, width_of
 from anydraft.models.proven import PROVEN, UNLIKE
 from anydraft.models.versions import cache_argument
 
@@ -39,12 +39,12 @@ _FAR_IN_HALF = 0.3
 _PADDING = 3
 """Tokens of padding before a prompt."""
 
-_verdicts: WeakKeyDictionary[Any, dict[str, str]] = WeakKeyDictionary()
+_verdicts: WeakKeyDictionary[PreTrainedModel, dict[str, str]] = WeakKeyDictionary()
 """Of each model what was tried, and why it is refused; an empty sentence if it is not."""
 _lock = threading.RLock()
 
 
-def ensure_faithful(model: Any) -> None:
+def ensure_faithful(model: PreTrainedModel) -> None:
     """Raise :class:`ModelError` if a model of transformers does not read blocks as it reads tokens.
 
     A model that is none of the proven ones is tried at its first use: six passes over a few tokens. Its
@@ -56,7 +56,7 @@ def ensure_faithful(model: Any) -> None:
     _ensure(model, "blocks", _verdict)
 
 
-def ensure_length(model: Any, length: int, padded: bool) -> None:  # noqa: FBT001
+def ensure_length(model: PreTrainedModel, length: int, padded: bool) -> None:  # noqa: FBT001
     """Raise :class:`ModelError` if ``generate`` reads rows otherwise than each by itself.
 
     ``length``: how long they may become, padding included, in tokens; ``padded``: some have padding.
@@ -79,7 +79,7 @@ def ensure_length(model: Any, length: int, padded: bool) -> None:  # noqa: FBT00
     _ensure(model, "padding", _verdict_on_padding)
 
 
-def proven(model: Any) -> bool:
+def proven(model: PreTrainedModel) -> bool:
     """Whether the class is one of transformers' own that the sweep has shown to be faithful.
 
     Not if it is told to look both ways: the sweep's are causal.
@@ -88,12 +88,12 @@ def proven(model: Any) -> bool:
     return own(model) and type(model).__name__ in PROVEN and not both_ways
 
 
-def own(model: Any) -> bool:
+def own(model: PreTrainedModel) -> bool:
     """Whether the class is one of transformers' own."""
     return type(model).__module__.startswith("transformers.models.")
 
 
-def tried(model: Any, what: str, trial: Callable[[Any], str]) -> str:
+def tried(model: PreTrainedModel, what: str, trial: Callable[[PreTrainedModel], str]) -> str:
     """What came of a trial of a model that is not proven; each is made once."""
     if proven(model):
         return ""
@@ -104,14 +104,14 @@ def tried(model: Any, what: str, trial: Callable[[Any], str]) -> str:
         return known[what]
 
 
-def _ensure(model: Any, what: str, trial: Callable[[Any], str]) -> None:
+def _ensure(model: PreTrainedModel, what: str, trial: Callable[[PreTrainedModel], str]) -> None:
     said = tried(model, what, trial)
     if said:
         raise ModelError(said)
 
 
 @torch.no_grad()
-def _verdict(model: Any) -> str:
+def _verdict(model: PreTrainedModel) -> str:
     name = type(model).__name__
     ids = text(model)
     try:
@@ -143,9 +143,9 @@ def _verdict(model: Any) -> str:
     )
 
 
-def text(model: Any) -> Tensor:
+def text(model: PreTrainedModel) -> Tensor:
     """A text to try a model on: int64 ``[n]``, without the ids that its configuration names."""
-    table = model.get_input_embeddings().weight
+    table = embedding_of(model)
     named = set(_named(model.config.to_dict()))
     size = width_of(model, model.config.get_text_config(decoder=True).vocab_size)
     plain = [i for i in range(min(len(table), size, 4096)) if i not in named] or [0]
@@ -154,7 +154,7 @@ def text(model: Any) -> Tensor:
     return torch.tensor(plain)[drawn].to(table.device)
 
 
-def _named(config: Any) -> list[int]:
+def _named(config: dict[str, Any]) -> list[int]:
     found = []
     for key, value in config.items():
         if isinstance(value, dict):
@@ -176,7 +176,7 @@ class _Forced(LogitsProcessor):
         return forced
 
 
-def _one_by_one(model: Any, ids: Tensor, padding: int = 0) -> Tensor:
+def _one_by_one(model: PreTrainedModel, ids: Tensor, padding: int = 0) -> Tensor:
     """Logits ``[_STEPS, V]`` after the prompt and all but the last of the tokens that follow."""
     asked = GenerationConfig(  # type: ignore[no-untyped-call, unused-ignore]
         max_new_tokens=_STEPS,
@@ -189,7 +189,8 @@ def _one_by_one(model: Any, ids: Tensor, padding: int = 0) -> Tensor:
     prompt = torch.cat((ids.new_zeros(padding), ids[:_PROMPT]))[None]
     mask = torch.ones_like(prompt)
     mask[:, :padding] = 0
-    output = model.generate(
+    generating: Any = model
+    output = generating.generate(
         prompt,
         attention_mask=mask,
         generation_config=asked,
@@ -198,7 +199,7 @@ def _one_by_one(model: Any, ids: Tensor, padding: int = 0) -> Tensor:
     return torch.cat(output.logits)
 
 
-def _in_blocks(model: Any, ids: Tensor) -> Tensor:
+def _in_blocks(model: PreTrainedModel, ids: Tensor) -> Tensor:
     """The same: the prompt with tokens that are taken back, then a block."""
     cache = new_cache(model)
     first = _pass(model, torch.cat((ids[:_PROMPT], ids[-_WRONG:])), 0, cache)
@@ -212,7 +213,7 @@ def _in_blocks(model: Any, ids: Tensor) -> Tensor:
     return torch.cat((first[_PROMPT - 1, None], block))
 
 
-def _pass(model: Any, ids: Tensor, start: int, cache: Any) -> Tensor:
+def _pass(model: PreTrainedModel, ids: Tensor, start: int, cache: DynamicCache) -> Tensor:
     given: dict[str, Any] = {}
     if takes_positions(model):
         given["position_ids"] = torch.arange(start, start + len(ids), device=ids.device)[None]
@@ -235,7 +236,7 @@ def near(found: Tensor, expected: Tensor) -> bool:
 
 
 @torch.no_grad()
-def _verdict_on_padding(model: Any) -> str:
+def _verdict_on_padding(model: PreTrainedModel) -> str:
     ids = text(model)
     try:
         found, expected = _one_by_one(model, ids, _PADDING), _one_by_one(model, ids)
@@ -253,6 +254,6 @@ def _told(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
-def takes_positions(model: Any) -> bool:
+def takes_positions(model: PreTrainedModel) -> bool:
     """Whether the model takes the positions of its tokens as an argument."""
     return "position_ids" in inspect.signature(type(model).forward).parameters

@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import torch
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from anydraft.models.versions import cache_argument, cache_of
@@ -63,7 +63,7 @@ class Growing(NamedTuple):
         lengths = range(start + n - keep + 1, start + n + 1)
         return [list(group)[-1] for _, group in groupby(lengths, self._at)]
 
-    def restore(self, model: Any) -> None:
+    def restore(self, model: object) -> None:
         """Have the next pass over ``model`` choose its scales by its own length, not an earlier one's."""
         for rotary, prefix, kind in _rotaries(model):
             if kind == _DYNAMIC:
@@ -77,7 +77,7 @@ class Growing(NamedTuple):
         )
 
 
-def growing_of(model: Any) -> Growing | None:
+def growing_of(model: PreTrainedModel) -> Growing | None:
     """How a model's scales change; ``None`` if they do not."""
     scales = frozenset(_scales(rotary, prefix, kind) for rotary, prefix, kind in _rotaries(model))
     config = model.config.get_text_config(decoder=True)
@@ -91,9 +91,9 @@ def growing_of(model: Any) -> Growing | None:
     return Growing(original, scales, drops, forgets) if scales or forgets else None
 
 
-def _rotaries(model: Any) -> Iterator[tuple[Any, str, str]]:
+def _rotaries(model: object) -> Iterator[tuple[Any, str, str]]:
     """Rotary embeddings that grow: the module, the prefix of its attributes, the type."""
-    modules: Iterable[Any] = model.modules() if isinstance(model, torch.nn.Module) else ()
+    modules: Iterable[torch.nn.Module] = model.modules() if isinstance(model, torch.nn.Module) else ()
     for module in modules:
         kinds = getattr(module, "rope_type", None)
         named = kinds.items() if isinstance(kinds, dict) else [("", kinds)]
@@ -117,7 +117,7 @@ def _scales(rotary: Any, prefix: str, kind: str) -> _Scales:
     return _Scales(int(original), dynamic=False, factor=1.0)
 
 
-def _prepared(model: Any, original: int) -> Any:
+def _prepared(model: PreTrainedModel, original: int) -> Any:
     """What the model prepares for the first token beyond its original window."""
     layer: Any = DynamicLayer()  # type: ignore[no-untyped-call, unused-ignore]
     states = torch.zeros(1, 1, 1, 1).expand(1, 1, original, 1)
@@ -126,7 +126,8 @@ def _prepared(model: Any, original: int) -> Any:
     cache = DynamicCache()
     cache.layers.append(layer)
     ids = torch.zeros(1, 1, dtype=torch.int64).expand(1, original + 1)
-    return model.prepare_inputs_for_generation(
+    generating: Any = model
+    return generating.prepare_inputs_for_generation(
         ids,
         **{cache_argument(type(model), "prepare_inputs_for_generation"): cache},
         attention_mask=torch.ones_like(ids),

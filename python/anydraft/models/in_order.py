@@ -8,15 +8,16 @@ batch, and only as far as candidates stand.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from anydraft.models.logits import Processor
 from anydraft.sampling.laws import best_of, to_law
 
 
-class InOrder:
+class OrderedProcessors:
     """The processors of all rows of a decode, and the ids that they have been shown.
 
     All rows are one batch to them, of rows of one length: a round emits as many tokens for each.
@@ -24,7 +25,7 @@ class InOrder:
 
     def __init__(
         self,
-        processors: Sequence[Any],
+        processors: Sequence[Processor],
         choice: Literal["sample", "greedy"],
         ids: Tensor,
         *,
@@ -43,7 +44,7 @@ class InOrder:
         self._pad_id = pad_id
         self.wanted = wanted
         self._dtype = dtype
-        self.rows = [RowInOrder(self, place) for place in range(len(ids))]
+        self.rows = [OrderedRow(self, place) for place in range(len(ids))]
 
     def scores(self, logits: Mapping[int, Tensor]) -> dict[int, Tensor]:
         """Processed logits ``[V]`` of the rows that still run, given theirs ``[V]``; a call is a token."""
@@ -72,11 +73,11 @@ class InOrder:
         self._ids = torch.cat((self._ids, self._ids.new_tensor(column)[:, None]), 1)
 
 
-class RowInOrder:
+class OrderedRow:
     """One row's place among them."""
 
-    def __init__(self, order: InOrder, place: int) -> None:
-        """Made by :class:`InOrder`."""
+    def __init__(self, order: OrderedProcessors, place: int) -> None:
+        """Made by :class:`OrderedProcessors`."""
         self.order = order
         self.place = place
         self._scores: list[Tensor] = []

@@ -28,6 +28,11 @@ _ATTENTION = {"full_attention", "sliding_attention", "chunked_attention", "index
 """Kinds of layers in a config whose whole state is keys and values (or nothing)."""
 
 
+def roomy(length: int) -> int:
+    """Places for so many tokens and more, so that a store is not moved at every one."""
+    return length + max(_SPARE, length // 4)
+
+
 class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore]
     """Keys and values of one layer: views ``[1, heads, length, head size]`` of larger stores.
 
@@ -85,7 +90,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore
     def room(self, like: Tensor, length: int) -> Tensor:
         """A new store shaped like ``[1, heads, n, head size]``, for ``length`` tokens and more."""
         *lead, _, size = like.shape
-        return like.new_empty((*lead, length + max(_SPARE, length // 4), size))
+        return like.new_empty((*lead, roomy(length), size))
 
     def get_mask_sizes(self, query: int | Tensor) -> tuple[int, int]:
         """Number of keys that the next :meth:`update` returns, and how many it leaves out before them.

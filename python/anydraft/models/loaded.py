@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.nn import Module
 from transformers import PreTrainedModel
 
 from anydraft.errors import ModelError
 
 
-def plain_of(model: Any) -> PreTrainedModel:
+def plain_of(model: object) -> PreTrainedModel:
     """The transformers model inside a compiled or PEFT-wrapped one.
 
     Raises:
@@ -32,14 +34,14 @@ def plain_of(model: Any) -> PreTrainedModel:
     return plain
 
 
-def check(model: Any) -> None:
+def check(model: PreTrainedModel) -> None:
     """Raise :class:`ModelError` for what can be told from a model without a pass."""
     name = type(model).__name__
     if model.config.is_encoder_decoder:
         raise ModelError(
             f"got the encoder-decoder {name}; expected a decoder-only model (AutoModelForCausalLM)"
         )
-    if model.get_output_embeddings() is None:
+    if head_of(model) is None:
         raise ModelError(
             f"got {name}, which has no language-model head; load the model with AutoModelForCausalLM"
         )
@@ -59,15 +61,29 @@ def in_training(model: PreTrainedModel) -> ModelError:
     )
 
 
-def width_of(model: Any, fallback: int) -> int:
+def width_of(model: PreTrainedModel, fallback: int) -> int:
     """Columns of the logits; a quantised head has a packed weight, so ask for its declared width."""
-    width = getattr(model.get_output_embeddings(), "out_features", None)
+    width = getattr(head_of(model), "out_features", None)
     return width if isinstance(width, int) else int(fallback)
 
 
-def device_of(model: Any) -> torch.device:
+def head_of(model: Module) -> Module | None:
+    """What makes logits of hidden states, if the model has it; a wrapped one passes the question on."""
+    asked: Any = model
+    head: Module | None = asked.get_output_embeddings()
+    return head
+
+
+def embedding_of(model: Module) -> Tensor:
+    """The table of token embeddings ``[vocabulary, h]``; a wrapped model passes the question on."""
+    asked: Any = model
+    table: Tensor = asked.get_input_embeddings().weight
+    return table
+
+
+def device_of(model: PreTrainedModel) -> torch.device:
     """Where the embedding lies."""
-    device: torch.device = model.get_input_embeddings().weight.device
+    device = embedding_of(model).device
     if device.type == "meta":
         raise ModelError(
             f"got {type(model).__name__} with its embedding on the meta device (not loaded or off-loaded); "

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from numbers import Real
-from typing import Any, Literal
+from typing import Literal, TypeAlias
 
 import torch
 import transformers
@@ -71,6 +71,9 @@ _PURE = _BLIND | {
 }
 """Those that also may read the ids, and keep no state: any text may be shown to them, in any order."""
 
+Processor: TypeAlias = Callable[..., Tensor]
+"""A logits processor of transformers: ids ``[B, n]`` and scores ``[B, V]`` to scores ``[B, V]``."""
+
 _COLDEST = 1e-30
 """Dividing a logit by less overflows float32."""
 
@@ -85,7 +88,7 @@ class ProcessedLaw:
 
     def __init__(
         self,
-        processors: Iterable[LogitsProcessor],
+        processors: Iterable[Processor],
         choice: Literal["sample", "greedy"] = "sample",
         *,
         dtype: torch.dtype = torch.float32,
@@ -96,7 +99,7 @@ class ProcessedLaw:
         """
         if choice not in ("sample", "greedy"):
             raise ArgumentError(f"got choice={choice!r}; expected 'sample' or 'greedy'")
-        self.processors: list[Any] = list(processors)
+        self.processors: list[Processor] = list(processors)
         self._temperature = 0.0 if choice == "greedy" else 1.0
         self._dtype = dtype
 
@@ -171,7 +174,7 @@ class ProcessedLaw:
         return scores
 
 
-def pure(processor: Any) -> bool:
+def pure(processor: object) -> bool:
     """Whether a processor is known to answer by what it is shown alone, whatever that is."""
     return type(processor) in _PURE
 
@@ -183,7 +186,7 @@ def processed_law(
     top_p: float | None = None,
     min_p: float | None = None,
     repetition_penalty: float | None = None,
-    first: Iterable[Any] = (),
+    first: Iterable[Processor] = (),
 ) -> ProcessedLaw:
     """The law of these sampling values; arguments and errors as for :func:`logits_processors`.
 
@@ -235,7 +238,7 @@ def logits_processors(
         _require("min_p", min_p, "from 0 (off) to 1", lambda p: 0 <= p <= 1)
     if repetition_penalty is not None:
         _require("repetition_penalty", repetition_penalty, "more than 0 (1 is off)", lambda r: r > 0)
-    made: list[Any] = []
+    made: list[LogitsProcessor] = []
     if repetition_penalty is not None and repetition_penalty != 1:
         made.append(RepetitionPenaltyLogitsProcessor(penalty=float(repetition_penalty)))
     if temperature != 0:

@@ -14,8 +14,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicLayer
 
-_SPARE = 256
-"""Least spare room of a store, in tokens; a longer one has a quarter of its length."""
+from anydraft.models.kv_cache import roomy
 
 
 class Layout:
@@ -46,7 +45,7 @@ class Layout:
             self.slots = max(slot + len(starts), 2 * self.slots if slot else 0)
         self.end = max(start + count for start, count in zip(starts, counts, strict=True))
         if self.end >= self.capacity:
-            self.capacity = self.end + max(_SPARE, self.end // 4)
+            self.capacity = roomy(self.end)
         n = max(counts)
         first = torch.tensor([starts, counts], dtype=torch.int64).to(self._device, non_blocking=True)
         place = torch.arange(n, device=self._device) - (n - first[1])[:, None]

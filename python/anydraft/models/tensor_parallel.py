@@ -30,7 +30,7 @@ class Team:
         return shared
 
 
-def team_of(model: Any) -> Team | None:
+def team_of(model: object) -> Team | None:
     """The team that holds ``model`` in parts; ``None`` if this process has it whole."""
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return None

@@ -9,14 +9,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from torch.nn import Module
+from transformers import DynamicCache
 
 from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.base import OWN_PASSES, Passes
 from anydraft.models.faithful import ensure_faithful, takes_positions
 from anydraft.models.growing import growing_of
 from anydraft.models.kv_cache import GrowingLayer, copy_into, copy_out, new_cache
-from anydraft.models.loaded import check, device_of, in_training, plain_of, width_of
+from anydraft.models.loaded import check, device_of, embedding_of, in_training, plain_of, width_of
 from anydraft.models.versions import cache_argument
 
 
@@ -37,15 +38,16 @@ class TransformersModel:
             rolled back, one that does not read blocks as it reads tokens, or one in training mode.
     """
 
-    def __init__(self, model: PreTrainedModel, passes: Passes = OWN_PASSES) -> None:
+    def __init__(self, model: Module, passes: Passes = OWN_PASSES) -> None:
         """Wrap ``model``; a compiled or PEFT-wrapped model is called as it is.
 
         ``passes``: what runs its passes, by default the model itself.
         """
-        plain: Any = plain_of(model)
+        plain = plain_of(model)
         check(plain)
         config = plain.config.get_text_config(decoder=True)
-        self._device = device_of(plain)
+        self.device = device_of(plain)
+        """Where the embedding lies: ids go in and logits come out there."""
         new_cache(plain)
         ensure_faithful(plain)
         parameters = inspect.signature(type(plain).forward).parameters
@@ -58,19 +60,21 @@ class TransformersModel:
         self.takes_positions = takes_positions(plain)
         self.growing = growing_of(plain)
         """How rotary scales change with the length of the text, if they do."""
-        self._vocab_size = width_of(plain, config.vocab_size)
-        self._readable = int(plain.get_input_embeddings().weight.shape[0])
+        self.vocab_size = width_of(plain, config.vocab_size)
+        """Width of the logits."""
+        self._readable = int(embedding_of(plain).shape[0])
         window = getattr(config, "max_position_embeddings", None)
         if window is not None and window <= 0:
             window = None
-        self._window = self.growing.window(window) if self.growing else window
+        self.window: int | None = self.growing.window(window) if self.growing else window
+        """The config's ``max_position_embeddings``, in tokens; ``None`` if the config has none."""
         self._cache = self._new_cache()
         self._length = 0
-        self._read = torch.empty(0, dtype=torch.int64, device=self._device)
+        self._read = torch.empty(0, dtype=torch.int64, device=self.device)
         """What was advanced, kept where the model may have to read it again."""
         self.token_types: Tensor | None = None
         """int64 ``[L]``, L >= 1: the types of the first tokens; the last holds for all that follow."""
-        self._before: tuple[Any, int] | None = None
+        self._before: tuple[DynamicCache, int] | None = None
         """The cache from before it was read again, and its length."""
 
     @property
@@ -81,23 +85,7 @@ class TransformersModel:
     @property
     def dtype(self) -> torch.dtype:
         """The dtype of the embedding."""
-        dtype: torch.dtype = self.plain.get_input_embeddings().weight.dtype
-        return dtype
-
-    @property
-    def vocab_size(self) -> int:
-        """Width of the logits."""
-        return self._vocab_size
-
-    @property
-    def window(self) -> int | None:
-        """The config's ``max_position_embeddings``, in tokens; ``None`` if the config has none."""
-        return self._window
-
-    @property
-    def device(self) -> torch.device:
-        """Where the embedding lies: ids go in and logits come out there."""
-        return self._device
+        return embedding_of(self.plain).dtype
 
     @property
     def length(self) -> int:
@@ -121,10 +109,10 @@ class TransformersModel:
         self.check(ids, keep)
         with self._undivided():
             logits = self._pass(ids, keep) if self.growing is None else self._split(ids, keep)
-        if logits.shape != (keep, self._vocab_size):
+        if logits.shape != (keep, self.vocab_size):
             raise ModelError(
                 f"got logits of shape {list(logits.shape)} from {type(self.plain).__name__}; "
-                f"expected [{keep}, {self._vocab_size}]"
+                f"expected [{keep}, {self.vocab_size}]"
             )
         return logits
 
@@ -166,7 +154,7 @@ class TransformersModel:
         if self._length == 0 or ids.device.type == "cpu":
             self._check_ids(ids)
 
-    def run(self, ids: Tensor, cache: Any, keep: int, **arguments: Any) -> Tensor:
+    def run(self, ids: Tensor, cache: DynamicCache, keep: int, **arguments: Any) -> Tensor:
         """One forward pass over ``ids`` int64 ``[B, n]``: the last ``keep`` logits ``[B, keep, V]``."""
         if self._keeps_logits:
             arguments["logits_to_keep"] = keep
@@ -178,7 +166,7 @@ class TransformersModel:
             **{name: value for name, value in arguments.items() if value is not None},
         )
         logits: Tensor = output.logits[:, -keep:]
-        return logits if logits.device == self._device else logits.to(self._device)
+        return logits if logits.device == self.device else logits.to(self.device)
 
     def renew(self) -> None:
         """Look at the model's weights again: a decode begins on what was read before."""
@@ -191,15 +179,15 @@ class TransformersModel:
         if self._length or not sizes:
             return
         for n in (sizes[-1] + 1, *sizes):
-            self.advance(torch.zeros(n, dtype=torch.int64, device=self._device))
+            self.advance(torch.zeros(n, dtype=torch.int64, device=self.device))
         self.crop(0)
 
     @property
-    def cache(self) -> Any:
+    def cache(self) -> DynamicCache:
         """transformers' cache object with all that was advanced."""
         return self._cache
 
-    def adopt(self, cache: Any, padding: int = 0) -> None:
+    def adopt(self, cache: DynamicCache, padding: int = 0) -> None:
         """Start from a copy of what a cache of transformers' own holds after its padding, if anything.
 
         Raises:
@@ -213,12 +201,12 @@ class TransformersModel:
                 "the length of the text; expected none. Leave them out"
             )
 
-    def give_back(self, cache: Any) -> Any:
+    def give_back(self, cache: DynamicCache) -> DynamicCache:
         """Fill a cache of transformers' own with all that was advanced, and return it."""
         copy_out(self._cache, cache)
         return cache
 
-    def _new_cache(self) -> Any:
+    def _new_cache(self) -> DynamicCache:
         return new_cache(self.plain, getattr(self.runner, "layer_of", GrowingLayer))
 
     def crop(self, length: int) -> None:

@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 from torch.nn import Module
+from transformers import DynamicCache
 
 TESTED = ("4.57", "5.19", "5.23", "5.24")
 """Versions of transformers that the tests run with; ``make test-transformers VERSION=x`` runs another."""
@@ -14,13 +15,13 @@ CACHE_NAMES = ("cache", "past_key_values", "cache_params")
 """What the argument that holds the cache is or was called; the first from 5.24 on."""
 
 
-def cache_argument(kind: Any, method: str = "forward") -> str:
+def cache_argument(kind: type, method: str = "forward") -> str:
     """The name under which a method of a class of models takes its cache."""
     parameters = inspect.signature(getattr(kind, method)).parameters
     return next((name for name in CACHE_NAMES if name in parameters), "past_key_values")
 
 
-def cached(runner: Any, cache: Any) -> dict[str, Any]:
+def cached(runner: object, cache: DynamicCache) -> dict[str, DynamicCache]:
     """The cache as an argument of a call: to a module by its own name for it, to code of our own by ours."""
     own = isinstance(runner, Module)
     return {cache_argument(type(runner)) if own else "past_key_values": cache}

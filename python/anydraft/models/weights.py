@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
+
+from torch.nn import Module
+
+from anydraft.models.loaded import embedding_of, head_of
 
 Weights = Literal["auto", "model", "unpacked", "packed"]
 """What runs a model's passes. ``"model"``: the model itself, as transformers calls it. Else code of our own
@@ -13,24 +17,26 @@ DraftWeights = Literal["auto", "model", "unpacked", "packed", "int8"]
 """The same of a draft, whose copy may be in whole numbers of one byte."""
 
 
-def pass_bytes(model: Any, weights: DraftWeights = "unpacked") -> int:
+def pass_bytes(model: Module, weights: DraftWeights = "unpacked") -> int:
     """Bytes of weights that a pass over one token reads; experts of a mixture are all counted.
 
     Of an input embedding a pass reads one row, so only the output head counts, tied to it or not. What
     several layers share counts for each. With ``weights="int8"`` every number is a byte.
     """
     model = getattr(model, "_orig_mod", model)  # of a compiled one
-    embedding = model.get_input_embeddings()
-    size = embedding.weight.element_size() if weights == "int8" else 1
-    return max(1, (_bytes(model) - _bytes(embedding)) // size)
+    table = embedding_of(model)
+    size = table.element_size() if weights == "int8" else 1
+    return max(1, (_bytes(model) - table.numel() * table.element_size()) // size)
 
 
-def head_share(model: Any) -> float:
+def head_share(model: Module) -> float:
     """The share of the output head in what a pass reads."""
-    return _bytes(model.get_output_embeddings()) / pass_bytes(model)
+    head = head_of(model)
+    assert head is not None
+    return _bytes(head) / pass_bytes(model)
 
 
-def _bytes(module: Any) -> int:
+def _bytes(module: Module) -> int:
     return sum(
         parameter.numel() * parameter.element_size()
         for part in module.modules()

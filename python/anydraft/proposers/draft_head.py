@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
+from torch.nn import Module
 
 from anydraft.bridge.bridge import Bridge
 from anydraft.errors import ArgumentError
@@ -48,7 +49,7 @@ class DraftHead:
             that are to be the model's own.
     """
 
-    def __init__(self, model: Any, bridge: Bridge, wish: Wish | Rows, passes: FastPasses) -> None:
+    def __init__(self, model: Module, bridge: Bridge, wish: Wish | Rows, passes: FastPasses) -> None:
         """Nothing is computed until a sequence is asked for."""
         self._model = model
         self._bridge = bridge

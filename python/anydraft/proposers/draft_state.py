@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -15,18 +14,12 @@ from anydraft.models.base import Model
 from anydraft.models.joint import Batch, Joint
 
 
-@contextmanager
-def of_the_draft() -> Iterator[None]:
-    """Whatever is raised inside comes from the draft's model, which is the user's: a :class:`DraftError`."""
-    try:
-        yield
-    except DraftError:
-        raise
-    except Exception as error:
-        raise DraftError(f"{type(error).__name__}: {error}") from error
+def of_the_draft(error: Exception) -> DraftError:
+    """Whatever the draft's model raises, which is the user's, as one error."""
+    return DraftError(f"{type(error).__name__}: {error}")
 
 
-class DraftView:
+class DraftState:
     """The ids that the draft is shown, kept in step with its cache by splices.
 
     A view longer than the draft's window is shown from a later token on; the start moves in steps of half a
@@ -36,6 +29,7 @@ class DraftView:
     def __init__(self, model: Model, ids: list[int], law: Callable[[Tensor], Tensor]) -> None:
         """``ids``: the draft's rendering of the prompt. ``law``: logits ``[V]`` to processed law ``[V]``."""
         self.model = model
+        self.vocab_size, self.window, self.device = model.vocab_size, model.window, model.device
         self.ids = ids
         self._law = law
         self._start = 0
@@ -43,21 +37,6 @@ class DraftView:
         """0-d bool on the draft's device: whether any law since :meth:`begin` was NaN."""
         self.passes = 0
         self.seconds = 0.0
-
-    @property
-    def vocab_size(self) -> int:
-        """Width of the logits."""
-        return self.model.vocab_size
-
-    @property
-    def window(self) -> int | None:
-        """The longest context of the draft."""
-        return self.model.window
-
-    @property
-    def device(self) -> torch.device:
-        """The draft's device."""
-        return self.model.device
 
     @property
     def length(self) -> int:
@@ -98,8 +77,10 @@ class DraftView:
         Raises:
             DraftError: the draft's model failed.
         """
-        with of_the_draft():
+        try:
             self.model.crop(length)
+        except Exception as error:
+            raise of_the_draft(error) from error
 
     def law(self, logits: Tensor) -> Tensor:
         """The processed law, which also notes whether it is broken."""

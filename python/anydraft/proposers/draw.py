@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TypeGuard, cast
+from dataclasses import dataclass, field, replace
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -24,18 +24,23 @@ def draft_together(drafts: Sequence[Draft]) -> list[Block | DraftError]:
 
     A block whose draft failed after it had drawn something says so, and is verified all the same.
     """
-    rows = [i for i, (strategy, *_) in enumerate(drafts) if draws(strategy)]
-    drawn = dict(zip(rows, _draw([drafts[i] for i in rows]), strict=True)) if rows else {}
+    drawing = [
+        Draws(context, gamma, randomness, strategy.allowed)
+        for strategy, context, gamma, randomness in drafts
+        if draws(strategy)
+    ]
+    found = iter(draw_rows(drawing))
     blocks: list[Block | DraftError] = []
-    for i, (strategy, context, gamma, randomness) in enumerate(drafts):
-        if i not in drawn:
+    for strategy, context, gamma, randomness in drafts:
+        if not draws(strategy):
             blocks.append(strategy.draft(context, gamma, randomness))
             continue
-        found, failure = drawn[i], drawn[i].failure
-        if failure is not None and len(found.ids) == 0:
+        drawn = next(found)
+        failure = drawn.failure
+        if failure is not None and len(drawn.ids) == 0:
             blocks.append(failure)
             continue
-        block = cast(Drawing, strategy).block(found, context)
+        block = strategy.block(drawn, context)
         blocks.append(block if failure is None else replace(block, failure=failure))
     return blocks
 
@@ -54,66 +59,77 @@ def draw_tokens(context: DraftContext, gamma: int, randomness: Randomness, allow
     Raises:
         DraftError: the draft's model failed before anything was drawn.
     """
-    (drawn,) = draw_rows([context], [gamma], [randomness], [allowed])
+    (drawn,) = draw_rows([Draws(context, gamma, randomness, allowed)])
     if drawn.failure is not None and len(drawn.ids) == 0:
         raise drawn.failure
     return drawn
 
 
-def draw_rows(
-    contexts: Sequence[DraftContext],
-    gammas: Sequence[int],
-    randomness: Sequence[Randomness],
-    allowed: Sequence[Tensor],
-) -> list[Drawn]:
+@dataclass
+class Draws:
+    """What :func:`draw_tokens` is given for one row, and what has been drawn of it."""
+
+    context: DraftContext
+    gamma: int
+    """The number of tokens."""
+    randomness: Randomness
+    allowed: Tensor
+    ids: list[Tensor] = field(default_factory=list)
+    """int64 ``[1]`` each."""
+    laws: list[Tensor] = field(default_factory=list)
+    failure: DraftError | None = None
+
+    def __post_init__(self) -> None:
+        """Nothing is drawn yet."""
+        self.unfed = self.context.pending
+        self.first = self.allowed.byte().argmax()
+
+    def next(self, logits: Tensor) -> None:
+        """Draw the next token by the draft's ``logits`` ``[vocab]``."""
+        law = allowed_law(self.context, logits, self.allowed, self.first)
+        self.unfed = self.randomness.draw(law).view(1)
+        self.ids.append(self.unfed)
+        self.laws.append(law)
+
+    def end(self, failure: DraftError) -> None:
+        """The draft has failed; see :func:`draw_rows`."""
+        self.failure = failure
+        if self.laws:
+            law = torch.zeros_like(self.laws[-1]).index_fill_(-1, self.first, 1)
+            self.ids.append(self.randomness.draw(law).view(1))
+            self.laws.append(law)
+
+    @property
+    def drawn(self) -> Drawn:
+        """All of it."""
+        if self.ids:
+            return Drawn(torch.cat(self.ids), torch.stack(self.laws), self.failure)
+        none = self.context.pending[:0]
+        return Drawn(none, none.new_empty(0, 0, dtype=torch.float32), self.failure)
+
+
+def draw_rows(rows: Sequence[Draws]) -> list[Drawn]:
     """:func:`draw_tokens` for several rows, each step in one pass where their models share one.
 
     A draft whose model fails is noted in :attr:`Drawn.failure`. What it has drawn stays: whether it fails may
     depend on what that is, so to drop it would change the output's law. A law is missing then; the next token
     is drawn from a point mass, which is known, and ends the block.
     """
-    ids: list[list[Tensor]] = [[] for _ in contexts]
-    laws: list[list[Tensor]] = [[] for _ in contexts]
-    unfed = [context.pending for context in contexts]
-    wanted = list(gammas)
-    failures: list[DraftError | None] = [None] * len(contexts)
-    first = [each.byte().argmax() for each in allowed]
-    for step in range(max(gammas)):
-        rows = [i for i, gamma in enumerate(wanted) if step < gamma]
-        if not rows:
-            break
+    going = rows
+    while going:
+        models, unfed = [row.context.model for row in going], [row.unfed for row in going]
         try:
-            with of_the_draft():
-                logits = advance_together(
-                    [contexts[i].model for i in rows], [unfed[i] for i in rows], [1] * len(rows)
-                )
-        except DraftError as failure:
-            for i in rows:
-                failures[i], wanted[i] = failure, step + 1
-                if step:
-                    law = torch.zeros_like(laws[i][-1]).index_fill_(-1, first[i], 1)
-                    ids[i].append(randomness[i].draw(law).view(1))
-                    laws[i].append(law)
-            continue
-        for i, row in zip(rows, logits, strict=True):
-            law = allowed_law(contexts[i], row[-1], allowed[i], first[i])
-            unfed[i] = randomness[i].draw(law).view(1)
-            ids[i].append(unfed[i])
-            laws[i].append(law)
-    return [
-        Drawn(torch.cat(row), torch.stack(law), failure) if row else _nothing(context, failure)
-        for context, row, law, failure in zip(contexts, ids, laws, failures, strict=True)
-    ]
-
-
-def _nothing(context: DraftContext, failure: DraftError | None) -> Drawn:
-    none = torch.empty(0, dtype=torch.int64, device=context.pending.device)
-    return Drawn(none, torch.empty(0, 0, device=none.device), failure)
-
-
-def _draw(drafts: Sequence[Draft]) -> list[Drawn]:
-    strategies, contexts, gammas, randomness = zip(*drafts, strict=True)
-    return draw_rows(contexts, gammas, randomness, [strategy.allowed for strategy in strategies])
+            logits = advance_together(models, unfed, [1] * len(going))
+        except Exception as error:
+            failure = of_the_draft(error)
+            failure.__cause__ = error
+            for row in going:
+                row.end(failure)
+            break
+        for row, own in zip(going, logits, strict=True):
+            row.next(own[-1])
+        going = [row for row in going if len(row.ids) < row.gamma]
+    return [row.drawn for row in rows]
 
 
 def allowed_law(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import torch
 from torch import Tensor
 
@@ -29,6 +27,7 @@ class Expansion:
         self._ids = torch.cat((ids, ids.new_zeros(1))).to(device)
         self.lengths = offsets.diff().to(device)
         """int64 ``[D]``: number of target tokens of each draft token."""
+        self._columns: dict[int, Tensor] = {}
 
     def __len__(self) -> int:
         """Number of draft tokens."""
@@ -42,14 +41,12 @@ class Expansion:
 
     def column(self, depth: int) -> Tensor:
         """int64 ``[D]``: the target id number ``depth`` of every draft token, 0 where the row is shorter."""
-        if depth == 0:
-            return self.first
-        return self._column(depth)
-
-    @cached_property
-    def first(self) -> Tensor:
-        """int64 ``[D]``: the first target id of every draft token, 0 where the row is empty."""
-        return self._column(0)
+        found = self._columns.get(depth)
+        if found is None:
+            last = len(self._ids) - 1
+            found = self._ids[torch.where(self.lengths > depth, self._starts + depth, last)]
+            self._columns[depth] = found
+        return found
 
     def going_on(self, prefix: list[int]) -> Tensor:
         """bool ``[D]``: whose row starts with ``prefix`` and is longer."""
@@ -57,7 +54,3 @@ class Expansion:
         for depth, target_id in enumerate(prefix):
             agrees = agrees & (self.column(depth) == target_id)
         return agrees
-
-    def _column(self, depth: int) -> Tensor:
-        last = len(self._ids) - 1
-        return self._ids[torch.where(self.lengths > depth, self._starts + depth, last)]

@@ -14,10 +14,10 @@ from anydraft.models.base import Model
 from anydraft.proposers.base import Strategy
 from anydraft.proposers.ngram import NgramLookup
 from anydraft.proposers.pushforward import Pushforward
-from anydraft.proposers.slem import StringLevel
+from anydraft.proposers.slem import StringLevelExactMatch
 from anydraft.proposers.slrs.proposer import ClassCoupling
 from anydraft.proposers.slrs.tables import ClassTables
-from anydraft.proposers.tli import TokenLevel
+from anydraft.proposers.tli import TokenLevelIntersection
 from anydraft.sampling.rejection import Rule
 
 Method = Literal["auto", "slem", "tli", "pushforward", "slrs", "lookup"]
@@ -47,16 +47,15 @@ class Strategies:
         self._rule = rule
         self._built: dict[str, Strategy] = {}
 
-    def get(self, method: str, *, greedy: bool = False) -> Strategy:
+    def get(self, method: str) -> Strategy:
         """The strategy of a method.
 
         Raises:
             PairError: the method cannot propose anything for this pair.
         """
-        name = ("slem" if greedy else "slrs") if method == "auto" else method
-        if name not in self._built:
-            self._built[name] = self._build(name)
-        return self._built[name]
+        if method not in self._built:
+            self._built[method] = self._build(method)
+        return self._built[method]
 
     def _build(self, name: str) -> Strategy:
         if name == "lookup":
@@ -65,9 +64,9 @@ class Strategies:
         rule = self._rule or DEFAULT_RULE.get(name, "token")
         offsets = torch.from_numpy(tables.expansion_offsets)
         if name == "slem":
-            return StringLevel(offsets.diff() > 0, draft_device=self._devices["draft_device"])
+            return StringLevelExactMatch(offsets.diff() > 0, draft_device=self._devices["draft_device"])
         if name == "tli":
-            return TokenLevel(_tensor(tables.draft_to_target), rule=rule, **self._devices)
+            return TokenLevelIntersection(_tensor(tables.draft_to_target), rule=rule, **self._devices)
         if name == "pushforward":
             ids = torch.from_numpy(tables.expansion_ids)
             return Pushforward(offsets, ids, rule=rule, **self._devices)

@@ -12,7 +12,7 @@ from anydraft.sampling.laws import Randomness
 from anydraft.sampling.rejection import verify_tokens
 
 
-class StringLevel:
+class StringLevelExactMatch:
     """Draft with the whole draft vocabulary, read the text with the target's tokenizer, demand exact match.
 
     The proposal is a fixed function of the drafted text, so a candidate is accepted with the target's own

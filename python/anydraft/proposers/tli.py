@@ -22,7 +22,7 @@ class TokenLevelBlock(Block):
     """``[gamma, D]`` on the target's device: the draft's law given that the token has an image."""
 
 
-class TokenLevel:
+class TokenLevelIntersection:
     """Draft only tokens that the target has too, and verify each against the draft's law over its images.
 
     The draft's law is restricted to the tokens with an image and renormalised; draft tokens with the same

@@ -87,13 +87,6 @@ def verify_tokens(
     return verify(dense_chain(laws, proposals, candidates), "token", randomness)
 
 
-def verify_block(
-    laws: Tensor, proposals: Tensor | None, candidates: Tensor, randomness: Randomness
-) -> Tensor:
-    """Verify candidates as one block; arguments and result as for :func:`verify_tokens`."""
-    return verify(dense_chain(laws, proposals, candidates), "block", randomness)
-
-
 def dense_chain(laws: Tensor, proposals: Tensor | None, candidates: Tensor) -> TokenChain:
     """The chain of candidates proposed from dense rows ``[k, V]``, or with certainty (``None``)."""
     if proposals is None:

@@ -61,10 +61,12 @@ class SubjectPair:
         if draft is None:
             raise ArgumentError("got one tokenizer; expected a target and a draft: the law is of pairs")
         sides = Subject.of(target), Subject.of(draft)
+        cores = []
         for side in sides:
             if side.core is None:
                 raise TokenizerError(f"{side.name}: {side.lacks}. The laws of pairs need its bytes")
-        bridge = Bridge(sides[0].core, sides[1].core)
+            cores.append(side.core)
+        bridge = Bridge(*cores)
         tables = bridge.tables
         offsets, ids = tables.expansion_offsets, tables.expansion_ids
         return cls(

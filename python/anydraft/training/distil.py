@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
 from anydraft.bridge import prompts
 from anydraft.bridge.bridge import Bridge
@@ -42,7 +42,7 @@ class Lesson:
 class Distiller:
     """Makes lessons for one pair of tokenizers."""
 
-    def __init__(self, bridge: Bridge, draft_tokenizer: Any) -> None:
+    def __init__(self, bridge: Bridge, draft_tokenizer: PreTrainedTokenizerFast) -> None:
         """``bridge``: with the roles of the control tokens."""
         self._bridge = bridge
         self._tokenizer = draft_tokenizer
@@ -103,7 +103,9 @@ class Distiller:
         return wanted, weights
 
 
-def text_lessons(tokenizer: Any, texts: Iterable[str], length: int, most: int) -> list[Lesson]:
+def text_lessons(
+    tokenizer: PreTrainedTokenizerFast, texts: Iterable[str], length: int, most: int
+) -> list[Lesson]:
     """Lessons from plain text, ``length`` tokens each, ``most`` of them: what comes next is what came."""
     found: list[Lesson] = []
     for text in texts:

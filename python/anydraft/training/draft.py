@@ -6,12 +6,17 @@ import copy
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
 from anydraft.bridge import special_tokens
 from anydraft.bridge.bridge import Bridge
+from anydraft.bridge.protocols import AnyTokenizer
+from anydraft.bridge.tokenizer_source import TokenizerSource
 from anydraft.errors import ArgumentError
 from anydraft.loading.folders import load_tokenizer
 from anydraft.training import corpus, loop, tasks, writing
@@ -19,8 +24,9 @@ from anydraft.training.distil import Distiller, Lesson, text_lessons
 from anydraft.training.measure import Agreement, Measured, agreement, measure
 from anydraft.training.record import Point, Record, curve_svg
 from anydraft.training.samples import Sample, Store
-from anydraft.training.sizes import SIZES, Size, SizeName, new_model
+from anydraft.training.sizes import SIZES, new_model
 from anydraft.training.tokenizer import train_tokenizer
+from anydraft.training.wanted import Wanted, Watcher
 
 SAMPLING_SHARE = 0.5
 """Of the time that is given, for the target to write texts."""
@@ -40,45 +46,14 @@ GENERAL = 2_000_000
 """Characters of the corpus by which the vocabulary is made; and as many draft tokens, at most, are learnt."""
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What is asked for."""
-
-    size: SizeName = "tiny"
-    seed: int = 0
-    minutes: float = 60.0
-    """For everything; texts and steps, where given, are not cut short by it."""
-    texts: int | None = None
-    """That the target writes; by default as many as half of the time allows."""
-    steps: int | None = None
-    """Of training; by default as many as the other half allows."""
-    shape: Size | None = None
-    """Instead of the size's own."""
-    new_tokens: int = writing.LONGEST
-    """The longest text of the target."""
-
-
-class Watcher:
-    """Told what happens; this one is not interested."""
-
-    def stage(self, name: str, done: float, told: str = "") -> None:
-        """A stage is done to so much, from 0 to 1; ``told``: what is to be seen of it now."""
-
-    def point(self, point: Point) -> None:
-        """A place of the curve."""
-
-    def measured(self, step: int, measured: Sequence[Measured]) -> None:
-        """What the draft is worth after so many steps."""
-
-
 def train_draft(
-    target_model: Any,
-    target_tokenizer: Any,
+    target_model: PreTrainedModel,
+    target_tokenizer: AnyTokenizer,
     texts: Sequence[str],
     folder: Path,
     wanted: Wanted | None = None,
     *,
-    writer: Any = None,
+    writer: PreTrainedModel | None = None,
     name: str = "target",
     sources: Sequence[str] = (),
     watcher: Watcher | None = None,
@@ -104,7 +79,13 @@ def train_draft(
 
 class _Training:
     def __init__(
-        self, model: Any, tokenizer: Any, texts: list[str], folder: Path, wanted: Wanted, watcher: Watcher
+        self,
+        model: PreTrainedModel,
+        tokenizer: AnyTokenizer,
+        texts: list[str],
+        folder: Path,
+        wanted: Wanted,
+        watcher: Watcher,
     ) -> None:
         self.model, self.tokenizer, self.texts = model, tokenizer, texts
         self.folder, self.work = folder, folder / "training"
@@ -112,7 +93,7 @@ class _Training:
         self.shape = wanted.shape or SIZES[wanted.size]
         self.work.mkdir(parents=True, exist_ok=True)
 
-    def run(self, writer: Any, name: str, sources: list[str]) -> Record:
+    def run(self, writer: PreTrainedModel, name: str, sources: list[str]) -> Record:
         self._check()
         began = time.monotonic()
         store, held = self._write(writer)
@@ -121,7 +102,8 @@ class _Training:
         lessons = self._lessons(tokenizer, self._asked(store))
         held_out = self._lessons(tokenizer, list(held))
         general = text_lessons(tokenizer, self.texts[::7], LONGEST, GENERAL // LONGEST)
-        model = new_model(self.shape, tokenizer, self.wanted.seed).to(next(self.model.parameters()).device)
+        model = new_model(self.shape, tokenizer, self.wanted.seed)
+        model.to(next(self.model.parameters()).device)  # type: ignore[arg-type]
         steps = self._steps(model, lessons)
         record = Record(
             size=self.wanted.size,
@@ -170,7 +152,7 @@ class _Training:
             )
         file.write_text(json.dumps(mark), encoding="utf-8")
 
-    def _write(self, writer: Any) -> tuple[Store, Store]:
+    def _write(self, writer: PreTrainedModel) -> tuple[Store, Store]:
         """Let the target write: what is learnt, and what the curve is drawn by."""
         seed, wanted = self.wanted.seed, self.wanted
         seconds = float("inf") if wanted.texts else 60 * wanted.minutes * SAMPLING_SHARE
@@ -212,12 +194,11 @@ class _Training:
         most = self.wanted.texts
         return [sample for sample in store if most is None or sample.number < most]
 
-    def _tokenizer(self, store: Store) -> Any:
+    def _tokenizer(self, store: Store) -> PreTrainedTokenizerFast:
         folder = self.work / "tokenizer"
         if not (folder / "tokenizer.json").exists():
-            said = [
-                self.tokenizer.decode(s.ids.tolist(), skip_special_tokens=True) for s in self._asked(store)
-            ]
+            reader = TokenizerSource.of(self.tokenizer, "target").load()
+            said = [reader.decode(s.ids.tolist()).decode(errors="replace") for s in self._asked(store)]
             room, general = GENERAL, []
             for text in self.texts[::11]:
                 general.append(text[: min(room, 20_000)])
@@ -225,9 +206,10 @@ class _Training:
                 if room <= 0:
                     break
             train_tokenizer([*said * 3, *general], self.shape.vocabulary).save_pretrained(folder)
-        return load_tokenizer(folder)
+        made: PreTrainedTokenizerFast = load_tokenizer(folder)
+        return made
 
-    def _lessons(self, tokenizer: Any, samples: Sequence[Sample]) -> list[Lesson]:
+    def _lessons(self, tokenizer: PreTrainedTokenizerFast, samples: Sequence[Sample]) -> list[Lesson]:
         roles = special_tokens.bridge_roles(
             self.tokenizer, tokenizer, getattr(self.model, "generation_config", None)
         )
@@ -244,7 +226,7 @@ class _Training:
             raise ArgumentError("got no texts of the target to learn from; give more minutes or texts")
         return found
 
-    def _steps(self, model: Any, lessons: list[Lesson]) -> int:
+    def _steps(self, model: nn.Module, lessons: list[Lesson]) -> int:
         """How many; decided once, so that a run that goes on keeps to it."""
         file = self.work / "steps.json"
         if file.exists():
@@ -260,7 +242,12 @@ class _Training:
         return steps
 
     def _train(
-        self, model: Any, tokenizer: Any, course: loop.Course, held_out: list[Lesson], record: Record
+        self,
+        model: nn.Module,
+        tokenizer: PreTrainedTokenizerFast,
+        course: loop.Course,
+        held_out: list[Lesson],
+        record: Record,
     ) -> None:
         kept = self.work / "record.json"
         if kept.exists() and (self.work / "checkpoint.pt").exists():
@@ -286,7 +273,9 @@ class _Training:
 
         loop.train(model, course, report, checkpoint=self.work / "checkpoint.pt")
 
-    def _measure(self, model: Any, tokenizer: Any, step: int, prompts: int) -> list[Measured]:
+    def _measure(
+        self, model: nn.Module, tokenizer: PreTrainedTokenizerFast, step: int, prompts: int
+    ) -> list[Measured]:
         model.eval()
         self.watcher.stage("measuring the pair", 0.0)
         found = measure(self.model, self.tokenizer, model, tokenizer, prompts=prompts)

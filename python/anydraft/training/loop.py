@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from anydraft.errors import ModelFileError
+from anydraft.models.loaded import head_of, plain_of
 from anydraft.training.batches import TOKENS, Batch, endless
 from anydraft.training.distil import Lesson
 from anydraft.training.optimizer import RATE, Optimizer
@@ -54,7 +54,7 @@ Report = Callable[[int, float], None]
 
 
 def train(
-    model: Any,
+    model: nn.Module,
     course: Course,
     report: Report,
     *,
@@ -95,13 +95,15 @@ def train(
     return step >= course.steps
 
 
-def lesson_loss(model: Any, batch: Batch) -> Tensor:
+def lesson_loss(model: nn.Module, batch: Batch) -> Tensor:
     """Mean cross entropy with the laws that are wanted, over all places that have one; 0-d, float32."""
     device = batch.ids.device.type
     with torch.autocast(device, torch.bfloat16, enabled=quick_bfloat16(device)):
-        hidden = model.base_model(input_ids=batch.ids, use_cache=False).last_hidden_state
+        hidden = plain_of(model).base_model(input_ids=batch.ids, use_cache=False).last_hidden_state
         taught = batch.weights.sum(-1) > 0
-        logits = model.get_output_embeddings()(hidden[taught])
+        head = head_of(model)
+        assert head is not None
+        logits = head(hidden[taught])
     logits, weights = logits.float(), batch.weights[taught]
     said = (weights * logits.gather(-1, batch.wanted[taught])).sum(-1)
     losses = weights.sum(-1) * logits.logsumexp(-1) - said
@@ -124,7 +126,7 @@ def _mark(course: Course) -> dict[str, float]:
     return {"steps": course.steps, "seed": course.seed, "rate": course.rate, "tokens": tokens, "ids": first}
 
 
-def _save(path: Path, model: Any, optimizer: Optimizer, course: Course, step: int) -> None:
+def _save(path: Path, model: nn.Module, optimizer: Optimizer, course: Course, step: int) -> None:
     state = {
         "step": step,
         "course": _mark(course),
@@ -136,7 +138,7 @@ def _save(path: Path, model: Any, optimizer: Optimizer, course: Course, step: in
     partial.rename(path)
 
 
-def _restore(path: Path, model: Any, optimizer: Optimizer, course: Course) -> int:
+def _restore(path: Path, model: nn.Module, optimizer: Optimizer, course: Course) -> int:
     try:
         state = torch.load(path, map_location=next(model.parameters()).device, weights_only=True)
     except (OSError, RuntimeError, ValueError) as error:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
+from torch import nn
 
+from anydraft.bridge.protocols import AnyTokenizer
 from anydraft.planner import measure as measure_pair
 from anydraft.scheduling.plan import Plan
 from anydraft.speculator import Speculator
@@ -55,7 +56,7 @@ class Measured:
 
 
 @torch.no_grad()
-def agreement(model: Any, lessons: Sequence[Lesson]) -> Agreement:
+def agreement(model: nn.Module, lessons: Sequence[Lesson]) -> Agreement:
     """On lessons that were not learnt; ``model`` is in evaluation mode afterwards."""
     model.eval()
     device = next(model.parameters()).device
@@ -72,10 +73,10 @@ def agreement(model: Any, lessons: Sequence[Lesson]) -> Agreement:
 
 
 def measure(
-    target_model: Any,
-    target_tokenizer: Any,
-    draft_model: Any,
-    draft_tokenizer: Any,
+    target_model: nn.Module,
+    target_tokenizer: AnyTokenizer,
+    draft_model: nn.Module,
+    draft_tokenizer: AnyTokenizer,
     *,
     prompts: int = 4,
     new_tokens: int = 48,

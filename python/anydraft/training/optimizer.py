@@ -10,7 +10,7 @@ import math
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 RATE = 0.02
 """Of Muon; AdamW has a seventh of it."""
@@ -19,7 +19,7 @@ RATE = 0.02
 class Optimizer:
     """Both, with one schedule: a short rise, a plateau, and a straight way down to zero."""
 
-    def __init__(self, model: Any, steps: int, rate: float = RATE) -> None:
+    def __init__(self, model: nn.Module, steps: int, rate: float = RATE) -> None:
         """For ``steps`` steps."""
         named = dict(model.named_parameters())
         self.inner = [p for name, p in named.items() if p.dim() == 2 and ".layers." in name]

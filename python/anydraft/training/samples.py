@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from anydraft.bridge import prompts
+from anydraft.bridge.protocols import AnyTokenizer
 from anydraft.errors import ModelFileError
 from anydraft.training.tasks import Task
 
@@ -107,7 +108,7 @@ def _samples(read: dict[str, Any]) -> Iterator[Sample]:
         yield Sample(number, task, prompts_[i], parts[0][i], parts[1][i], parts[2][i])
 
 
-def prompt_ids(tokenizer: object, task: Task) -> list[int]:
+def prompt_ids(tokenizer: AnyTokenizer, task: Task) -> list[int]:
     """A task as target ids."""
     if task.chat:
         return prompts.render(tokenizer, [{"role": "user", "content": task.text}])

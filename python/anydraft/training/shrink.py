@@ -14,13 +14,16 @@ import copy
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+
+from transformers import PreTrainedModel
 
 from anydraft.bridge import special_tokens
+from anydraft.bridge.protocols import AnyTokenizer
 from anydraft.bridge.text import utf8
 from anydraft.bridge.tokenizer_source import TokenizerSource
 from anydraft.errors import ArgumentError
 from anydraft.models.fast.trimmed_head import KEPT_ROWS
+from anydraft.models.loaded import width_of
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,9 @@ class Kept:
     """The share of the tokens of the texts that are among them."""
 
 
-def kept_rows(tokenizer: Any, texts: Iterable[str], count: int, generation_config: Any = None) -> Kept:
+def kept_rows(
+    tokenizer: AnyTokenizer, texts: Iterable[str], count: int, generation_config: object = None
+) -> Kept:
     """The ``count`` tokens used most in ``texts``; ends and starts of texts and turns are always among them.
 
     Of tokens used alike, lower ids come first, which in most vocabularies are the more frequent ones.
@@ -59,12 +64,12 @@ def kept_rows(tokenizer: Any, texts: Iterable[str], count: int, generation_confi
     return Kept(rows, sum(used[i] for i in rows) / used.total())
 
 
-def shrunken(model: Any, rows: list[int]) -> Any:
+def shrunken(model: PreTrainedModel, rows: list[int]) -> PreTrainedModel:
     """A copy of ``model`` that computes these rows of its head when it drafts; weights are shared.
 
     ``save_pretrained`` keeps the list. Raises :class:`ArgumentError` for rows that the head does not have.
     """
-    width = model.get_output_embeddings().weight.shape[0]
+    width = width_of(model, 0)
     if not rows or sorted(set(rows)) != list(rows) or not 0 <= rows[0] <= rows[-1] < width:
         raise ArgumentError(f"got rows that are not ascending ids below {width}, the width of the head")
     tensors = [*model.parameters(), *model.buffers()]

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    GenerationConfig,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 SizeName = Literal["tiny", "small"]
 
@@ -30,9 +36,9 @@ SIZES: dict[SizeName, Size] = {
 }
 
 
-def new_model(size: Size, tokenizer: Any, seed: int) -> Any:
+def new_model(size: Size, tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrainedModel:
     """An untrained model for a tokenizer, float32, on the CPU; input and output embedding are one."""
-    ends = tokenizer.convert_tokens_to_ids(["<|endoftext|>", "<|im_end|>"])
+    ends: list[int] = tokenizer.convert_tokens_to_ids(["<|endoftext|>", "<|im_end|>"])  # type: ignore[assignment]
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=size.hidden,
@@ -49,7 +55,7 @@ def new_model(size: Size, tokenizer: Any, seed: int) -> Any:
     )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model: Any = LlamaForCausalLM(config)
+        model = LlamaForCausalLM(config)
     model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
         eos_token_id=ends, pad_token_id=ends[0]
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
@@ -25,7 +24,7 @@ LEAST = 256 + 3
 """All bytes and the control tokens."""
 
 
-def train_tokenizer(texts: Iterable[str], size: int) -> Any:
+def train_tokenizer(texts: Iterable[str], size: int) -> PreTrainedTokenizerFast:
     """A fast tokenizer of transformers with at most ``size`` tokens; the same texts give the same one.
 
     Any bytes can be written. Digits stand alone, which most targets do too.

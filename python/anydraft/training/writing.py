@@ -9,12 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import PreTrainedModel
 
 from anydraft.bridge import special_tokens
+from anydraft.bridge.protocols import AnyTokenizer
 from anydraft.errors import ModelError
 from anydraft.models.batch import TransformersBatch
 from anydraft.models.fast.runner import FastPasses
@@ -51,8 +52,8 @@ class _Text:
 
 
 def draw(
-    model: Any,
-    tokenizer: Any,
+    model: PreTrainedModel,
+    tokenizer: AnyTokenizer,
     tasks: Iterable[Task],
     store: Store,
     *,
@@ -90,7 +91,12 @@ def draw(
 
 @torch.no_grad()
 def _written(
-    model: Any, tokenizer: Any, todo: Iterator[tuple[int, Task]], seed: int, longest: int, rows: int
+    model: PreTrainedModel,
+    tokenizer: AnyTokenizer,
+    todo: Iterator[tuple[int, Task]],
+    seed: int,
+    longest: int,
+    rows: int,
 ) -> Iterator[Sample]:
     ends = frozenset(special_tokens.end_ids(tokenizer, getattr(model, "generation_config", None)))
     batch = TransformersBatch(TransformersModel(model, FastPasses()))
@@ -141,7 +147,7 @@ def _extend(writing: list[tuple[_Text, int]], logits: Tensor) -> None:
         text.tops.append((i, p))
 
 
-def _text(tokenizer: Any, number: int, task: Task, seed: int) -> _Text:
+def _text(tokenizer: AnyTokenizer, number: int, task: Task, seed: int) -> _Text:
     generator = torch.Generator().manual_seed(seed * 1_000_003 + number)
     temperature = TEMPERATURES[number % len(TEMPERATURES)]
     return _Text(number, task, prompt_ids(tokenizer, task), temperature, generator)

@@ -1,13 +1,11 @@
 """What ``generate`` of transformers hands to a decoding method, and what it keeps from one.
 
-All that differs between versions of ``generate`` is in this file.
+All that differs between versions of ``generate`` is in this file and :mod:`.generate_arguments`.
 """
 
 from __future__ import annotations
 
-import inspect
 import sys
-from collections.abc import Mapping, Sized
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,38 +14,34 @@ from torch import Tensor
 from transformers import (
     DynamicCache,
     EosTokenCriteria,
+    GenerationConfig,
     LogitsProcessor,
+    LogitsProcessorList,
     MaxLengthCriteria,
-    StaticCache,
+    PreTrainedModel,
+    StoppingCriteriaList,
 )
-from transformers import __version__ as VERSION  # noqa: N812
 
-from anydraft.decoding.stop_rules import criteria_rules
+from anydraft.decoding.stop_rules import Criterion, criteria_rules
 from anydraft.decoding.stopping import StopRule
 from anydraft.errors import ArgumentError
+from anydraft.integrations.transformers.generate_arguments import (
+    cache_of_call,
+    check_arguments,
+    check_mode,
+    check_positions,
+    mask_of,
+    token_types_of,
+)
 from anydraft.integrations.transformers.guidance import Guidance, is_guidance
 from anydraft.integrations.transformers.recording import RecordingLaw
 from anydraft.integrations.transformers.row_processors import for_row
-from anydraft.models.in_order import InOrder, RowInOrder
+from anydraft.models.in_order import OrderedProcessors, OrderedRow
 from anydraft.models.logits import pure
-from anydraft.models.versions import CACHE_NAMES, TESTED, cache_of
-
-_MODES = {"greedy_search", "sample"}
-_UNDERSTOOD = {
-    "attention_mask",
-    "position_ids",
-    *CACHE_NAMES,
-    "use_cache",
-    "logits_to_keep",
-    "cache_position",
-    "token_type_ids",
-    "output_hidden_states",
-    "output_attentions",
-}
-"""Arguments of a model's forward pass that decoding itself takes care of."""
+from anydraft.models.versions import cache_of
 
 
-def ask_for_more(tokenizer: Any) -> None:
+def ask_for_more(tokenizer: object) -> None:
     """Have ``generate`` hand over what it otherwise drops before it calls a decoding method.
 
     It reads a method's signature in a frame where its own arguments are at hand: there they are put among the
@@ -70,20 +64,20 @@ def ask_for_more(tokenizer: Any) -> None:
 class GenerateCall:
     """One call of ``generate``, read and checked."""
 
-    model: Any
+    model: PreTrainedModel
     input_ids: Tensor
     """int64 ``[B, L]``, left-padded."""
     mask: Tensor
     """bool ``[B, L]``."""
     prompts: list[list[int]]
     """The rows without their padding."""
-    config: Any
-    cache: Any
+    config: GenerationConfig
+    cache: DynamicCache | None
     """A prepared cache to start from and to fill, or ``None``."""
     wants_cache: bool
     """Whether the caller gets to see what is in the cache at the end."""
-    all_processors: list[Any]
-    criteria: list[Any]
+    all_processors: list[LogitsProcessor]
+    criteria: list[Criterion]
     max_new_tokens: int
     end_ids: frozenset[int]
     token_types: Tensor | None = None
@@ -92,11 +86,11 @@ class GenerateCall:
     @classmethod
     def of(
         cls,
-        model: Any,
+        model: PreTrainedModel,
         input_ids: Tensor,
-        processors: Any,
-        criteria: Any,
-        config: Any,
+        processors: LogitsProcessorList | None,
+        criteria: StoppingCriteriaList | None,
+        config: GenerationConfig,
         model_kwargs: dict[str, Any],
         *,
         fills_cache: bool,
@@ -106,15 +100,15 @@ class GenerateCall:
         Raises:
             ArgumentError: something that cannot be served.
         """
-        _check_mode(config)
-        _check_arguments(model, model_kwargs)
-        mask = _mask(input_ids, model_kwargs.get("attention_mask"))
-        _check_positions(mask, model_kwargs.get("position_ids"))
+        check_mode(config)
+        check_arguments(model, model_kwargs)
+        mask = mask_of(input_ids, model_kwargs.get("attention_mask"))
+        check_positions(mask, model_kwargs.get("position_ids"))
         listed, real = input_ids.tolist(), mask.sum(-1).tolist()
         lengths = [c.max_length for c in criteria or () if isinstance(c, MaxLengthCriteria)]
         ends = [c.eos_token_id for c in criteria or () if isinstance(c, EosTokenCriteria)]
         length = input_ids.shape[1]
-        cache = _cache(cache_of(model_kwargs), config, len(listed))
+        cache = cache_of_call(cache_of(model_kwargs), config, len(listed))
         return cls(
             model=model,
             input_ids=input_ids,
@@ -127,10 +121,10 @@ class GenerateCall:
             criteria=[c for c in criteria or () if not isinstance(c, (MaxLengthCriteria, EosTokenCriteria))],
             max_new_tokens=max(1, min(lengths, default=length + 20) - length),
             end_ids=frozenset(int(i) for end in ends for i in end.reshape(-1).tolist()),
-            token_types=_token_types(model, model_kwargs.get("token_type_ids")),
+            token_types=token_types_of(model, model_kwargs.get("token_type_ids")),
         )
 
-    def refuse_assistant(self, assistant: Any) -> None:
+    def refuse_assistant(self, assistant: object) -> None:
         """Raise :class:`ArgumentError` if the call names an ``assistant_model`` too."""
         if assistant is not None:
             raise ArgumentError(
@@ -202,12 +196,12 @@ class GenerateCall:
         """Whether every processor may be shown candidates that are then rejected."""
         return all(pure(processor) or is_guidance(processor) for processor in self.all_processors)
 
-    def in_order(self, choice: Literal["sample", "greedy"]) -> InOrder:
+    def in_order(self, choice: Literal["sample", "greedy"]) -> OrderedProcessors:
         """All processors, to be called as plain decoding calls them."""
         ids = self.input_ids.to(self.model.device)
-        return InOrder(self.all_processors, choice, ids, pad_id=self.pad_id, wanted=self.wanted)
+        return OrderedProcessors(self.all_processors, choice, ids, pad_id=self.pad_id, wanted=self.wanted)
 
-    def rules(self, row: int, law: RecordingLaw | RowInOrder) -> list[StopRule]:
+    def rules(self, row: int, law: RecordingLaw | OrderedRow) -> list[StopRule]:
         """The stopping criteria beside length and end tokens, for a row."""
         pads, prompt = self.pads(row), len(self.prompts[row])
 
@@ -220,93 +214,3 @@ class GenerateCall:
             (lambda ids: law.scores_of(len(ids) - len(pads) - prompt)) if "scores" in self.wanted else None
         )
         return [padded(rule) for rule in criteria_rules(self.criteria, scores)]
-
-
-def _check_mode(config: Any) -> None:
-    mode = config.get_generation_mode()
-    if mode.value not in _MODES:
-        raise ArgumentError(
-            f"got a generation config that asks for {mode.value}; expected greedy decoding or sampling "
-            "(num_beams=1, and no penalty_alpha, dola_layers or prompt_lookup_num_tokens). Change it, or "
-            "leave custom_generate out"
-        )
-
-
-def _check_arguments(model: Any, model_kwargs: dict[str, Any]) -> None:
-    usual = inspect.signature(type(model).forward).parameters
-    strange = sorted(
-        name
-        for name, value in model_kwargs.items()
-        if name not in _UNDERSTOOD and not _nothing(value, usual[name].default if name in usual else None)
-    )
-    if strange:
-        raise ArgumentError(
-            f"got {', '.join(strange)}; expected token ids alone, because the draft reads the same text. "
-            "Leave custom_generate out for prompts of another kind. If you passed no such argument, generate "
-            f"of transformers {VERSION} has added it: tested with {', '.join(TESTED)}"
-        )
-
-
-def _nothing(value: Any, usual: Any) -> bool:
-    """Whether an argument says nothing: the ``usual`` value, or a container or tensor with nothing in it."""
-    if isinstance(value, Tensor):
-        return value.numel() == 0
-    if isinstance(value, Mapping):
-        return all(_nothing(inner, None) for inner in value.values())
-    if isinstance(value, Sized):
-        return len(value) == 0
-    return value is None or value is False or (isinstance(value, (bool, int, float)) and value == usual)
-
-
-def _token_types(model: Any, given: Tensor | None) -> Tensor | None:
-    reads = "token_type_ids" in inspect.signature(type(model).forward).parameters
-    return given if reads else None
-
-
-def _mask(input_ids: Tensor, given: Tensor | None) -> Tensor:
-    if input_ids.dim() != 2 or input_ids.shape[1] == 0:
-        raise ArgumentError(
-            f"got input_ids of shape {list(input_ids.shape)}; expected [rows, length] with at least one "
-            "token each. Prompts as inputs_embeds cannot be read by a draft"
-        )
-    if given is None:
-        return torch.ones_like(input_ids, dtype=torch.bool)
-    mask = given.to(input_ids.device).bool()
-    if bool((mask[:, 1:] < mask[:, :-1]).any()) or not bool(mask[:, -1].all()):
-        raise ArgumentError(
-            "got an attention_mask with padding after or between tokens; expected padding on the left only. "
-            "Set tokenizer.padding_side = 'left'"
-        )
-    return mask
-
-
-def _check_positions(mask: Tensor, given: Tensor | None) -> None:
-    if given is None:
-        return
-    usual = (mask.long().cumsum(-1) - 1).clamp(min=0)[:, -given.shape[-1] :]
-    seen = torch.where(mask[:, -given.shape[-1] :], given.to(mask.device), usual)
-    if not torch.equal(seen, usual.expand_as(seen)):  # models of pictures have some for each direction
-        raise ArgumentError(
-            "got position_ids of your own; expected the usual ones, 0, 1, 2, ... after the padding. "
-            "Leave them out"
-        )
-
-
-def _cache(given: Any, config: Any, rows: int) -> Any:
-    """The cache to start from and to fill, or ``None`` for one of our own."""
-    if given is None:
-        return None
-    if isinstance(given, StaticCache) and config.cache_implementation is not None:
-        return None  # made for this call, and empty
-    if type(given) is not DynamicCache or getattr(given, "offloading", False):
-        raise ArgumentError(
-            f"got past_key_values or a cache_implementation that makes a {type(given).__name__}"
-            f"{' that is offloaded' if getattr(given, 'offloading', False) else ''}; expected a plain "
-            "DynamicCache. Rejected tokens must be taken back from it without a loss. Leave it out"
-        )
-    if rows > 1 and given.get_seq_length():
-        raise ArgumentError(
-            f"got filled past_key_values for {rows} rows; expected one row, because rows accept different "
-            "lengths. Call generate once a row, or with past_key_values that are empty"
-        )
-    return given

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 from transformers.generation.utils import GenerateDecoderOnlyOutput
 
 from anydraft.decoding.events import Event
@@ -78,7 +78,9 @@ class Steps:
         )
 
 
-def generate_output(model: Any, call: GenerateCall, steps: Steps, targets: Sequence[Model]) -> Any:
+def generate_output(
+    model: PreTrainedModel, call: GenerateCall, steps: Steps, targets: Sequence[Model]
+) -> Any:
     """Ids, or transformers' own output object where ``return_dict_in_generate`` asks for it."""
     first, sequences = targets[0], steps.sequences()
     cache, states = None, (None, None)
@@ -105,7 +107,9 @@ def generate_output(model: Any, call: GenerateCall, steps: Steps, targets: Seque
     return GenerateDecoderOnlyOutput(**fields)
 
 
-def _read_again(model: Any, call: GenerateCall, sequences: Tensor, cache: Any) -> tuple[Any, Any]:
+def _read_again(
+    model: PreTrainedModel, call: GenerateCall, sequences: Tensor, cache: DynamicCache | None
+) -> tuple[Any, Any]:
     """One pass over the finished text, padding included: fills ``cache``; inner states step by step."""
     config = call.config
     start = 0 if cache is None else int(cache.get_seq_length())

@@ -51,6 +51,6 @@ class Guidance(LogitsProcessor):
         return guided
 
 
-def is_guidance(processor: Any) -> bool:
+def is_guidance(processor: object) -> bool:
     """Whether a processor is transformers' own guidance."""
     return type(processor) is UnbatchedClassifierFreeGuidanceLogitsProcessor

@@ -10,14 +10,17 @@ from weakref import WeakSet
 
 import torch
 from torch import Tensor
+from torch.nn import Module
+from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, StoppingCriteriaList
 
 from anydraft.bridge.bridge import Bridge
 from anydraft.bridge.prompts import Messages, render_for_draft
+from anydraft.bridge.protocols import AnyTokenizer
 from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.events import FinishReason
 from anydraft.decoding.loop import decode
+from anydraft.decoding.parallel import round_with
 from anydraft.decoding.sequence import Row
-from anydraft.decoding.shared import round_with
 from anydraft.decoding.stats import Stats
 from anydraft.engine.engine import Engine
 from anydraft.integrations.transformers.generate_call import GenerateCall, ask_for_more
@@ -28,7 +31,7 @@ from anydraft.models.batch import TransformersRow, sequences
 from anydraft.models.faithful import ensure_length
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.twin import forget
-from anydraft.models.in_order import RowInOrder
+from anydraft.models.in_order import OrderedRow
 from anydraft.models.logits import ProcessedLaw
 from anydraft.models.tensor_parallel import team_of
 from anydraft.models.transformers import TransformersModel
@@ -41,9 +44,9 @@ from anydraft.speculator import Speculator
 
 
 def custom_generate(
-    draft_model: Any,
-    target_tokenizer: Any,
-    draft_tokenizer: Any,
+    draft_model: Module,
+    target_tokenizer: AnyTokenizer,
+    draft_tokenizer: AnyTokenizer,
     *,
     method: Method = "auto",
     rule: Rule | None = None,
@@ -82,15 +85,20 @@ class CustomGenerate:
     """A decoding method for ``generate``; made by :func:`custom_generate`."""
 
     def __init__(
-        self, draft: Any, target_tokenizer: Any, draft_tokenizer: Any, bridge: Bridge | None, options: Any
+        self,
+        draft: Module,
+        target_tokenizer: AnyTokenizer,
+        draft_tokenizer: AnyTokenizer,
+        bridge: Bridge | None,
+        options: Any,
     ) -> None:
         """Keep what the first call needs."""
         self._draft = draft
         self._tokenizers = target_tokenizer, draft_tokenizer
         self._bridge = bridge
         self._options = options
-        self._target: Any = None
-        self._targets: WeakSet[Any] = WeakSet()
+        self._target: PreTrainedModel | None = None
+        self._targets: WeakSet[PreTrainedModel] = WeakSet()
         self._speculator: Speculator | None = None
         self.stats: list[Stats] = []
         """Counts of the last call, one per row."""
@@ -105,11 +113,11 @@ class CustomGenerate:
 
     def __call__(
         self,
-        model: Any,
+        model: PreTrainedModel,
         input_ids: Tensor,
-        logits_processor: Any = None,
-        stopping_criteria: Any = None,
-        generation_config: Any = None,
+        logits_processor: LogitsProcessorList | None,
+        stopping_criteria: StoppingCriteriaList | None,
+        generation_config: GenerationConfig,
         *,
         messages: Messages | None = None,
         seed: int | None = None,
@@ -151,7 +159,7 @@ class CustomGenerate:
         if self._speculator is not None:
             self._speculator.refresh()
 
-    def _engine(self, target: Any) -> Engine:
+    def _engine(self, target: PreTrainedModel) -> Engine:
         if self._speculator is None or self._target is not target:
             self._speculator = Speculator(
                 target, self._draft, *self._tokenizers, bridge=self._bridge, **self._options
@@ -162,7 +170,7 @@ class CustomGenerate:
 
     def _rows(
         self, engine: Engine, call: GenerateCall, messages: Messages | None, seed: int | None
-    ) -> tuple[list[Row], list[RecordingLaw | RowInOrder]]:
+    ) -> tuple[list[Row], list[RecordingLaw | OrderedRow]]:
         ensure_length(call.model, call.input_ids.shape[1] + call.max_new_tokens, call.padded)
         passes = FastPasses(self._options["weights"], self._options["compile"])
         targets: Sequence[Model] = sequences(call.model, len(call.prompts), passes)
@@ -180,7 +188,7 @@ class CustomGenerate:
         base = int(torch.randint(2**63 - 1, (), dtype=torch.int64)) if seed is None and call.samples else seed
         order = None if call.pure else call.in_order(choice)
         rows: list[Row] = []
-        laws: list[RecordingLaw | RowInOrder] = []
+        laws: list[RecordingLaw | OrderedRow] = []
         for i, ids in enumerate(call.prompts):
             processed = ProcessedLaw(call.processors(i), choice)
             law = RecordingLaw(processed, call.pads(i), call.wanted) if order is None else order.rows[i]

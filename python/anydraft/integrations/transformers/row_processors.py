@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 from transformers import (
     EncoderNoRepeatNGramLogitsProcessor,
@@ -20,23 +19,23 @@ _PER_ROW = {
 """Attributes with an entry for every prompt."""
 
 
-def for_row(processor: Any, row: int, rows: int) -> LogitsProcessor:
+def for_row(processor: LogitsProcessor, row: int, rows: int) -> LogitsProcessor:
     """``processor``, a pure one, as a batch of ``row`` alone would have it; the one given is not changed."""
     if rows == 1:
-        return processor  # type: ignore[no-any-return]
+        return processor
     kind = type(processor)
     if kind in _PER_ROW:
         return _with_entry(processor, _PER_ROW[kind], row, rows)
-    return processor  # type: ignore[no-any-return]
+    return processor
 
 
-def _with_entry(processor: Any, name: str, row: int, rows: int) -> LogitsProcessor:
+def _with_entry(processor: LogitsProcessor, name: str, row: int, rows: int) -> LogitsProcessor:
     entries = getattr(processor, name)
     if entries is None or isinstance(entries, int):
-        return processor  # type: ignore[no-any-return]
+        return processor
     alone = copy.copy(processor)
     at = row * len(entries) // rows  # one entry may serve several rows (num_return_sequences)
     setattr(alone, name, entries[at : at + 1])
     if hasattr(alone, "batch_size"):
         alone.batch_size = 1
-    return alone  # type: ignore[no-any-return]
+    return alone

@@ -15,7 +15,7 @@ from anydraft.integrations.vllm.requests import Ids, Known, RequestTable
 from anydraft.models.base import Model
 from anydraft.models.batch import TransformersBatch
 from anydraft.models.joint import advance_together
-from anydraft.proposers.draft_state import DraftView
+from anydraft.proposers.draft_state import DraftState
 from anydraft.scheduling.cost import Round
 from anydraft.scheduling.directors import Adaptive, Choice
 
@@ -43,7 +43,7 @@ class Counts:
 @dataclass(eq=False)
 class _Request:
     session: Session
-    view: DraftView
+    view: DraftState
     model: Model
     proposed: list[int] = field(default_factory=list)
     drawn: list[int] = field(default_factory=list)
@@ -176,7 +176,7 @@ class Drafter:
         view_ids, shared = self._opening(row.tolist())
         session = self._bridge.session(view_ids, shared)
         model = self._batch.add()
-        view = DraftView(model, session.view(), lambda logits: logits)
+        view = DraftState(model, session.view(), lambda logits: logits)
         known = Known(_Request(session, view, model))
         known.extend(row)
         return known

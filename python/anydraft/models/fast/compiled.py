@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
-from anydraft.models.fast.forward import Hidden, Lean, Logits, Surroundings, stacked, through
+from anydraft.models.fast.forward import Hidden, LeanModel, Logits
+from anydraft.models.fast.layer import Surroundings, stacked, through
 from anydraft.models.fast.rotary import Rotation
 from anydraft.models.kv_cache import GrowingLayer
 
@@ -19,7 +20,7 @@ _VECTORS = {"AVX2": 256, "AVX512": 512}
 """Bits of a vector, by what a CPU can. Left unsaid, they are missing in the key of PyTorch's cache on disk,
 and a pass that was made for others writes past its memory (PyTorch 2.15)."""
 
-_compiled: WeakKeyDictionary[Lean, CompiledLean] = WeakKeyDictionary()
+_compiled: WeakKeyDictionary[LeanModel, CompiledLeanModel] = WeakKeyDictionary()
 
 
 class StaticLayer(GrowingLayer):  # type: ignore[no-untyped-call, unused-ignore]
@@ -48,8 +49,8 @@ class _Store(NamedTuple):
         return self.keys, self.values
 
 
-class CompiledLean:
-    """Called as :class:`Lean` is; a pass over more tokens than :attr:`sizes` or with a mask is one of it.
+class CompiledLeanModel:
+    """Called as a :class:`LeanModel`, which takes passes over more tokens than :attr:`sizes`, or with a mask.
 
     Compiling takes seconds for each size, and again when a cache outgrows its places, which then double.
     :meth:`TransformersModel.warm` has it done before passes are timed.
@@ -60,15 +61,15 @@ class CompiledLean:
     sizes = (1, 8)
     """Numbers of tokens that a pass is compiled for; one in between is filled up to the next."""
 
-    def __init__(self, lean: Lean) -> None:
+    def __init__(self, lean: LeanModel) -> None:
         """Nothing is compiled until it is needed."""
         self._lean = lean
         self._on_cuda = lean.device.type == "cuda"
-        self._steps: dict[tuple[bool, int, int], Any] = {}
+        self._steps: dict[tuple[bool, int, int], Callable[..., Tensor]] = {}
         """By whether logits are wanted, tokens, and places of the cache."""
 
     def __call__(self, *, input_ids: Tensor, logits_to_keep: int = 0, **given: Any) -> Logits:
-        """See :class:`Lean`."""
+        """See :class:`LeanModel`."""
         if not self._suits(input_ids, given):
             return self._lean(input_ids=input_ids, logits_to_keep=logits_to_keep, **given)
         n = input_ids.shape[1]
@@ -76,7 +77,7 @@ class CompiledLean:
         return Logits(logits[:, n - (logits_to_keep or n) : n])
 
     def base_model(self, *, input_ids: Tensor, **given: Any) -> Hidden:
-        """See :meth:`Lean.base_model`."""
+        """See :meth:`LeanModel.base_model`."""
         if not self._suits(input_ids, given):
             return self._lean.base_model(input_ids=input_ids, **given)
         hidden = self._run(input_ids, given["past_key_values"].layers, head=False)
@@ -109,7 +110,7 @@ class CompiledLean:
             layer.take(start + n)
         return output.clone() if self._on_cuda else output  # a graph writes to the same place every time
 
-    def _step(self, size: int, places: int, *, head: bool) -> Any:
+    def _step(self, size: int, places: int, *, head: bool) -> Callable[..., Tensor]:
         """The compiled pass for a shape."""
         if (head, size, places) not in self._steps:
 
@@ -151,9 +152,9 @@ class CompiledLean:
         return lean.logits(hidden) if head else hidden
 
 
-def compiled(lean: Lean) -> CompiledLean:
+def compiled(lean: LeanModel) -> CompiledLeanModel:
     """The compiled form of ``lean``; one for as long as it lives."""
     known = _compiled.get(lean)
     if known is None:
-        known = _compiled[lean] = CompiledLean(lean)
+        known = _compiled[lean] = CompiledLeanModel(lean)
     return known

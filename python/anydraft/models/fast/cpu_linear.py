@@ -100,7 +100,7 @@ class FewRows:
         return linear(rows, self._weight, self._bias)
 
 
-class Joined:
+class FusedLinear:
     """Linear layers that take the same rows: with a second copy of them, one product for a few rows."""
 
     def __init__(self, layers: Sequence[nn.Linear], quicker: Quicker, weights: DraftWeights) -> None:

@@ -8,18 +8,19 @@ model's own weights, cache and positions.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import gelu, scaled_dot_product_attention, silu
+from torch.nn.functional import gelu, silu
+from transformers import DynamicCache, PreTrainedModel
 
-from anydraft.models.fast.cpu_linear import NOWHERE, Joined, Quicker
+from anydraft.models.fast.cpu_linear import NOWHERE, FusedLinear, Quicker
 from anydraft.models.fast.fingerprint import Fingerprint
+from anydraft.models.fast.layer import Block, Norm, Surroundings, stacked, through
 from anydraft.models.fast.proof import near, proves
-from anydraft.models.fast.rotary import GROWING, Rotary, Rotation, rope_types
+from anydraft.models.fast.rotary import GROWING, Rotary, rope_types
 from anydraft.models.kv_cache import new_cache
 from anydraft.models.weights import DraftWeights
 
@@ -36,67 +37,6 @@ ARCHITECTURES = sorted(_KNOWN.values())
 _ATTENTION = {"sdpa", "eager"}
 """What a user may have chosen where it is SDPA that is used."""
 
-_STACKED = 64
-"""New tokens of a pass, up to which heads that share keys are stacked."""
-
-
-class Surroundings(NamedTuple):
-    """What all layers of a kind share in a pass."""
-
-    rotation: Rotation
-    mask: Tensor | None
-    """Numbers to be added to the scores of all heads that share keys: :func:`stacked`."""
-    causal: bool
-    """The new tokens are all there is, and each sees those before it; there is no mask then."""
-
-
-class Norm(NamedTuple):
-    """A root mean square norm over the last dimension."""
-
-    weight: Tensor
-    """The storage of the model's own parameter, or what was made of some."""
-    eps: float
-    made_of: tuple[Tensor, ...]
-    """The parameters."""
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """``[..., size]``, in the dtype of ``x``; a weight in float32 stands for more digits than that."""
-        if self.weight.dtype == x.dtype:
-            return torch.rms_norm(x, self.weight.shape, self.weight, self.eps)
-        return torch.rms_norm(x.float(), self.weight.shape, self.weight, self.eps).to(x.dtype)
-
-
-@dataclass(frozen=True)
-class Block:
-    """One decoder layer."""
-
-    kind: str
-    """Which rotary embedding it has."""
-    window: int | None
-    heads: int
-    groups: int
-    """Number of key and value heads."""
-    scale: float
-    before: Norm
-    query_key_value: Joined
-    of_heads: Norm | None
-    """Of queries and keys: its weight is ``[heads + groups, head size]``."""
-    out: Joined
-    after: Norm | None
-    before_inner: Norm
-    gate_up: Joined
-    activation: Callable[[Tensor], Tensor]
-    down: Joined
-    after_inner: Norm | None
-
-    @property
-    def copied(self) -> list[Tensor]:
-        """The parameters that there is a copy of, and those of norms."""
-        products = (self.query_key_value, self.out, self.gate_up, self.down)
-        norms = (self.before, self.of_heads, self.after, self.before_inner, self.after_inner)
-        copied = [tensor for part in products for tensor in part.copied]
-        return copied + [tensor for norm in norms if norm is not None for tensor in norm.made_of]
-
 
 class Hidden(NamedTuple):
     """What a decoder returns."""
@@ -110,10 +50,10 @@ class Logits(NamedTuple):
     logits: Tensor
 
 
-class Lean:
+class LeanModel:
     """A model of :data:`_KNOWN` with its weights, called as the model is; made by :func:`lean_of`."""
 
-    def __init__(self, model: Any, ways: Quicker, weights: DraftWeights) -> None:
+    def __init__(self, model: PreTrainedModel, ways: Quicker, weights: DraftWeights) -> None:
         """Read the blocks of ``model``, whose weights are shared and, if ``weights`` says so, copied too."""
         decoder = model.model
         self.embed = decoder.embed_tokens
@@ -138,9 +78,9 @@ class Lean:
         return Logits(self.logits(hidden[:, -logits_to_keep:]))
 
     @cached_property
-    def _head(self) -> Joined:
+    def _head(self) -> FusedLinear:
         """Packed when it is needed: a draft may have another head."""
-        head = Joined([self._lm_head], self._ways, self._weights)
+        head = FusedLinear([self._lm_head], self._ways, self._weights)
         self.copied.append(Fingerprint(head.copied))
         return head
 
@@ -153,7 +93,7 @@ class Lean:
         self,
         *,
         input_ids: Tensor,
-        past_key_values: Any,
+        past_key_values: DynamicCache,
         position_ids: Tensor | None = None,
         attention_mask: Tensor | Mapping[str, Tensor] | None = None,
         **_: Any,
@@ -191,72 +131,14 @@ class Lean:
         return Surroundings(rotation, stacked(block, seen, like.dtype), causal=False)
 
 
-def through(block: Block, hidden: Tensor, layer: Any, given: Surroundings) -> Tensor:
-    """Hidden states ``[B, n, h]`` through one layer; ``hidden`` itself is written to."""
-    rows, n, _ = hidden.shape
-    heads, groups = block.heads, block.groups
-    joined = block.query_key_value.whole(block.before(hidden)).view(rows, n, heads + 2 * groups, -1)
-    turned = joined.narrow(2, 0, heads + groups)
-    if block.of_heads is not None:
-        weight = block.of_heads.weight
-        wide = turned.to(weight.dtype)
-        turned = (torch.rms_norm(wide, wide.shape[-1:], None, block.of_heads.eps) * weight).to(turned.dtype)
-    cos, sin = given.rotation
-    turned = (turned * cos).addcmul_(turned.roll(turned.shape[-1] // 2, -1), sin)
-    query = turned.narrow(2, 0, heads)
-    new = turned.narrow(2, heads, groups), joined.narrow(2, heads + groups, groups)
-    keys, values = layer.update(*(states.transpose(1, 2) for states in new))
-    (attended,) = block.out(_attended(query, keys, values, given, block.scale))
-    hidden = hidden.add_(attended if block.after is None else block.after(attended))
-    gate, up = block.gate_up(block.before_inner(hidden))
-    (inner,) = block.down(block.activation(gate).mul_(up))
-    return hidden.add_(inner if block.after_inner is None else block.after_inner(inner))
-
-
-def _attended(query: Tensor, keys: Tensor, values: Tensor, given: Surroundings, scale: float) -> Tensor:
-    """Queries ``[B, n, heads, size]`` and keys ``[B, groups, T, size]`` to ``[B, n, heads * size]``.
-
-    In a short pass heads that share keys are rows of one product: keys are read once and never repeated.
-    """
-    rows, n, heads, size = query.shape
-    groups = keys.shape[1]
-    if given.causal or n > _STACKED:
-        found = scaled_dot_product_attention(
-            query.transpose(1, 2),
-            keys,
-            values,
-            attn_mask=given.mask,
-            is_causal=given.causal,
-            scale=scale,
-            enable_gqa=heads > groups,
-        )
-        return found.transpose(1, 2).reshape(rows, n, heads * size)
-    share = heads // groups
-    alike = query.view(rows, n, groups, share, size).permute(0, 2, 3, 1, 4)
-    found = scaled_dot_product_attention(
-        alike.reshape(rows, groups, share * n, size), keys, values, attn_mask=given.mask, scale=scale
-    )
-    found = found.view(rows, groups, share, n, size).permute(0, 3, 1, 2, 4)
-    return found.reshape(rows, n, heads * size)
-
-
-def stacked(block: Block, mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """A mask ``[n, T]`` or ``[B, 1, n, T]``, bool or numbers to be added, as :func:`_attended` takes it.
-
-    Result: numbers to be added, for all heads that share keys, ``[share * n, T]`` or
-    ``[B, 1, share * n, T]``; of a long text, where that would take much memory, the mask as it is.
-    """
-    n = mask.shape[-2]
-    if n > _STACKED:
-        return mask
-    if mask.dtype == torch.bool:
-        mask = torch.zeros((), dtype=dtype, device=mask.device).masked_fill(~mask, -torch.inf)
-    return mask if n == 1 else mask.repeat(*[1] * (mask.dim() - 2), block.heads // block.groups, 1)
-
-
 def lean_of(
-    model: Any, ways: Quicker, weights: DraftWeights, close: float | None = None, *, proven: bool = False
-) -> Lean | None:
+    model: PreTrainedModel,
+    ways: Quicker,
+    weights: DraftWeights,
+    close: float | None = None,
+    *,
+    proven: bool = False,
+) -> LeanModel | None:
     """The lean form of a model that is nothing but its modules; ``None`` if it has none.
 
     Only of architectures that are known, and proven to compute what the model does, but for what weights in
@@ -269,13 +151,13 @@ def lean_of(
         return None
     exact: DraftWeights = "unpacked" if weights == "int8" else weights
 
-    def small(part: Any) -> Lean:
-        return Lean(part, ways if part.dtype == model.dtype else NOWHERE, exact)
+    def small(part: PreTrainedModel) -> LeanModel:
+        return LeanModel(part, ways if part.dtype == model.dtype else NOWHERE, exact)
 
     try:
         if not proven and not proves(model, small):
             return None
-        lean = Lean(model, ways, weights)
+        lean = LeanModel(model, ways, weights)
         return lean if near(model, lean, close) else None
     except Exception:  # a model that cannot be tried runs itself, and says itself what is wrong
         return None
@@ -296,14 +178,14 @@ def _block(
         groups=groups,
         scale=attention.scaling,
         before=_norm(layer.input_layernorm),
-        query_key_value=Joined([attention.q_proj, attention.k_proj, attention.v_proj], ways, weights),
+        query_key_value=FusedLinear([attention.q_proj, attention.k_proj, attention.v_proj], ways, weights),
         of_heads=_norm_of_heads(attention, heads, groups) if hasattr(attention, "q_norm") else None,
-        out=Joined([attention.o_proj], ways, weights),
+        out=FusedLinear([attention.o_proj], ways, weights),
         after=_norm(layer.post_attention_layernorm) if has_four else None,
         before_inner=_norm(layer.pre_feedforward_layernorm if has_four else layer.post_attention_layernorm),
-        gate_up=Joined([inner.gate_proj, inner.up_proj], ways, weights),
+        gate_up=FusedLinear([inner.gate_proj, inner.up_proj], ways, weights),
         activation=_activation(inner.act_fn),
-        down=Joined([inner.down_proj], ways, weights),
+        down=FusedLinear([inner.down_proj], ways, weights),
         after_inner=_norm(layer.post_feedforward_layernorm) if has_four else None,
     )
 

@@ -14,11 +14,13 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import DynamicCache, PreTrainedModel
 
+from anydraft.models.base import Runner
 from anydraft.models.fast.memory import available_bytes
 from anydraft.models.fast.small_model import TOKENS, small_model
 from anydraft.models.kv_cache import new_cache
+from anydraft.models.loaded import embedding_of
 from anydraft.models.versions import cached
 
 _LENGTH = 96
@@ -41,7 +43,7 @@ _ROOM = 2
 _WIRED = {torch.float32: 1e-3, torch.float64: 1e-4}
 """How far the logits of the whole model may be, as a share of the largest; else 0.25: rounding adds up."""
 
-Make = Callable[[Any], Any]
+Make = Callable[[PreTrainedModel], Runner]
 """Our code for a model that is given; called as the model is."""
 
 
@@ -65,7 +67,7 @@ class Pass(NamedTuple):
 
 
 @torch.no_grad()
-def proves(model: Any, make: Make) -> bool:
+def proves(model: PreTrainedModel, make: Make) -> bool:
     """Whether what ``make`` makes of a model computes what the model does, over pieces, crops and windows.
 
     Layers are tried two at a time, of each kind that there is. Small models of these layers and
@@ -77,12 +79,12 @@ def proves(model: Any, make: Make) -> bool:
 
 
 @torch.no_grad()
-def near(model: Any, runner: Any, close: float | None = None) -> bool:
+def near(model: PreTrainedModel, runner: Runner, close: float | None = None) -> bool:
     """Whether a text, and then a block after it, get from ``runner`` about the logits of the whole model.
 
     About: half precision, and weights in bytes, round. ``close`` is a share of the largest.
     """
-    weight = model.get_input_embeddings().weight
+    weight = embedding_of(model)
     ids = torch.linspace(0, len(weight) - 1, 9, device=weight.device).long()[None]
     expected: Tensor = model(input_ids=ids, use_cache=False, return_dict=True).logits
     cache = new_cache(model)
@@ -94,13 +96,13 @@ def near(model: Any, runner: Any, close: float | None = None) -> bool:
 
 
 @torch.no_grad()
-def alike(model: Any, twin: Any) -> bool:
+def alike(model: PreTrainedModel, twin: PreTrainedModel) -> bool:
     """Whether two models give the same numbers, bit for bit, for a text, a block after it, and another."""
-    weight = model.get_input_embeddings().weight
+    weight = embedding_of(model)
     ids = torch.linspace(0, len(weight) - 1, 9, device=weight.device).long()[None]
     found = []
     for one in (model, twin):
-        cache: Any = new_cache(model)
+        cache = new_cache(model)
         for part, back in ((ids[:, :4], 0), (ids[:, 4:8], 0), (ids[:, 8:], 4), (ids[:, :3], 0)):
             output = one(input_ids=part, **cached(one, cache), use_cache=True, return_dict=True)
             found.append(output.logits.nan_to_num())
@@ -110,7 +112,7 @@ def alike(model: Any, twin: Any) -> bool:
     return all(map(torch.equal, found[:half], found[half:]))
 
 
-def _pairs(model: Any) -> list[list[int]]:
+def _pairs(model: PreTrainedModel) -> list[list[int]]:
     """Layers to be tried together: neighbours among the first ones of each kind; of one kind, the first two.
 
     Layers of a kind have the same modules, shapes and settings, and the same kind of attention.
@@ -133,10 +135,10 @@ def _is_plain(key: str, value: object) -> bool:
     return key != "layer_idx" and isinstance(value, (bool, int, float, str, type(None)))
 
 
-def _same(model: Any, layers: list[int], make: Make) -> bool:
+def _same(model: PreTrainedModel, layers: list[int], make: Make) -> bool:
     small = small_model(model, layers)
     dtype = _exact(small.dtype)
-    exact = small if small.dtype == dtype else copy.deepcopy(small).to(dtype)
+    exact = small if small.dtype == dtype else copy.deepcopy(small).to(dtype)  # type: ignore[arg-type]
     texts = _Texts(small)
     true = texts.by_model(exact)
     errors = [ours.errors(wanted) for ours, wanted in zip(texts.by(make(exact), exact), true, strict=True)]
@@ -158,7 +160,7 @@ def _exact(dtype: torch.dtype) -> torch.dtype:
     return torch.float64 if wide else torch.float32
 
 
-def _fits(model: Any, layers: list[int]) -> bool:
+def _fits(model: PreTrainedModel, layers: list[int]) -> bool:
     room = available_bytes()
     weights = [weight for i in layers for weight in model.model.layers[i].parameters()]
     needed = sum(weight.numel() * (8 + weight.element_size()) for weight in weights)
@@ -168,8 +170,8 @@ def _fits(model: Any, layers: list[int]) -> bool:
 class _Texts:
     """Some texts, and the ways in which they are read."""
 
-    def __init__(self, small: Any) -> None:
-        weight = small.get_input_embeddings().weight
+    def __init__(self, small: PreTrainedModel) -> None:
+        weight = embedding_of(small)
         self._device = weight.device
         draw = torch.Generator().manual_seed(1)
         self._long, self._other = (
@@ -181,7 +183,7 @@ class _Texts:
             for pair in [(layer.self_attn.k_proj, layer.self_attn.v_proj)]
         ]
 
-    def by_model(self, small: Any) -> list[Pass]:
+    def by_model(self, small: PreTrainedModel) -> list[Pass]:
         """What the model itself makes of them."""
         whole = self._run(small, small, self._long)
         shifted = torch.arange(_SHIFT, _SHIFT + 20, device=self._device)[None]
@@ -193,9 +195,9 @@ class _Texts:
             self._run(small, small, self._other, self._far(small, DynamicCache(config=small.config))),
         ]
 
-    def by(self, runner: Any, small: Any) -> list[Pass]:
+    def by(self, runner: Runner, small: PreTrainedModel) -> list[Pass]:
         """The same by ``runner``: in pieces, cut back, as rows of a batch, and far into a text."""
-        cache: Any = new_cache(small)
+        cache = new_cache(small)
         parts = [self._run(runner, small, part, cache) for part in torch.split(self._long, _PIECES, 1)]
         whole = parts[-1]._replace(logits=torch.cat([part.logits for part in parts]))
         cache.crop(_BACK - _LENGTH)  # a negative number means "this many fewer" in every version
@@ -205,25 +207,33 @@ class _Texts:
         far = self._run(runner, small, self._other, self._far(small, new_cache(small)))
         return [whole, again, *self._batch(runner, small), far]
 
-    def _run(self, runner: Any, small: Any, ids: Tensor, cache: Any = None, **given: Any) -> Pass:
+    def _run(
+        self,
+        runner: Runner,
+        small: PreTrainedModel,
+        ids: Tensor,
+        cache: DynamicCache | None = None,
+        **given: Any,
+    ) -> Pass:
         if cache is None:
             cache = DynamicCache(config=small.config)
         given |= cached(runner, cache)
         output = runner(input_ids=ids, use_cache=True, return_dict=True, **given)
         return Pass(output.logits[0], _states(cache))
 
-    def _far(self, small: Any, cache: Any) -> Any:
-        for layer, states, of in zip(cache.layers, self._before, small.model.layers, strict=True):
+    def _far(self, small: PreTrainedModel, cache: DynamicCache) -> DynamicCache:
+        layers: list[Any] = cache.layers
+        for layer, states, of in zip(layers, self._before, small.model.layers, strict=True):
             shape = (1, _FAR, -1, of.self_attn.head_dim)
             layer.update(*(state.to(small.dtype).view(shape).transpose(1, 2) for state in states))
         return cache
 
-    def _batch(self, runner: Any, small: Any) -> list[Pass]:
+    def _batch(self, runner: Runner, small: PreTrainedModel) -> list[Pass]:
         """Two rows: one begins at :data:`_SHIFT`, the other after some filler, which sees only itself."""
         n = self._other.shape[1]
         ids = torch.cat((self._long[:, :n], self._other))
         place = torch.arange(n, device=self._device)
-        cache: Any = new_cache(small)
+        cache = new_cache(small)
         kinds = getattr(small.config, "layer_types", None) or [""] * len(cache.layers)
         masks = {}
         for kind, layer in zip(kinds, cache.layers, strict=True):

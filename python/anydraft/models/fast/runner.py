@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+
+from torch.nn import Module
 
 from anydraft.errors import ArgumentError, ModelError
-from anydraft.models.fast.compiled import CompiledLean, compiled
-from anydraft.models.fast.forward import ARCHITECTURES, Lean
+from anydraft.models.base import Runner
+from anydraft.models.fast.compiled import CompiledLeanModel, compiled
+from anydraft.models.fast.forward import ARCHITECTURES, LeanModel
 from anydraft.models.fast.twin import twin_of
 from anydraft.models.weights import DraftWeights
 
@@ -22,7 +24,7 @@ class FastPasses:
     drafts: bool = False
     """The model only drafts, so that it may compute a little differently: see :class:`Int8`."""
 
-    def runner(self, model: Any) -> Any:
+    def runner(self, model: Module) -> Runner:
         """See :class:`~anydraft.models.base.Passes`.
 
         Raises:
@@ -37,13 +39,13 @@ class FastPasses:
         runner = twin_of(model, self.weights, drafts=self.drafts)
         if not self.compile:
             return runner
-        if not isinstance(runner, Lean):
+        if not isinstance(runner, LeanModel):
             raise ModelError(
                 f"got compile=True and {type(model).__name__}; expected a plain model, without hooks or "
                 f"adapters, of {', '.join(ARCHITECTURES)}. Leave compile out, or pass torch.compile(model)"
             )
         return compiled(runner)
 
-    def sizes(self, runner: Any) -> tuple[int, ...]:
+    def sizes(self, runner: Runner) -> tuple[int, ...]:
         """See :class:`~anydraft.models.base.Passes`."""
-        return runner.sizes if isinstance(runner, CompiledLean) else ()
+        return runner.sizes if isinstance(runner, CompiledLeanModel) else ()

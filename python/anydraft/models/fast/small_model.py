@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 TOKENS = 61
 """Size of its vocabulary."""
@@ -18,7 +19,7 @@ _WINDOW = 8
 """Its sliding window, where the model's is longer: a text of any length is beyond it."""
 
 
-def small_model(model: Any, layers: list[int]) -> Any:
+def small_model(model: PreTrainedModel, layers: list[int]) -> PreTrainedModel:
     """``model`` with some of its layers and :data:`TOKENS` tokens; its dtype, device and settings."""
     decoder, device = model.model, next(model.parameters()).device
     draw = torch.Generator(device).manual_seed(2)

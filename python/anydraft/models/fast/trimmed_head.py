@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel
+from transformers import DynamicCache
 
 from anydraft.models.base import OWN_PASSES, Passes
 from anydraft.models.fast.cpu_linear import FewRows
 from anydraft.models.fast.fingerprint import Fingerprint
 from anydraft.models.fast.twin import IN_BYTES, fits, ways_of
+from anydraft.models.loaded import embedding_of, head_of, plain_of
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.weights import DraftWeights
 
@@ -31,9 +32,10 @@ class TrimmedHead:
     share one.
     """
 
-    def __init__(self, model: Any, rows: Tensor, weights: DraftWeights = "auto") -> None:
+    def __init__(self, model: nn.Module, rows: Tensor, weights: DraftWeights = "auto") -> None:
         """``rows`` int64 ``[n]``, ascending, on any device; see :func:`trimmed_head`."""
-        head = model.get_output_embeddings()
+        head = head_of(model)
+        assert isinstance(head, nn.Linear)
         self.rows = rows.to(head.weight.device)
         self.width: int = head.weight.shape[0]
         """Number of logits of the whole head."""
@@ -48,7 +50,7 @@ class TrimmedHead:
         self.close = IN_BYTES if weights == "int8" else _CLOSE.get(self._weight.dtype, 0.02)
         """How far logits may be from the model's own, as a share of the largest."""
         self._product = FewRows(self._weight, self._bias, ways_of(self._weight), weights)
-        config = model.config.get_text_config(decoder=True)
+        config = plain_of(model).config.get_text_config(decoder=True)
         self._scale = float(getattr(config, "logit_scale", None) or 1.0)
         self._scale *= float(getattr(config, "lm_head_multiplier", None) or 1.0)
         self._scale /= float(getattr(config, "logits_scaling", None) or 1.0)
@@ -60,10 +62,10 @@ class TrimmedHead:
         weight, bias = (0 if t is None else t.numel() * t.element_size() for t in (self._weight, self._bias))
         return self._product.nbytes + (0 if self.first else weight + bias)
 
-    def holds(self, model: Any) -> bool:
+    def holds(self, model: nn.Module) -> bool:
         """Whether it still is made of the model's numbers; see :class:`Fingerprint`."""
-        head = model.get_output_embeddings()
-        parts = [part for part in (head.weight, head.bias) if part is not None]
+        head = head_of(model)
+        parts = [part for name in ("weight", "bias") if (part := getattr(head, name, None)) is not None]
         same = len(parts) == len(self._made_of) and all(map(operator.is_, parts, self._made_of))
         return same and self._copied.holds()
 
@@ -87,21 +89,20 @@ class TrimmedHead:
         return values[: len(self.rows)] if self.first else values.index_select(0, self.rows)
 
 
-def kept_rows(model: Any) -> list[int] | None:
+def kept_rows(model: nn.Module) -> list[int] | None:
     """The rows that a model's configuration names, if it does; see :mod:`anydraft.training.shrink`."""
-    plain = getattr(model, "_orig_mod", model)
-    rows: list[int] | None = getattr(plain.config.get_text_config(decoder=True), KEPT_ROWS, None)
+    config = plain_of(model).config.get_text_config(decoder=True)
+    rows: list[int] | None = getattr(config, KEPT_ROWS, None)
     return rows or None
 
 
-def trimmed_head(model: PreTrainedModel, rows: Tensor, weights: DraftWeights = "auto") -> TrimmedHead | None:
+def trimmed_head(model: nn.Module, rows: Tensor, weights: DraftWeights = "auto") -> TrimmedHead | None:
     """The head of ``model`` with only ``rows`` int64 ``[n]``, ascending; ``None`` if it cannot be trimmed.
 
     Tried once on a few tokens: it must give the model's own logits there. That leaves out models whose logits
     are made in a way of their own, quantised and adapted heads, and compiled models.
     """
-    given: Any = model
-    if hasattr(given, "_orig_mod") or type(given.get_output_embeddings()) is not nn.Linear or len(rows) == 0:
+    if hasattr(model, "_orig_mod") or type(head_of(model)) is not nn.Linear or len(rows) == 0:
         return None
     try:
         head = TrimmedHead(model, rows, weights)
@@ -111,10 +112,8 @@ def trimmed_head(model: PreTrainedModel, rows: Tensor, weights: DraftWeights = "
 
 
 @torch.no_grad()
-def _agrees(model: Any, head: TrimmedHead) -> bool:
-    ids = head.rows[torch.linspace(0, len(head.rows) - 1, 6).long()].to(
-        model.get_input_embeddings().weight.device
-    )
+def _agrees(model: nn.Module, head: TrimmedHead) -> bool:
+    ids = head.rows[torch.linspace(0, len(head.rows) - 1, 6).long()].to(embedding_of(model).device)
     whole: Tensor = model(input_ids=ids[None], use_cache=False, return_dict=True).logits[0]
     hidden = _decoder(model)(input_ids=ids[None], use_cache=False, return_dict=True).last_hidden_state[0]
     expected = whole.index_select(-1, head.rows.to(whole.device))
@@ -131,14 +130,14 @@ def _decoder(runner: Any) -> Any:
 class TrimmedModel(TransformersModel):
     """A transformers model with one sequence, whose logits are minus infinity but for the rows kept."""
 
-    def __init__(self, model: PreTrainedModel, head: TrimmedHead, passes: Passes = OWN_PASSES) -> None:
+    def __init__(self, model: nn.Module, head: TrimmedHead, passes: Passes = OWN_PASSES) -> None:
         """``head``: what :func:`trimmed_head` made of ``model``."""
         super().__init__(model, passes)
         self.head = head
         self.trims = True
         """Whether the trimmed head is used; the whole one may be for texts that it would not suit."""
 
-    def run(self, ids: Tensor, cache: Any, keep: int, **arguments: Any) -> Tensor:
+    def run(self, ids: Tensor, cache: DynamicCache, keep: int, **arguments: Any) -> Tensor:
         """See :meth:`TransformersModel.run`."""
         if not self.trims:
             return super().run(ids, cache, keep, **arguments)

@@ -6,12 +6,14 @@ import copy
 import operator
 import threading
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
+from anydraft.models.base import Runner
 from anydraft.models.fast.cpu_linear import NOWHERE, FewRows, FewRowsLinear, Quicker
 from anydraft.models.fast.fingerprint import Fingerprint
 from anydraft.models.fast.forward import lean_of
@@ -29,14 +31,14 @@ IN_BYTES = 0.1
 
 
 class _Twin(NamedTuple):
-    model: Any
+    model: Runner | None
     """``None``: there is nothing better than the model."""
     copied: Sequence[Fingerprint]
     """Of the weights that it has copies of."""
 
 
 class _Parts(NamedTuple):
-    inside: list[Any]
+    inside: list[nn.Module | Tensor]
     """The modules within a model, and all tensors."""
     kind: tuple[torch.device, torch.dtype]
     """Of its parameters."""
@@ -63,7 +65,7 @@ _twins: WeakKeyDictionary[nn.Module, _Twins] = WeakKeyDictionary()
 _lock = threading.RLock()
 
 
-def twin_of(model: Any, weights: DraftWeights = "auto", *, drafts: bool = False) -> Any:
+def twin_of(model: nn.Module, weights: DraftWeights = "auto", *, drafts: bool = False) -> Runner:
     """What computes as ``model`` does, sooner where that is possible; else ``model`` itself.
 
     The twin shares all weights and buffers with the model, which is not touched. Only a plain model has one.
@@ -78,20 +80,20 @@ def twin_of(model: Any, weights: DraftWeights = "auto", *, drafts: bool = False)
     return model if twin is None else twin
 
 
-def weights_of(model: Any, weights: DraftWeights = "auto", *, drafts: bool = False) -> DraftWeights:
+def weights_of(model: nn.Module, weights: DraftWeights = "auto", *, drafts: bool = False) -> DraftWeights:
     """Which weights :func:`twin_of` takes for the same arguments."""
     return _twin(model, weights, drafts=drafts)[0]
 
 
-def forget(model: Any) -> None:
+def forget(model: nn.Module) -> None:
     """Make all that was made of a model's weights anew when it is next needed."""
     plain = getattr(model, "_orig_mod", model)
     with _lock:
         _twins.pop(plain, None)
 
 
-def _twin(model: Any, weights: DraftWeights, *, drafts: bool) -> tuple[DraftWeights, Any]:
-    if weights == "model" or not isinstance(model, nn.Module):
+def _twin(model: nn.Module, weights: DraftWeights, *, drafts: bool) -> tuple[DraftWeights, Runner | None]:
+    if weights == "model" or not isinstance(model, PreTrainedModel):
         return "model", None
     parts = _parts(model)
     if parts is None:
@@ -145,10 +147,10 @@ def _parts(model: nn.Module) -> _Parts | None:
         return None
     if getattr(model, "_tp_size", None) or getattr(model, "hf_quantizer", None):
         return None
-    modules: list[Any] = []
-    parameters: list[Any] = []
-    buffers: list[Any] = []
-    waiting: list[Any] = [model]
+    modules: list[nn.Module] = []
+    parameters: list[Tensor] = []
+    buffers: list[Tensor] = []
+    waiting: list[nn.Module] = [model]
     while waiting:
         inside = vars(waiting.pop())
         if "forward" in inside or inside.get("_forward_hooks") or inside.get("_forward_pre_hooks"):
@@ -181,7 +183,7 @@ def fits(weights: Sequence[Tensor], size: int | None = None) -> bool:
     return room is not None and needed <= room
 
 
-def _made(model: nn.Module, twins: _Twins, weights: DraftWeights) -> _Twin:
+def _made(model: PreTrainedModel, twins: _Twins, weights: DraftWeights) -> _Twin:
     ways, close = twins.ways, IN_BYTES if weights == "int8" else None
     lean = lean_of(model, ways, weights, close, proven=weights in twins.proven)
     if lean is not None:
@@ -196,7 +198,7 @@ def _made(model: nn.Module, twins: _Twins, weights: DraftWeights) -> _Twin:
     return _Twin(twin, [Fingerprint(tensor for layer in layers for tensor in layer.few.copied)])
 
 
-def module_twin(model: nn.Module, ways: Quicker, weights: DraftWeights) -> nn.Module | None:
+def module_twin(model: PreTrainedModel, ways: Quicker, weights: DraftWeights) -> PreTrainedModel | None:
     """The same modules on the same weights, but for their linear layers; ``None`` if they cannot be copied.
 
     Before these are exchanged, the copied modules must give the model's own numbers, bit for bit.

@@ -35,7 +35,7 @@ class ClassSpelling:
         self.rest = Expansion(tables.rest_offsets, tables.rest_ids, device)
         self._ending = tables.ending().to(device)
         self._starts_word = self.rest.lengths > 0
-        self._first_whole, self._first_rest = self._reading(self.whole, 0), self._reading(self.rest, 0)
+        self._readings: dict[tuple[bool, int], tuple[Tensor, Tensor]] = {}
         self._host_class: list[int] = tables.class_of.tolist()
         self._host_ending: list[int] = tables.ending().tolist()
         self._host_owned: list[int] = tables.owned().tolist()
@@ -56,9 +56,12 @@ class ClassSpelling:
 
     def reading(self, expansion: Expansion, depth: int) -> tuple[Tensor, Tensor]:
         """Class int64 ``[D]`` of token ``depth`` of every row (``D`` is none); whether it is open, bool."""
-        if depth == 0:
-            return self._first_rest if expansion is self.rest else self._first_whole
-        return self._reading(expansion, depth)
+        key = expansion is self.rest, depth
+        if key not in self._readings:
+            token = expansion.column(depth)
+            ending = torch.where(expansion.lengths == depth + 1, self._ending[token], NO_TOKEN)
+            self._readings[key] = torch.where(ending >= 0, ending, self.class_of[token]), ending >= 0
+        return self._readings[key]
 
     def symbol(self, target_id: int, *, last: bool) -> tuple[int, bool]:
         """The same for one target token: its class, or ``NO_TOKEN``, and whether it is open."""
@@ -86,8 +89,3 @@ class ClassSpelling:
         if self._host_crossing[symbol] >= 0 and self.rest.row(draft_id):
             return self._host_crossing[symbol], "crossing"
         return self._host_owned[symbol], "own"
-
-    def _reading(self, expansion: Expansion, depth: int) -> tuple[Tensor, Tensor]:
-        token = expansion.column(depth)
-        ending = torch.where(expansion.lengths == depth + 1, self._ending[token], NO_TOKEN)
-        return torch.where(ending >= 0, ending, self.class_of[token]), ending >= 0

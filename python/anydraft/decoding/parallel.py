@@ -58,7 +58,7 @@ def _follow(team: Team, rows: Sequence[Row]) -> list[Event]:
     proposals = [_given(row, ids) for row, ids in zip(rows, team.share(none), strict=True)]
     logits = advance(rows, proposals)
     events: list[Event] = team.share([])
-    for order, members in by_order(rows):
+    for order, members in by_order(rows).items():
         if order is not None:
             retrace(
                 order, [rows[i] for i in members], [logits[i] for i in members], [events[i] for i in members]

@@ -1,0 +1,42 @@
+"""What is asked of a training, and who is told how it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from anydraft.training import writing
+from anydraft.training.measure import Measured
+from anydraft.training.record import Point
+from anydraft.training.sizes import Size, SizeName
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for."""
+
+    size: SizeName = "tiny"
+    seed: int = 0
+    minutes: float = 60.0
+    """For everything; texts and steps, where given, are not cut short by it."""
+    texts: int | None = None
+    """That the target writes; by default as many as half of the time allows."""
+    steps: int | None = None
+    """Of training; by default as many as the other half allows."""
+    shape: Size | None = None
+    """Instead of the size's own."""
+    new_tokens: int = writing.LONGEST
+    """The longest text of the target."""
+
+
+class Watcher:
+    """Told what happens; this one is not interested."""
+
+    def stage(self, name: str, done: float, told: str = "") -> None:
+        """A stage is done to so much, from 0 to 1; ``told``: what is to be seen of it now."""
+
+    def point(self, point: Point) -> None:
+        """A place of the curve."""
+
+    def measured(self, step: int, measured: Sequence[Measured]) -> None:
+        """What the draft is worth after so many steps."""
