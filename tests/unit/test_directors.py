@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -257,6 +258,38 @@ def test_a_nominal_director_does_not_look_at_the_clock() -> None:
 
     assert run(0) == run(1)
     assert len({choice.length for choice in run(0) if choice}) > 1
+
+
+def test_a_nominal_director_drafts_behind_a_long_prompt() -> None:
+    made = director("auto", "auto", "greedy", 0.2, times="nominal")
+    made.observe(None, Round(0, 0, 0, 1, 2000, 2001, 9.0, 9.1))
+    for _ in range(2):
+        made.observe(None, Round(0, 0, 0, 1, 1, 2001, 1.0, 1.1))
+    assert made.choose(100, 2001, 0) is not None
+    assert known("slem").choose(100, 2001, 0) is None  # by the clock it would have to be earned first
+
+
+def test_threads_may_learn_together() -> None:
+    """Whoever looks at the times while another adds to them must find them whole."""
+    made, errors = known("slem"), []
+
+    def work(seed: int) -> None:
+        chance = random.Random(seed)
+        try:
+            for _ in range(3000):
+                choice = made.choose(50, 1, 0)
+                n = choice.length if choice else 0
+                fed = chance.choice([n + 1, 40])
+                made.observe(choice, Round(n, n, n // 2, n // 2 + 1, fed, 1, 1.0 + chance.random(), 3.0))
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
 
 
 def test_it_is_a_function_of_what_it_saw() -> None:

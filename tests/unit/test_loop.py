@@ -24,7 +24,7 @@ class Counting:
         self.method, self.methods = method, (method,)
         self.limits: list[int] = []
         self.made: list[Choice | None] = []
-        self.seen: list[int] = []
+        self.seen: list[tuple[Choice | None, Any]] = []
 
     def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
         made = Choice(self.method, 1 + len(self.made) % 3) if backlog is not None else None
@@ -33,7 +33,7 @@ class Counting:
         return made
 
     def observe(self, choice: Choice | None, seen: Any) -> None:
-        self.seen.append(seen.drafted)
+        self.seen.append((choice, seen))
 
 
 def rows_of(method: Any, director: Any = None, *, joint: bool = True) -> list[Row]:
@@ -52,7 +52,7 @@ def test_rows_with_joint_passes_draft_alike(method: str) -> None:
     list(decode(rows))
     rounds = [row.stats.target_passes for row in rows]
     assert len(director.made) == max(rounds)  # one decision for all rows of a round
-    assert len(director.seen) == sum(rounds)
+    assert len(director.seen) == sum(rounds) - len(rows)  # of a last token, which is not drafted, nothing
 
 
 def test_rows_with_passes_of_their_own_decide_for_themselves() -> None:
@@ -69,6 +69,18 @@ def test_a_row_without_its_draft_does_not_decide_for_the_others() -> None:
     list(decode(rows))
     assert director.made[0] is not None
     assert rows[1].stats.drafted > 1
+
+
+def test_a_row_that_cannot_draft_is_no_round_without_a_draft() -> None:
+    """Its round takes as long as those of its batch: what is learnt of the plain time must not be that."""
+    for joint in (True, False):
+        director = Counting("slem")
+        rows = rows_of("slem", director, joint=joint)
+        rows[0].draft = None
+        list(decode(rows))
+        empty = [seen for choice, seen in director.seen if choice is not None and not seen.drafted]
+        assert len(director.seen) > len(empty)
+        assert not (joint and empty)
 
 
 def test_the_row_with_most_left_decides() -> None:

@@ -94,6 +94,7 @@ def _accepted(big: Loaded, small: Loaded, made: Module, texts: list[str]) -> lis
     from anydraft.planner import measure
     from anydraft.speculator import Speculator
     from anydraft.training import corpus
+    from anydraft.training.measure import best_of
 
     prompts = corpus.prefixes(texts, 4, 0) or [text[:200] for text in texts[:4]]
     found = []
@@ -107,8 +108,8 @@ def _accepted(big: Loaded, small: Loaded, made: Module, texts: list[str]) -> lis
         found.append(
             _Found(
                 min(plan.step / plan.verify[1] for plan in plans),
-                [next(iter(plan.reach.values())).first for plan in plans],
-                [plan.best(next(iter(plan.reach))).speedup for plan in plans],
+                [plan.reach[best_of(plan).method].first for plan in plans],
+                [best_of(plan).speedup for plan in plans],
             )
         )
     return found

@@ -113,11 +113,11 @@ class Row:
         gamma = min(choice.length, limit)
         if choice.method != LOOKUP:
             if self.draft is None:
-                return Proposal(start), None
+                return Proposal(start, choice), None
             gamma = min(gamma, (self.draft.window or limit + 1) - 1)
             pending = self.draft.begin(gamma) if gamma > 0 else None
         if gamma < 1 or pending is None:
-            return Proposal(start), None
+            return Proposal(start, choice), None
         strategy = self.strategies(choice.method)
         self.method = choice.method
         context = DraftContext(
@@ -195,9 +195,9 @@ class Row:
     def learn(self, proposal: Proposal, verdict: Verdict, event: Event, seconds: float) -> None:
         """Tell the director what a round took and brought."""
         self._took(seconds)
-        if event.draft_failure:
-            return
         start, choice = proposal.start, proposal.choice
+        if event.draft_failure or (choice and proposal.block is None and self.joint):
+            return  # the others of its batch may have drafted: it was no round without a draft
         draft = (self.draft.seconds if self.draft else 0.0) - start.draft_seconds
         target = self.stats.target_seconds - start.target_seconds
         if self.target.device.type != "cpu":  # passes are only issued there; the time is spent waiting

@@ -7,6 +7,9 @@ from torch import Tensor
 
 from anydraft.errors import ArgumentError
 
+KEPT = 16
+"""Columns that are kept on the device once they were made; a token of more is rare."""
+
 
 class Expansion:
     """For every draft token the target tokens that stand for it; an empty row where there are none."""
@@ -45,7 +48,8 @@ class Expansion:
         if found is None:
             last = len(self._ids) - 1
             found = self._ids[torch.where(self.lengths > depth, self._starts + depth, last)]
-            self._columns[depth] = found
+            if depth < KEPT:
+                self._columns[depth] = found
         return found
 
     def going_on(self, prefix: list[int]) -> Tensor:

@@ -71,6 +71,8 @@ class Round:
     """The target's pass."""
     seconds: float
     """The whole round."""
+    judged: float | None = None
+    """Candidates whose predecessors held; ``None``: all accepted, and the one rejected if there is one."""
 
     @property
     def prompt(self) -> bool:
@@ -78,10 +80,9 @@ class Round:
         return self.fed > self.proposed + 1
 
     def nominal(self, step: float) -> Round:
-        """The same with times by weights: a pass over one token takes 1, and ``step`` for the draft."""
-        target, read = 1 + WIDER * (self.fed - 1), WIDER * max(self.backlog - 1, 0)
-        draft = step * (self.drafted + read) if self.drafted else 0.0
-        return replace(self, target_seconds=target, seconds=target + draft)
+        """The same by weights: a pass over one token takes 1, ``step`` for the draft, and reading nothing."""
+        target = 1 + WIDER * self.proposed
+        return replace(self, target_seconds=target, seconds=target + step * self.drafted)
 
 
 class Ratio:
@@ -147,8 +148,7 @@ class CostModel:
         self._memory = MEMORY if memory is None else memory
         self._passes: dict[int, deque[float]] = {}
         self._rounds = 0
-        self._reading = 0.0
-        self._elapsed = 0.0
+        self._reading = self._elapsed = 0.0
 
     def plain(self) -> float | None:
         """Seconds of a round without a draft; ``None`` before two were measured. A coarse clock may say 0."""
@@ -166,7 +166,8 @@ class CostModel:
         """Seconds for the draft to read a long backlog; until measured, its share of what the target took."""
         if backlog <= LONG:
             return 0.0
-        return backlog * (arm.cost * self._reading if arm.reading is None else arm.reading)
+        read = arm.cost * (self._reading or WIDER * self.target(1)) if arm.reading is None else arm.reading
+        return backlog * read
 
     def best(self, arm: Arm, limit: int, backlog: int) -> tuple[float, int]:
         """The least price and its length, 0 where nothing may be drafted; ``limit``: most candidates."""
@@ -221,17 +222,20 @@ class CostModel:
                 arm.reading = None
 
     def _learn(self, arm: Arm, seen: Round) -> None:
-        arm.acceptance.add(seen.accepted, min(seen.accepted + 1, seen.proposed))
+        judged = min(seen.accepted + 1, seen.proposed) if seen.judged is None else seen.judged
+        arm.acceptance.add(seen.accepted, judged)
         arm.width.fade(self._memory)
         arm.width.add(seen.proposed, seen.drafted)
         plain = self.plain()
         if plain is None:
             return
         draft = max(0.0, seen.seconds - seen.target_seconds - statistics.median(self.rest))
-        if seen.backlog > LONG:
-            arm.reading = max(0.0, draft - seen.drafted * self.step(arm)) / seen.backlog
-        else:
+        if seen.backlog <= LONG:
             arm.steps.append(draft / seen.drafted)
+        elif arm.steps or arm.cost:
+            arm.reading = max(0.0, draft - seen.drafted * self.step(arm)) / seen.backlog
+        else:  # nothing is known of a step: an id that is read takes its usual share of one
+            arm.reading = WIDER * draft / (seen.drafted + WIDER * seen.backlog)
         target = self.target(1 + seen.proposed) if seen.prompt else seen.target_seconds
         seconds = seen.seconds - seen.target_seconds + target
         self._elapsed += seconds
@@ -249,8 +253,7 @@ def interpolated(seconds: Mapping[int, float], size: float) -> float:
     """Seconds at a size by those at others: on lines between neighbours, and by :data:`WIDER` beyond them."""
     sizes = sorted(seconds)
     right = min(bisect_left(sizes, size), len(sizes) - 1)
-    left = max(right - 1, 0)
-    low, high = sizes[left], sizes[right]
+    low, high = sizes[max(right - 1, 0)], sizes[right]
     if size > high or size <= low:
         nearest = high if size > high else low
         return seconds[nearest] * (1 + WIDER * (size - 1)) / (1 + WIDER * (nearest - 1))

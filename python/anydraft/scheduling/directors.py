@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
@@ -17,6 +18,9 @@ LOOKUP = "lookup"
 
 DEFAULT = {"greedy": ("slem",), "sampling": ("slrs", "tli")}
 """Methods that ``"auto"`` takes beside lookups, without a plan."""
+
+
+_lock = threading.RLock()  # decodes in several threads learn together
 
 
 class Choice(NamedTuple):
@@ -88,34 +92,30 @@ class Adaptive:
         past makes the same choice on every run. ``plan``: start from what was measured.
         """
         self.costs = CostModel({name: arm(name, cost, lengths) for name in methods})
+        self.methods = tuple(methods)
         self._nominal = cost if nominal else None
         if plan is not None:
             plan.teach(self.costs)
 
-    @property
-    def methods(self) -> Sequence[str]:
-        """See :class:`Director`."""
-        return tuple(self.costs.arms)
-
     def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
         """See :class:`Director`."""
-        plain = self.costs.plain()
-        if not plain or self.costs.since_plain >= REFRESH:
-            return None
-        least, chosen = plain, None
-        for method, way in self.costs.arms.items():
-            unread = (0 if match else None) if method == LOOKUP else backlog
-            if unread is not None:
-                price, length = self.costs.best(way, limit, unread)
-                if price < least:
-                    least, chosen = price, Choice(method, length)
+        with _lock:
+            fresh, chosen = self.costs.since_plain < REFRESH, None
+            least = (self.costs.plain() or 0.0) if fresh else 0.0
+            for method, way in self.costs.arms.items():
+                unread = (0 if match else None) if method == LOOKUP else backlog
+                if unread is not None:
+                    price, length = self.costs.best(way, limit, unread)
+                    if price < least:
+                        least, chosen = price, Choice(method, length)
         return chosen
 
     def observe(self, choice: Choice | None, seen: Round) -> None:
         """See :class:`Director`."""
         if self._nominal is not None:
             seen = seen.nominal(0.0 if choice and choice.method == LOOKUP else self._nominal)
-        self.costs.observe(choice.method if choice else None, seen)
+        with _lock:
+            self.costs.observe(choice.method if choice else None, seen)
 
 
 def arm(method: str, cost: float, lengths: range = DRAFTED) -> Arm:

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from anydraft.bridge.protocols import AnyTokenizer
+from anydraft.errors import ModelError
 from anydraft.planner import measure as measure_pair
-from anydraft.scheduling.plan import Plan
+from anydraft.scheduling.plan import Plan, Prediction
 from anydraft.speculator import Speculator
 from anydraft.training.batches import together
 from anydraft.training.distil import Lesson
@@ -94,8 +95,19 @@ def measure(
     return found
 
 
+def best_of(plan: Plan) -> Prediction:
+    """The fastest line of the best method, whether or not it is worth it.
+
+    Raises:
+        ModelError: nothing was drafted that a method could be judged by.
+    """
+    if not plan.reach:
+        raise ModelError(f"got no draft that could be judged; expected some: {'; '.join(plan.notes)}")
+    return plan.best(plan.ranking()[0])
+
+
 def _measured(kind: Kind, plan: Plan) -> Measured:
-    best = plan.best(plan.ranking()[0])
+    best = best_of(plan)
     reach = plan.reach[best.method]
     return Measured(
         kind=kind,

@@ -98,7 +98,9 @@ pub fn from_json(json: &str) -> Result<Loaded, Error> {
         added: document.added_tokens,
         decoder: serde_json::from_value(steps).map_err(|error| Error::broken(Part::Decoder, error))?,
         normalized: normalizer.forms.contains(&Surface::SentencePiece),
-        dummy_prefix: normalizer.dummy_prefix || pre_tokenizer.dummy_prefix || decoder.dummy_prefix,
+        dummy_prefix: normalizer.dummy_prefix
+            || pre_tokenizer.dummy_prefix
+            || (decoder.dummy_prefix && surface == Surface::SentencePiece),
         string_lossy: normalizer.string_lossy,
         fingerprint: fingerprint(json),
         model,

@@ -187,6 +187,16 @@ fn a_decoder_of_both_forms_reads_byte_level_tokens() {
 }
 
 #[test]
+fn a_decoder_that_strips_before_byte_level_has_no_dummy_prefix() {
+    let mut toy = with_both_decoders(byte_level());
+    toy["pre_tokenizer"]["add_prefix_space"] = json!(false);
+    assert!(!load(&toy).tokenizer.vocab().dummy_prefix());
+    let strip = json!({"type": "Strip", "content": " ", "start": 1, "stop": 0});
+    toy["decoder"]["decoders"].as_array_mut().unwrap().insert(3, strip);
+    assert!(!load(&toy).tokenizer.vocab().dummy_prefix());
+}
+
+#[test]
 fn refused_by_name() {
     let with = |mut toy: Value, key: &str, section: Value| {
         toy[key] = section;

@@ -125,7 +125,8 @@ class Drafter:
             return None
         if not self._adapt:
             return Choice("slem", self._most_tokens)
-        return self._director(requests).choose(limit, self._backlog, 0)
+        # Every block has the same length; one that a request has no room for is cut.
+        return self._director(requests).choose(self._most_tokens if limit > 0 else 0, self._backlog, 0)
 
     def _director(self, requests: int) -> Adaptive:
         """What decides for batches of about that size: sizes are told apart by powers of two."""
@@ -153,6 +154,7 @@ class Drafter:
                 backlog=self._backlog,
                 target_seconds=now - self._left,
                 seconds=now - self._began,
+                judged=sum(min(count, drafted) for count in emitted) / len(emitted),
             )
             self._director(len(emitted)).observe(self._choice, seen)
 

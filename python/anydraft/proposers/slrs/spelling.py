@@ -7,7 +7,7 @@ import bisect
 import torch
 from torch import Tensor
 
-from anydraft.proposers.expansion import Expansion
+from anydraft.proposers.expansion import KEPT, Expansion
 from anydraft.proposers.slrs.tables import ClassTables
 from anydraft.sampling.rejection import NO_TOKEN
 
@@ -57,11 +57,14 @@ class ClassSpelling:
     def reading(self, expansion: Expansion, depth: int) -> tuple[Tensor, Tensor]:
         """Class int64 ``[D]`` of token ``depth`` of every row (``D`` is none); whether it is open, bool."""
         key = expansion is self.rest, depth
-        if key not in self._readings:
+        found = self._readings.get(key)
+        if found is None:
             token = expansion.column(depth)
             ending = torch.where(expansion.lengths == depth + 1, self._ending[token], NO_TOKEN)
-            self._readings[key] = torch.where(ending >= 0, ending, self.class_of[token]), ending >= 0
-        return self._readings[key]
+            found = torch.where(ending >= 0, ending, self.class_of[token]), ending >= 0
+            if depth < KEPT:
+                self._readings[key] = found
+        return found
 
     def symbol(self, target_id: int, *, last: bool) -> tuple[int, bool]:
         """The same for one target token: its class, or ``NO_TOKEN``, and whether it is open."""
