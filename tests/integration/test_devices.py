@@ -166,3 +166,5 @@ def test_the_device_that_is_nowhere_behaves_as_cuda_does() -> None:
         assert (there.sum().item(), counts.reads) == (3, 2)
         with elsewhere.no_reading(), pytest.raises(RuntimeError, match="waits"):
             there.cpu()
+        assert torch.accelerator.is_available()
+    assert torch.accelerator.is_available() == torch.cuda.is_available()  # nobody else takes it for one

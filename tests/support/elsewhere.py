@@ -46,6 +46,8 @@ class Counts:
 
 COUNTS = Counts()
 _forbidden = [False]
+_open = [False]
+"""Whether there is such a device now: outside of :func:`there` nobody may take it for an accelerator."""
 
 
 def missing() -> bool:
@@ -66,10 +68,12 @@ def there() -> Iterator[Counts]:
     made = torch.Generator
     torch.Generator = _Generator  # type: ignore[misc]
     COUNTS.clear()
+    _open[0] = True
     try:
         with _Making(), _Everywhere():
             yield COUNTS
     finally:
+        _open[0] = False
         torch.Generator = made  # type: ignore[misc]
 
 
@@ -228,14 +232,18 @@ class _Generator(torch.Generator):
 
 def _register() -> None:
     if not hasattr(torch, NAME):
-        backend_registration._setup_privateuseone_for_python_backend(NAME, backend_module=_Module())
+        setup = backend_registration._setup_privateuseone_for_python_backend
+        setup(NAME, backend_module=_Module(), hook=_Hook())
 
 
 class _Module(backend_registration._DummyBackendModule if not missing() else object):  # type: ignore[misc]
     """What ``torch.elsewhere`` has to have."""
 
+    def is_available(self) -> bool:
+        return _open[0]
+
     def device_count(self) -> int:
-        return 2
+        return 2 if _open[0] else 0
 
     def get_rng_state(self, device: Any = None) -> Tensor:
         return torch.get_rng_state()
@@ -245,3 +253,10 @@ class _Module(backend_registration._DummyBackendModule if not missing() else obj
 
     def manual_seed_all(self, seed: int) -> None:
         pass
+
+
+class _Hook(backend_registration._DummyPrivateUse1Hook if not missing() else object):  # type: ignore[misc]
+    """What PyTorch asks below Python."""
+
+    def is_available(self) -> bool:
+        return _open[0]
