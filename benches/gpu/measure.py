@@ -71,7 +71,7 @@ class Bench:
         return fine
 
     def keep(self, section: str, found: Any) -> None:
-        """Write what was found so far: a loan may end at any time."""
+        """Write what was found so far: the machine may be taken away at any time."""
         self.found[section] = found
         if self.options.json:
             self.options.json.write_text(json.dumps(self.found, indent=1) + "\n", encoding="utf-8")

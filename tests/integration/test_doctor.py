@@ -20,6 +20,7 @@ from anydraft.doctor.examine import LONGEST
 from anydraft.doctor.model_facts import ModelFacts
 from anydraft.doctor.report import ALL
 from anydraft.errors import ArgumentError
+from byte_tokenizers import byte_level
 from counting import counted
 
 
@@ -109,7 +110,7 @@ def test_hazards_of_the_models_files() -> None:
 
 
 def test_hazards_of_a_tokenizer() -> None:
-    found = examine(Subject(doctor_subjects.letters(without="Äé"), name="gaps"), doctor_subjects.fallback())
+    found = examine(Subject(byte_level(without="Äé"), name="gaps"), doctor_subjects.fallback())
     assert titles(found, "target")["bytes without a token"] == "warning"
     assert titles(found, "target")["text that cannot be written"] == "warning"
     assert found.total.target_unwritten > 0
@@ -117,7 +118,7 @@ def test_hazards_of_a_tokenizer() -> None:
 
 
 def test_a_tokenizer_that_rewrites_text_is_told() -> None:
-    backend = doctor_subjects.letters()
+    backend = byte_level()
     backend.normalizer = normalizers.NFC()
     found = examine(Subject(backend, name="nfc"), doctor_subjects.level(), {"text": "e\u0301"})
     assert titles(found, "target")["normal form dropped"] == "warning"
@@ -142,8 +143,8 @@ def test_usable() -> None:
     same = examine(doctor_subjects.level(), doctor_subjects.level())
     assert same.verdict.line == "usable: use tli (tli reaches 100.0% of the target's tokens)"
     verdict = examine(
-        Subject(doctor_subjects.letters("ab"), name="a"),
-        Subject(doctor_subjects.letters(), name="b"),
+        Subject(byte_level("ab"), name="a"),
+        Subject(byte_level(), name="b"),
         {"text": "ab cd ef gh"},
     ).verdict
     assert (verdict.level, verdict.greedy_method, verdict.sampling_method) == ("usable", "slem", "slrs")
@@ -151,7 +152,7 @@ def test_usable() -> None:
 
 
 def test_poor_where_the_draft_needs_many_tokens() -> None:
-    letters = Subject(doctor_subjects.letters(), name="letters")
+    letters = Subject(byte_level(), name="letters")
     trained = Subject(small.byte_level(800), name="trained")
     verdict = examine(trained, letters, {"text": small.TEXT}).verdict
     assert verdict.level == "poor"
@@ -160,8 +161,8 @@ def test_poor_where_the_draft_needs_many_tokens() -> None:
 
 
 def test_poor_where_the_draft_cannot_write_the_text() -> None:
-    target = Subject(doctor_subjects.letters(), name="all")
-    draft = Subject(doctor_subjects.letters(without="ae"), name="some")
+    target = Subject(byte_level(), name="all")
+    draft = Subject(byte_level(without="ae"), name="some")
     assert "the draft cannot write" in examine(target, draft).verdict.line
 
 
@@ -183,7 +184,7 @@ def test_impossible_where_nothing_is_shared() -> None:
 
 
 def test_a_tokenizer_without_a_byte_form_is_refused() -> None:
-    backend = doctor_subjects.letters()
+    backend = byte_level()
     backend.normalizer = normalizers.Lowercase()
     with pytest.raises(TokenizerError, match="draft's tokenizer"):
         Subject(backend, name="lower", role="draft")
@@ -199,7 +200,7 @@ def test_ranking() -> None:
     target = Subject(small.byte_level(800), name="target")
     others = [
         Refusal("target", "broken", "no"),
-        examine(target, Subject(doctor_subjects.letters(), name="letters"), {"text": small.TEXT}),
+        examine(target, Subject(byte_level(), name="letters"), {"text": small.TEXT}),
         examine(target, Subject(small.byte_level(300), name="near"), {"text": small.TEXT}),
         examine(target, target, {"text": small.TEXT}),
     ]

@@ -9,6 +9,7 @@ import pytest
 
 import doctor_subjects
 from anydraft.doctor import Finding, Refusal, Subject, examine, page
+from byte_tokenizers import byte_level
 
 VOID = {"meta", "br", "rect", "i"}
 
@@ -55,7 +56,7 @@ def checked(made: str) -> Tags:
 
 @pytest.fixture(scope="module")
 def findings() -> list[Finding]:
-    evil = Subject(doctor_subjects.letters(controls=("<script>alert(1)</script>",)), name="<b>evil</b>")
+    evil = Subject(byte_level(controls=("<script>alert(1)</script>",)), name="<b>evil</b>")
     target = doctor_subjects.fallback()
     return [
         examine(target, doctor_subjects.level()),

@@ -12,6 +12,7 @@ import doctor_subjects
 from anydraft.doctor import Subject, examine
 from anydraft.doctor.report import Strings
 from anydraft.doctor.shown import visible
+from byte_tokenizers import byte_level
 
 KINDS = ("gemma3", "smollm2", "mistral_v1", "tekken")
 
@@ -53,8 +54,8 @@ def test_both_directions_see_the_same_friends_and_each_is_one(left: str, right: 
 
 
 def test_control_tokens_of_one_name_are_no_false_friends_but_text_of_that_name_is() -> None:
-    plain = Subject(doctor_subjects.letters(controls=("<end>",)), name="plain")
-    tokenizer = doctor_subjects.letters(controls=())
+    plain = Subject(byte_level(controls=("<end>",)), name="plain")
+    tokenizer = byte_level(controls=())
     tokenizer.add_tokens(["<end>"])
     text = Subject(tokenizer, name="text")
     found = examine(plain, text, {"text": "a"}).strings

@@ -13,6 +13,7 @@ import real
 import wheels
 from anydraft.doctor import Report, Subject, examine, samples
 from anydraft.doctor.reach import METHODS
+from byte_tokenizers import byte_level
 
 PAIRS = list(permutations(("gemma3", "smollm2", "mistral_v1", "qwen"), 2))
 Span = tuple[int, int]
@@ -103,8 +104,8 @@ def test_a_method_reaches_what_the_cheaper_ones_do(target: str, draft: str) -> N
 
 
 def test_slrs_reaches_tokens_that_two_draft_tokens_spell() -> None:
-    target = Subject(doctor_subjects.letters("ab", "cd"), name="target")
-    draft = Subject(doctor_subjects.letters("cd"), name="draft")
+    target = Subject(byte_level("ab", "cd"), name="target")
+    draft = Subject(byte_level("cd"), name="draft")
     use = examine(target, draft, {"text": "abcdab x"}).total
     assert use.target_tokens == 5  # ab cd ab, a space, x
     assert use.reach == {"tli": 3, "pushforward": 3, "slrs": 5}

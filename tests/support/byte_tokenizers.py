@@ -10,9 +10,11 @@ from transformers import PreTrainedTokenizerFast
 TEXT = "The naïve café, “two”  spaces:\n\n\tfor i in range(10): print(i)  # 日本語 😀 1234\n"
 
 
-def byte_level(*words: str, controls: tuple[str, ...] = ("<end>",)) -> tokenizers.Tokenizer:
-    """A small byte-level tokenizer that knows these words of two letters."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+def byte_level(
+    *words: str, controls: tuple[str, ...] = ("<end>",), without: str = ""
+) -> tokenizers.Tokenizer:
+    """Byte-level, one token a byte but for words of two; the bytes of ``without`` have no token."""
+    alphabet = sorted(set(pre_tokenizers.ByteLevel.alphabet()) - set(without))
     vocab = {token: i for i, token in enumerate([*alphabet, *words])}
     tokenizer = tokenizers.Tokenizer(models.BPE(vocab, [(word[0], word[1:]) for word in words]))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
 
 import pytest
 import tokenizers
-from tokenizers import AddedToken, decoders, models, pre_tokenizers
 
 import real
 import small
@@ -42,14 +40,3 @@ def fallback(facts: ModelFacts | None = None) -> Subject:
 def level(facts: ModelFacts | None = None) -> Subject:
     """Byte-level BPE."""
     return Subject(small.byte_level(), name="level", facts=facts)
-
-
-def letters(*words: str, controls: tuple[str, ...] = ("<end>",), without: str = "") -> Any:
-    """Byte-level, one token a byte but for words of two; the bytes of ``without`` have no token."""
-    alphabet = sorted(set(pre_tokenizers.ByteLevel.alphabet()) - set(without))
-    vocab = {token: i for i, token in enumerate([*alphabet, *words])}
-    tokenizer = tokenizers.Tokenizer(models.BPE(vocab, [(word[0], word[1:]) for word in words]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens([AddedToken(name, special=True, normalized=False) for name in controls])
-    return tokenizer
