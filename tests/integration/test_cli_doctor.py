@@ -16,6 +16,7 @@ import doctor_subjects
 import small
 from anydraft.cli.app import app
 from anydraft.doctor import Subject, examine
+from byte_tokenizers import byte_level
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +24,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two folders with models, a tokenizer of single letters, one that is refused, and a text."""
     folder = tmp_path_factory.mktemp("models")
     cli_models.save(folder)
-    doctor_subjects.letters().save(str(folder / "letters.json"))
+    byte_level().save(str(folder / "letters.json"))
     small.byte_level(350).backend_tokenizer.save(str(folder / "near.json"))
-    lower = doctor_subjects.letters()
+    lower = byte_level()
     lower.normalizer = normalizers.Lowercase()
     lower.save(str(folder / "lower.json"))
     (folder / "notes.txt").write_text("the dog sleeps; the fox runs on and on.\n")
@@ -105,7 +106,7 @@ def test_every_pair_in_both_directions(models: Path) -> None:
 
 
 def test_tokenizers_of_one_name_are_told_apart(models: Path, tmp_path: Path) -> None:
-    doctor_subjects.letters().save(str(tmp_path / "letters.json"))
+    byte_level().save(str(tmp_path / "letters.json"))
     pairs = json.loads(run(models, "letters.json", str(tmp_path / "letters.json"), "--json").stdout)
     assert pairs["target"]["name"] != pairs["draft"]["name"]
 
