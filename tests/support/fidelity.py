@@ -32,7 +32,7 @@ import small
 
 TOKENS = 60
 PROMPTS = (10, 17, 23)
-SECONDS = 120
+SECONDS = 300
 """A name may take so long."""
 _SHARES = (0.03, 0.1, 0.3)
 """How far the weights of the drafts are from the target's."""

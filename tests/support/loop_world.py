@@ -78,13 +78,14 @@ class LoopWorld:
         rules: Sequence[StopRule] = (),
         director: Callable[[], Director] | None = None,
         strategy: Callable[[anydraft.Bridge], Strategy] | None = None,
+        target_model: Any = None,
         draft_model: Any = None,
         prompts: Sequence[str] = PROMPTS[:1],
     ) -> None:
         """``processors`` and ``director`` are made anew for every decode, since they may keep a state."""
         self.tokenizer, draft_tokenizer = tokenizer(*target), tokenizer(*draft)
         self.width = self.tokenizer.get_vocab_size()
-        self.model = gpt2(self.width, seed)
+        self.model = target_model or gpt2(self.width, seed)
         drafting = draft_model or gpt2(draft_tokenizer.get_vocab_size(), seed + 50)
         self.pair = anydraft.Speculator(
             self.model,

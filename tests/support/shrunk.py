@@ -47,7 +47,7 @@ _SIZES = """
 16:
     attention_head_dim attention_head_size d_head d_kv dim_head gated_norm_rank global_head_dim
     head_dim hidden_size_per_layer_input index_head_dim kv_channels kv_lora_rank laurel_rank
-    linear_head_dim linear_key_head_dim linear_value_head_dim mamba_d_head mamba_head_dim
+    linear_head_dim linear_key_head_dim linear_value_head_dim mamba_chunk_size mamba_d_head mamba_head_dim
     o_lora_rank qk_nope_head_dim qk_rope_dim qk_rope_head_dim rotary_dim swa_head_dim
     swa_v_head_dim v_head_dim attention_chunk_size attention_window_size keep_window_size
     local_attention sliding_window sliding_window_size swa_window_size window_size
@@ -88,8 +88,9 @@ _QWEN4 = {"indexer_n_heads": 32, "indexer_kv_heads": 1, "indexer_head_dim": 16, 
 _QWEN4 |= {"indexer_compress_ratio": 4, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16}
 _ROUTED = {"num_experts_per_tok": 2, "n_routed_experts": 4, "n_shared_experts": 1}
 OVERRIDES: Mapping[str, Mapping[str, Any]] = {
-    "bamba": _MAMBA,
-    "granitemoehybrid": _MAMBA,
+    "bamba": {**_MAMBA, "attn_layer_indices": [1, 3]},
+    "granitemoehybrid": {**_MAMBA, "layer_types": ["linear_attention", "full_attention"] * 2},
+    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
     "mamba2": {"num_heads": 8, "head_dim": 16},
     "cohere_compass_text": {
         "rope_parameters": {
@@ -106,7 +107,9 @@ OVERRIDES: Mapping[str, Mapping[str, Any]] = {
     "lfm2_moe": {"layer_types": ["conv", "full_attention"] * 2},
     "dots3_note": _DOTS3,
     "dots3_note_text": _DOTS3,
-    "zamba": {"layers_block_type": ["mamba", "hybrid"] * 2},
+    "zamba": {"layers_block_type": ["mamba", "hybrid"] * 2, "attention_hidden_size": 128},
+    "zamba2": {"layers_block_type": ["mamba", "hybrid"] * 2, "mamba_headdim": 16},
+    "xlstm": {"embedding_dim": 64, "hidden_size": 64, "qk_dim_factor": 1.0},
     "dbrx": {"attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0, "clip_qkv": 8.0}},
     "gemma3n_text": {
         "num_kv_shared_layers": 2,

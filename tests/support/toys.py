@@ -108,5 +108,8 @@ class ToyModel:
             [self.law(tuple(self.context[: total - i])) for i in range(keep - 1, -1, -1)]
         ).log()
 
+    def settle(self, length: int) -> None:
+        pass
+
     def crop(self, length: int) -> None:
         del self.context[length:]

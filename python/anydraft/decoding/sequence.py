@@ -70,6 +70,7 @@ class Row:
         """int64 ``[n]``, n >= 1: the committed ids that the target has not read; its cache is cut to fit."""
         if self.target.length >= len(self.committed):
             self.target.crop(len(self.committed) - 1)
+        self.target.settle(len(self.committed))
         return self.committed.ids[self.target.length :]
 
     @property

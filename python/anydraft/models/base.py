@@ -39,8 +39,17 @@ class Model(Protocol):
         logits after each of the last ``keep`` tokens, in the model's own dtype.
         """
 
+    def settle(self, length: int) -> None:
+        """The first ``length`` tokens of the text will stay, so that no crop but for another text goes below.
+
+        A model whose states cannot be cropped keeps a copy from there. Without this, crops cost more.
+        """
+
     def crop(self, length: int) -> None:
-        """Forget all but the first ``length`` cached tokens; nothing happens if fewer are cached."""
+        """Forget all but the first ``length`` cached tokens; nothing happens if fewer are cached.
+
+        A model that cannot go back to just so many forgets more: ask for :attr:`length` afterwards.
+        """
 
 
 class Output(Protocol):

@@ -38,6 +38,8 @@ def sequences_of(make: Callable[[], TransformersModel], count: int) -> list[Mode
     alone = make()
     if count == 1:
         return [alone]
+    if alone.stateful:  # states would read the filler of shorter rows
+        return [alone, *(make() for _ in range(count - 1))]
     batch = TransformersBatch(alone)
     if not (batch.possible and _as_alone(alone)):
         return [alone, *(make() for _ in range(count - 1))]
@@ -274,6 +276,9 @@ class TransformersRow:
     @token_types.setter
     def token_types(self, types: Tensor) -> None:
         self.batch.token_types[self.row] = types
+
+    def settle(self, length: int) -> None:
+        """Nothing to note: any crop is possible."""
 
     def crop(self, length: int) -> None:
         """See :class:`Model`."""

@@ -10,19 +10,22 @@ from __future__ import annotations
 import inspect
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, GenerationConfig, LogitsProcessor, LogitsProcessorList, PreTrainedModel
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList, PreTrainedModel
 
 from anydraft.errors import ModelError
 from anydraft.models.growing import growing_of
-from anydraft.models.kv_cache import new_cache
+from anydraft.models.kv_cache import stateful
 from anydraft.models.loaded import embedding_of, width_of
-from anydraft.models.proven import PROVEN, UNLIKE
-from anydraft.models.versions import cache_argument
+from anydraft.models.proven import PROVEN, UNLIKE, WAYS
+from anydraft.models.rollback import BLOCKS, Way
+from anydraft.models.sequence_cache import SequenceCache
+from anydraft.models.versions import cache_argument, cache_returned
 
 _PROMPT, _STEPS = 6, 4
 """Tokens of the prompt, and those that follow one by one."""
@@ -39,21 +42,37 @@ _FAR_IN_HALF = 0.3
 _PADDING = 3
 """Tokens of padding before a prompt."""
 
+_STATEFUL = (BLOCKS, Way(singly=True), Way(own=True), Way(own=True, singly=True))
+"""What is tried with a model that keeps states, in this order."""
+
+_ways: WeakKeyDictionary[PreTrainedModel, Way | str] = WeakKeyDictionary()
+"""Of each model that was tried, how it reads, or why it is refused."""
 _verdicts: WeakKeyDictionary[PreTrainedModel, dict[str, str]] = WeakKeyDictionary()
-"""Of each model what was tried, and why it is refused; an empty sentence if it is not."""
+"""Of each model what else was tried, and why it is refused; an empty sentence if it is not."""
 _lock = threading.RLock()
 
 
-def ensure_faithful(model: PreTrainedModel) -> None:
-    """Raise :class:`ModelError` if a model of transformers does not read blocks as it reads tokens.
+def way_of(model: PreTrainedModel) -> Way:
+    """How a model reads behind what is cached, so that blocks are read as tokens are one by one.
 
-    A model that is none of the proven ones is tried at its first use: six passes over a few tokens. Its
+    A model that is none of the proven ones is tried at its first use: some ten passes over a few tokens. Its
     windows and scales are beyond them; those are told by its configuration.
+
+    Raises:
+        ModelError: it has no such way.
     """
     name = type(model).__name__
     if own(model) and name in UNLIKE:
         raise ModelError(f"got {name}, {UNLIKE[name]}; expected another architecture, or leave anydraft out")
-    _ensure(model, "blocks", _verdict)
+    if proven(model):
+        return WAYS.get(name, BLOCKS)
+    with _lock:
+        if model not in _ways:
+            _ways[model] = _tried(model)
+        found = _ways[model]
+    if isinstance(found, str):
+        raise ModelError(found)
+    return found
 
 
 def ensure_length(model: PreTrainedModel, length: int, padded: bool) -> None:  # noqa: FBT001
@@ -111,7 +130,8 @@ def _ensure(model: PreTrainedModel, what: str, trial: Callable[[PreTrainedModel]
 
 
 @torch.no_grad()
-def _verdict(model: PreTrainedModel) -> str:
+def _tried(model: PreTrainedModel) -> Way | str:
+    """The first way that is right, or why the model is refused."""
     name = type(model).__name__
     ids = text(model)
     try:
@@ -123,8 +143,20 @@ def _verdict(model: PreTrainedModel) -> str:
             f"got {name}, whose own generate fails on a few tokens ({_told(error)}); expected a model that "
             "continues text alone. Load another, or leave anydraft out"
         )
+    faults = []
+    for way in _STATEFUL if stateful(model) else (BLOCKS,):
+        fault = _fault(model, ids, expected, way)
+        if not fault:
+            return way
+        faults.append(fault)
+    return faults[0]
+
+
+def _fault(model: PreTrainedModel, ids: Tensor, expected: Tensor, way: Way) -> str:
+    """What is wrong with a way, if anything; ``expected``: what :func:`_one_by_one` gave."""
+    name = type(model).__name__
     try:
-        found = _in_blocks(model, ids)
+        found = _in_blocks(model, ids, way)
     except ModelError as error:
         return str(error)
     except torch.cuda.OutOfMemoryError:
@@ -136,6 +168,11 @@ def _verdict(model: PreTrainedModel) -> str:
         )
     if near(found, expected):
         return ""
+    if stateful(model):
+        return (
+            f"got {name}, whose states cannot be taken back when drafted tokens are rejected: behind a copy of "
+            "its cache its logits are not those that its generate computes. Load another, or leave anydraft out"
+        )
     return (
         f"got {name}, whose logits for several tokens at once are not those that its generate computes one "
         "by one, so that drafted tokens cannot be verified; expected a causal decoder-only model. If it is "
@@ -199,28 +236,34 @@ def _one_by_one(model: PreTrainedModel, ids: Tensor, padding: int = 0) -> Tensor
     return torch.cat(output.logits)
 
 
-def _in_blocks(model: PreTrainedModel, ids: Tensor) -> Tensor:
+def _in_blocks(model: PreTrainedModel, ids: Tensor, way: Way) -> Tensor:
     """The same: the prompt with tokens that are taken back, then a block."""
-    cache = new_cache(model)
-    first = _pass(model, torch.cat((ids[:_PROMPT], ids[-_WRONG:])), 0, cache)
-    if cache.get_seq_length() != _PROMPT + _WRONG:
+    held = SequenceCache(model, way)
+    held.settled = _PROMPT
+    run = partial(_pass, model)
+    if held.croppable:
+        first = held.read(torch.cat((ids[:_PROMPT], ids[-_WRONG:])), 1 + _WRONG, run)[:1]
+    else:  # or the way back would lead to the empty cache, and nothing would be read behind a state
+        first = held.read(ids[:_PROMPT], 1, run)
+        held.read(ids[-_WRONG:], _WRONG, run)
+    if held.cache is None or (held.croppable and held.cache.get_seq_length() != _PROMPT + _WRONG):
         raise ModelError(
             f"got {type(model).__name__}, which keeps no key-value cache; expected a decoder that keeps one, "
             "from which rejected tokens can be taken back. If it is an encoder, load it with is_decoder=True"
         )
-    cache.crop(-_WRONG)
-    block = _pass(model, ids[_PROMPT : _PROMPT + _STEPS - 1], _PROMPT, cache)
-    return torch.cat((first[_PROMPT - 1, None], block))
+    held.crop(_PROMPT)
+    block = held.read(ids[held.length : _PROMPT + _STEPS - 1], _STEPS - 1, run)
+    return torch.cat((first, block))
 
 
-def _pass(model: PreTrainedModel, ids: Tensor, start: int, cache: DynamicCache) -> Tensor:
+def _pass(model: PreTrainedModel, ids: Tensor, start: int, cache: Any, keep: int) -> tuple[Tensor, Any]:
     given: dict[str, Any] = {}
     if takes_positions(model):
         given["position_ids"] = torch.arange(start, start + len(ids), device=ids.device)[None]
     given[cache_argument(type(model))] = cache
     output = model(input_ids=ids[None], use_cache=True, return_dict=True, **given)
-    logits: Tensor = output.logits[0]
-    return logits
+    logits: Tensor = output.logits[0, -keep:]
+    return logits, cache_returned(output) if cache is None else cache
 
 
 def near(found: Tensor, expected: Tensor) -> bool:

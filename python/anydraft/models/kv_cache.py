@@ -1,19 +1,21 @@
-"""The key-value cache of one sequence: grows in place, keeps everything, is cropped for free.
+"""The cache of one sequence: keys and values grow in place, are all kept, and are cropped for free.
 
 transformers' own dynamic cache copies all keys and values at every token, and its sliding-window
 layers forget keys that a rollback needs back. Here every attention layer keeps all its keys in a
-store with spare room, and hands out a view. All that differs between versions of transformers'
-caches is in this file.
+store with spare room, and hands out a view. Layers with a state keep it as transformers does;
+:mod:`anydraft.models.rollback` takes it back. All that differs between versions of transformers' caches
+is in this file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache, PreTrainedModel, cache_utils
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from anydraft.errors import ModelError
@@ -26,6 +28,18 @@ _KEPT_AS_MADE = ("DummyLayer", "DynamicIndexedLayer")
 
 _ATTENTION = {"full_attention", "sliding_attention", "chunked_attention", "indexed_attention", "moe", "mlp"}
 """Kinds of layers in a config whose whole state is keys and values (or nothing)."""
+
+_CONVOLUTION = "conv"
+"""The kind whose whole state is the last inputs of a convolution."""
+
+_KEYS = {"keys", "values", "key_store", "value_store", "is_initialized"}
+"""What a layer of ours holds that is cropped."""
+
+_RECORDS = "record_past"
+"""Whether a layer keeps inputs of its convolution for a crop."""
+
+_Linear: Any = getattr(cache_utils, "LinearAttentionLayer", type("LinearAttentionLayer", (), {}))
+"""A layer with a state, of version 5."""
 
 
 def roomy(length: int) -> int:
@@ -106,62 +120,129 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore
         return 0 if self.window is None else max(0, position - self.window + 1)
 
 
+class GrowingStateLayer(_Linear, GrowingLayer):  # type: ignore[misc, unused-ignore]
+    """Attention and a state side by side: the keys and values of :class:`GrowingLayer`, and a state."""
+
+    def __init__(self, window: int | None, states: int) -> None:
+        """Start empty; ``states``: how many there are."""
+        GrowingLayer.__init__(self, window)
+        _Linear.__init__(self, number_of_states=states)
+
+    def crop(self, tokens_to_remove: int) -> None:
+        """Crop the keys and values."""
+        GrowingLayer.crop(self, tokens_to_remove)
+
+
 def new_cache(
     model: PreTrainedModel, layer_of: Callable[[int | None], DynamicLayer] = GrowingLayer
 ) -> DynamicCache:
-    """An empty cache for ``model``, every layer of which can be cropped to any length.
+    """An empty cache for ``model``, whose attention layers can be cropped to any length.
 
     ``layer_of`` makes an attention layer of a window, or of ``None``.
 
     Raises:
-        ModelError: the model keeps a state that cannot be rolled back (recurrent, convolutional, compressed).
+        ModelError: the configuration does not tell what the layers cache.
     """
-    config = model.config.get_text_config(decoder=True)
-    kinds = set(getattr(config, "layer_types", None) or ())
-    if getattr(model, "_is_stateful", False) or kinds - _ATTENTION:
-        raise _not_croppable(model)
+    cache = _described(model)
+    for i, layer in enumerate(cache.layers):
+        made: Any = layer
+        if type(layer) is DynamicLayer:
+            cache.layers[i] = layer_of(None)
+        elif type(layer) is DynamicSlidingWindowLayer:
+            cache.layers[i] = layer_of(layer.sliding_window)
+        elif isinstance(layer, _Linear) and isinstance(layer, DynamicLayer):
+            cache.layers[i] = GrowingStateLayer(getattr(made, "sliding_window", None), made.number_of_states)
+        elif isinstance(layer, _Linear) and recording(model):
+            made.activate_past_recording()
+    return cache
+
+
+def stateful(model: PreTrainedModel) -> bool:
+    """Whether a model keeps anything but keys and values."""
+    return bool(getattr(model, "_is_stateful", False) or _kinds(model) - _ATTENTION)
+
+
+def recording(model: PreTrainedModel) -> bool:
+    """Whether all states of a model are the last inputs of convolutions, which its layers can keep."""
+    return hasattr(_Linear, "activate_past_recording") and {_CONVOLUTION} == _kinds(model) - _ATTENTION
+
+
+def state_of(layer: Any) -> dict[str, Any]:
+    """What a layer of a cache holds that no crop takes back, by name."""
+    if isinstance(layer, GrowingStateLayer):
+        return {name: value for name, value in vars(layer).items() if name not in _KEYS}
+    cropped = isinstance(layer, GrowingLayer) or type(layer).__name__ in _KEPT_AS_MADE
+    return {} if cropped else dict(vars(layer))
+
+
+def crop_keys(cache: DynamicCache, fewer: int) -> None:
+    """Forget the last ``fewer`` tokens wherever they can be cropped."""
+    for layer in cache.layers:
+        if fewer and (isinstance(layer, GrowingLayer) or type(layer).__name__ in _KEPT_AS_MADE):
+            layer.crop(-fewer)  # a negative number means "this many fewer" in every version
+
+
+def _kinds(model: PreTrainedModel) -> set[str]:
+    return set(getattr(model.config.get_text_config(decoder=True), "layer_types", None) or ())
+
+
+def _described(model: PreTrainedModel) -> DynamicCache:
     try:
-        cache = DynamicCache(config=config)
+        return DynamicCache(config=model.config.get_text_config(decoder=True))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"got a {type(model).__name__}, whose configuration does not tell what its layers cache "
             f"({error}); expected a decoder-only model with one key-value cache"
         ) from error
-    for i, layer in enumerate(cache.layers):
-        if type(layer) is DynamicLayer:
-            cache.layers[i] = layer_of(None)
-        elif type(layer) is DynamicSlidingWindowLayer:
-            cache.layers[i] = layer_of(layer.sliding_window)
-        elif type(layer).__name__ not in _KEPT_AS_MADE:
-            raise _not_croppable(model)
-    return cache
+
+
+def is_filled(cache: DynamicCache) -> bool:
+    """Whether a cache of transformers holds anything."""
+    return any(
+        bool(layer.get_seq_length()) if hasattr(layer, "keys") else any(layer.has_previous_state.values())
+        for layer in cache.layers
+        if hasattr(layer, "keys") or hasattr(layer, "has_previous_state")
+    )
 
 
 def copy_into(ours: DynamicCache, theirs: DynamicCache, padding: int = 0) -> int:
-    """Put what a cache of transformers holds into an empty one of ours; the number of tokens.
+    """Put what a filled cache of transformers holds into an empty one of ours; the number of tokens.
 
     The first ``padding`` tokens are left out. A sliding window has forgotten its first keys. They are out of
     reach of all that follows: zeros stand for them.
+
+    Raises:
+        ModelError: none of its layers tells how many tokens it has read.
     """
+    if not any(hasattr(layer, "keys") for layer in theirs.layers):
+        raise ModelError(
+            "got filled past_key_values that do not tell how many tokens they have read (all layers keep a "
+            "state); expected none. Leave them out"
+        )
     length = int(theirs.get_seq_length())
     if length <= padding:
         return 0
     layers: Any = zip(ours.layers, theirs.layers, strict=False)
     for layer, given in layers:
-        lost = length - padding - given.keys.shape[-2]  # negative: padding to be cut off
-        layer.update(
-            *(torch.nn.functional.pad(states, (0, 0, lost, 0)) for states in (given.keys, given.values))
-        )
+        _copy_state(given, layer)
+        if not state_of(layer) or isinstance(layer, GrowingLayer):
+            lost = length - padding - given.keys.shape[-2]  # negative: padding to be cut off
+            layer.update(
+                *(torch.nn.functional.pad(states, (0, 0, lost, 0)) for states in (given.keys, given.values))
+            )
     return length - padding
 
 
 def copy_out(ours: DynamicCache, theirs: DynamicCache) -> None:
     """Fill a cache of transformers as plain decoding would have filled it."""
     for i, layer in enumerate(ours.layers):
-        assert isinstance(layer, DynamicLayer)
         while len(theirs.layers) <= i:
             theirs.layers.append(DynamicLayer())  # type: ignore[no-untyped-call, unused-ignore]
         given: Any = theirs.layers[i]
+        _copy_state(layer, given)
+        if state_of(layer) and not isinstance(layer, GrowingLayer):
+            continue
+        assert isinstance(layer, DynamicLayer)
         keys: Any = layer.keys
         values: Any = layer.values
         if isinstance(given, DynamicSlidingWindowLayer):
@@ -171,15 +252,23 @@ def copy_out(ours: DynamicCache, theirs: DynamicCache) -> None:
         given.keys, given.values = keys.clone(), values.clone()
 
 
+def _copy_state(source: Any, target: Any) -> None:
+    """Copy the state of a layer, if it has one, to a layer for the same state: ours, or transformers' own."""
+    if not (isinstance(source, _Linear) or state_of(source)):
+        return
+    alike = type(source) is type(target)
+    names = set(vars(source)) if alike else (set(vars(source)) & set(vars(target))) - _KEYS
+    for name in names - {_RECORDS}:
+        setattr(target, name, deepcopy(getattr(source, name)))
+    if getattr(target, _RECORDS, True):
+        return
+    for i, inputs in getattr(target, "conv_states", {}).items():  # while they are kept, they may be fewer
+        missing = 0 if inputs is None else target.conv_kernel_size[i] - inputs.shape[-1]
+        if missing > 0:
+            target.conv_states[i] = torch.nn.functional.pad(inputs, (missing, 0))
+
+
 def _moved(old: Any, store: Tensor) -> Tensor:
     """Copy the cached tokens to the front of a new store."""
     store.narrow(2, 0, old.shape[-2]).copy_(old)
     return store
-
-
-def _not_croppable(model: PreTrainedModel) -> ModelError:
-    return ModelError(
-        f"got a {type(model).__name__}, whose layers keep a state (recurrent, convolutional or compressed) "
-        "that cannot be taken back when drafted tokens are rejected; expected a model whose layers are all "
-        "plain attention"
-    )

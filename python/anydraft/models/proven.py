@@ -1,5 +1,7 @@
 """What tests/support/fidelity.py has shown of transformers' own classes; docs/models.md is the table."""
 
+from anydraft.models.rollback import Way
+
 _NAMES = """
     AXK1ForCausalLM AXK2ForCausalLM AfmoeForCausalLM ApertusForCausalLM ArceeForCausalLM
     AriaTextForCausalLM BeamForCausalLM BioGptForCausalLM BitNetForCausalLM BloomForCausalLM
@@ -30,11 +32,15 @@ _NAMES = """
 PROVEN = frozenset(_NAMES.split())
 """They read blocks, crops, batches and padded rows as they read tokens one by one."""
 
+WAYS: dict[str, Way] = {}
+"""Of those that do not read several tokens a pass on a cache of transformers, how they read."""
+
 ALONE = frozenset({"GPTNeoForCausalLM"})
 """They do so row by row: their own masks take the new tokens to be the last of the longest row."""
 
 UNLIKE = {
     "DogeForCausalLM": "which keeps the keys that look largest and chooses among equal ones by rounding",
+    "RwkvForCausalLM": "whose generate reads the rows of a batch otherwise than each by itself",
     "MoshiForCausalLM": "whose masks leave out the window that its cache keeps to, so that a block sees more "
     "than one token does",
 }

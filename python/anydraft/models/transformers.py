@@ -13,20 +13,22 @@ from torch.nn import Module
 from transformers import DynamicCache
 
 from anydraft.errors import ArgumentError, ModelError
-from anydraft.models.base import OWN_PASSES, Passes
-from anydraft.models.faithful import ensure_faithful, takes_positions
+from anydraft.models.base import OWN_PASSES, Output, Passes
+from anydraft.models.faithful import takes_positions, way_of
 from anydraft.models.growing import growing_of
-from anydraft.models.kv_cache import GrowingLayer, copy_into, copy_out, new_cache
+from anydraft.models.kv_cache import GrowingLayer, copy_into, copy_out, is_filled
 from anydraft.models.loaded import check, device_of, embedding_of, in_training, plain_of, width_of
-from anydraft.models.versions import cache_argument
+from anydraft.models.sequence_cache import SequenceCache
+from anydraft.models.versions import cache_argument, cache_returned
 
 
 class TransformersModel:
-    """A decoder-only transformers model with the key-value cache of one sequence.
+    """A decoder-only transformers model with the cache of one sequence.
 
     The model itself is never changed; several of these may share one model, each with its own sequence.
     Any device, any floating dtype. Sliding-window models keep all their keys, so they can be cropped to any
-    length. Tokens run without gradients, in the model's evaluation mode: a model in training mode is refused
+    length; a model with states (recurrent, convolutional, compressed) may lose more in a crop than asked, and
+    is fed that again (:mod:`anydraft.models.rollback`). Tokens run without gradients, in the model's evaluation mode: a model in training mode is refused
     rather than switched, because dropout would change its law.
 
     Logits are those of the model's own ``generate``, token by token. Where it changes its rotary scales as
@@ -34,8 +36,8 @@ class TransformersModel:
     that is not known to read blocks as it reads tokens is tried first (:mod:`anydraft.models.faithful`).
 
     Raises:
-        ModelError: an encoder-decoder, a model without a language-model head, one whose state cannot be
-            rolled back, one that does not read blocks as it reads tokens, or one in training mode.
+        ModelError: an encoder-decoder, a model without a language-model head, one that does not read blocks
+            as it reads tokens, or one in training mode.
     """
 
     def __init__(self, model: Module, passes: Passes = OWN_PASSES) -> None:
@@ -48,8 +50,8 @@ class TransformersModel:
         config = plain.config.get_text_config(decoder=True)
         self.device = device_of(plain)
         """Where the embedding lies: ids go in and logits come out there."""
-        new_cache(plain)
-        ensure_faithful(plain)
+        self.way = way_of(plain)
+        """How it reads behind what is cached."""
         parameters = inspect.signature(type(plain).forward).parameters
         self._given = model, passes
         self.runner = passes.runner(model)
@@ -68,14 +70,13 @@ class TransformersModel:
             window = None
         self.window: int | None = self.growing.window(window) if self.growing else window
         """The config's ``max_position_embeddings``, in tokens; ``None`` if the config has none."""
-        self._cache = self._new_cache()
-        self._length = 0
+        self._held = self._empty()
         self._read = torch.empty(0, dtype=torch.int64, device=self.device)
         """What was advanced, kept where the model may have to read it again."""
         self.token_types: Tensor | None = None
         """int64 ``[L]``, L >= 1: the types of the first tokens; the last holds for all that follow."""
-        self._before: tuple[DynamicCache, int] | None = None
-        """The cache from before it was read again, and its length."""
+        self._before: SequenceCache | None = None
+        """The cache from before it was read again."""
 
     @property
     def cache_argument(self) -> str:
@@ -90,7 +91,16 @@ class TransformersModel:
     @property
     def length(self) -> int:
         """Number of tokens in the cache."""
-        return self._length
+        return self._held.length
+
+    @property
+    def stateful(self) -> bool:
+        """Whether the cache has more than keys and values, so that a crop may lose more than asked."""
+        return not self._held.croppable
+
+    def settle(self, length: int) -> None:
+        """See :class:`~anydraft.models.base.Model`."""
+        self._held.settled = length
 
     @torch.no_grad()  # not inference_mode: a model may renew its own buffers, which must stay trainable
     def advance(self, ids: Tensor, keep: int = 1) -> Tensor:
@@ -117,27 +127,29 @@ class TransformersModel:
         return logits
 
     def _pass(self, ids: Tensor, keep: int) -> Tensor:
-        start, n = self._length, len(ids)
+        return self._held.read(ids, keep, self._run_behind)
+
+    def _run_behind(self, ids: Tensor, start: int, cache: Any, keep: int) -> tuple[Tensor, Any]:
+        n = len(ids)
         positions = torch.arange(start, start + n, device=ids.device)[None] if self.takes_positions else None
         types = None if self.token_types is None else types_at(self.token_types, start, n)[None]
-        logits = self.run(ids[None], self._cache, keep, position_ids=positions, token_type_ids=types)[0]
-        self._length = start + n
-        return logits
+        output = self._call(ids[None], cache, keep, position_ids=positions, token_type_ids=types)
+        return self._logits(output, keep)[0], cache_returned(output) if self.way.own else cache
 
     def _split(self, ids: Tensor, keep: int) -> Tensor:
         """A pass wherever plain decoding would change the rotary scales."""
         assert self.growing is not None
-        growing, start = self.growing, self._length
+        growing, start = self.growing, self.length
         self._read = torch.cat((self._read[:start], ids))
         self._before = None
         first = len(self._read) - keep
         found = []
         for end in growing.ends(start, len(ids), keep):
             wanted = end - max(start, first)
-            if growing.rereads and self._length and growing.differ(self._length, end):
-                self._before, self._cache, self._length = (self._cache, self._length), self._new_cache(), 0
+            if growing.rereads and self.length and growing.differ(self.length, end):
+                self._before, self._held = self._held, self._empty()
             growing.restore(self.runner)
-            found.append(self._pass(self._read[self._length : end], wanted))
+            found.append(self._pass(self._read[self.length : end], wanted))
             start = end
         growing.restore(self.runner)
         return torch.cat(found)
@@ -151,21 +163,26 @@ class TransformersModel:
             )
         if self.plain.training:
             raise in_training(self.plain)
-        if self._length == 0 or ids.device.type == "cpu":
+        if self.length == 0 or ids.device.type == "cpu":
             self._check_ids(ids)
 
     def run(self, ids: Tensor, cache: DynamicCache, keep: int, **arguments: Any) -> Tensor:
         """One forward pass over ``ids`` int64 ``[B, n]``: the last ``keep`` logits ``[B, keep, V]``."""
+        return self._logits(self._call(ids, cache, keep, **arguments), keep)
+
+    def _call(self, ids: Tensor, cache: Any, keep: int, **arguments: Any) -> Output:
         if self._keeps_logits:
             arguments["logits_to_keep"] = keep
-        output = self.runner(
+        return self.runner(
             input_ids=ids,
             **{self.cache_argument: cache},
             use_cache=True,
             return_dict=True,
             **{name: value for name, value in arguments.items() if value is not None},
         )
-        logits: Tensor = output.logits[:, -keep:]
+
+    def _logits(self, output: Output, keep: int) -> Tensor:
+        logits = output.logits[:, -keep:]
         return logits if logits.device == self.device else logits.to(self.device)
 
     def renew(self) -> None:
@@ -176,16 +193,16 @@ class TransformersModel:
     def warm(self) -> None:
         """Have passes compiled now that are to be compiled, so that none that is timed waits for it."""
         sizes = self._given[1].sizes(self.runner)
-        if self._length or not sizes:
+        if self.length or not sizes:
             return
         for n in (sizes[-1] + 1, *sizes):
             self.advance(torch.zeros(n, dtype=torch.int64, device=self.device))
         self.crop(0)
 
     @property
-    def cache(self) -> DynamicCache:
+    def cache(self) -> Any:
         """transformers' cache object with all that was advanced."""
-        return self._cache
+        return self._held.cache
 
     def adopt(self, cache: DynamicCache, padding: int = 0) -> None:
         """Start from a copy of what a cache of transformers' own holds after its padding, if anything.
@@ -194,46 +211,62 @@ class TransformersModel:
             ModelError: it holds something, and the model may have to read that again.
         """
         self._forget()
-        self._length = copy_into(self._cache, cache, padding)
-        if self._length and self.growing is not None:
+        filled = is_filled(cache)
+        if filled and (self.growing is not None or self.way.own or (self.stateful and padding)):
             raise ModelError(
-                f"got filled past_key_values of {type(self.plain).__name__}, whose rotary scales change with "
-                "the length of the text; expected none. Leave them out"
+                f"got filled past_key_values of {type(self.plain).__name__}, which may have to read its text "
+                "again; expected none. Leave them out"
             )
+        if filled:
+            self._held.length = copy_into(self._held.cache, cache, padding)
 
-    def give_back(self, cache: DynamicCache) -> DynamicCache:
-        """Fill a cache of transformers' own with all that was advanced, and return it."""
-        copy_out(self._cache, cache)
+    def give_back(self, ids: Tensor, cache: DynamicCache | None) -> Any:
+        """A cache that holds all of a text, int64 ``[L]``: ``cache``, if it is given, else our own.
+
+        What a crop has lost of the text is read again.
+
+        Raises:
+            ModelError: the model's cache is an object of its own, and another one was given.
+        """
+        if self.length < len(ids):
+            self.settle(len(ids))
+            self.advance(ids[self.length :])
+        if cache is None and self.stateful and not self.way.own:
+            cache = DynamicCache(config=self.plain.config.get_text_config(decoder=True))
+        if cache is None:
+            return self._held.cache
+        if self.way.own:
+            raise ModelError(
+                f"got past_key_values for {type(self.plain).__name__}, which makes a cache of its own kind; "
+                "expected none. Leave them out"
+            )
+        copy_out(self._held.cache, cache)
         return cache
 
-    def _new_cache(self) -> DynamicCache:
-        return new_cache(self.plain, getattr(self.runner, "layer_of", GrowingLayer))
+    def _empty(self) -> SequenceCache:
+        return SequenceCache(self.plain, self.way, getattr(self.runner, "layer_of", GrowingLayer))
 
     def crop(self, length: int) -> None:
-        """Forget all but the first ``length`` cached tokens; nothing happens if fewer are cached.
+        """Forget all but the first ``length`` cached tokens, or more where a state goes further back.
+
+        Nothing happens if fewer are cached.
 
         Raises:
             ArgumentError: ``length`` is negative.
         """
         if length < 0:
             raise ArgumentError(f"got a crop to {length} tokens; expected 0 or more")
-        surplus = self._length - length
-        if surplus <= 0:
+        if length >= self.length:
             return
         with self._undivided():
-            if (
-                self.growing is not None
-                and self.growing.rereads
-                and self.growing.differ(self._length, length)
-            ):
+            if self.growing is not None and self.growing.rereads and self.growing.differ(self.length, length):
                 before = self._before
                 self._forget()
                 if before is not None:
-                    self._cache, self._length = before
+                    self._held = before
                 self.crop(length)
-                return
-            self._cache.crop(-surplus)  # a negative number means "this many fewer" in every version
-            self._length = length
+            elif not self._held.crop(length):
+                self._forget()
 
     @contextmanager
     def _undivided(self) -> Iterator[None]:
@@ -245,7 +278,7 @@ class TransformersModel:
             raise
 
     def _forget(self) -> None:
-        self._cache, self._length, self._before = self._new_cache(), 0, None
+        self._held, self._before = self._empty(), None
 
     def _check_ids(self, ids: Tensor) -> None:
         low, high = torch.stack(torch.aminmax(ids)).tolist()

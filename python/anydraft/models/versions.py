@@ -11,7 +11,7 @@ from transformers import DynamicCache
 TESTED = ("4.57", "5.19", "5.23", "5.24")
 """Versions of transformers that the tests run with; ``make test-transformers VERSION=x`` runs another."""
 
-CACHE_NAMES = ("cache", "past_key_values", "cache_params")
+CACHE_NAMES = ("cache", "past_key_values", "cache_params", "state")
 """What the argument that holds the cache is or was called; the first from 5.24 on."""
 
 
@@ -30,3 +30,8 @@ def cached(runner: object, cache: DynamicCache) -> dict[str, DynamicCache]:
 def cache_of(arguments: dict[str, Any]) -> Any:
     """The cache among the arguments of a call, or ``None``."""
     return next((arguments[name] for name in CACHE_NAMES if arguments.get(name) is not None), None)
+
+
+def cache_returned(output: object) -> Any:
+    """The cache that a pass returns, or ``None``."""
+    return next((found for name in CACHE_NAMES if (found := getattr(output, name, None)) is not None), None)

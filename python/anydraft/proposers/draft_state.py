@@ -103,6 +103,7 @@ class DraftState:
         shown = len(self.ids) - self._start
         if self.model.length >= shown:
             self.crop(shown - 1)
+        self.model.settle(shown)
         unfed = self.ids[self._start + self.model.length :]
         return torch.tensor(unfed, dtype=torch.int64, device=self.device)
 

@@ -64,7 +64,8 @@ class Round:
     emitted: float
     """Tokens emitted."""
     fed: int
-    """Tokens fed to the target; more than ``proposed + 1`` where it still had to read the prompt."""
+    """Tokens fed to the target: ``proposed + 1``; more where it still had to read the prompt, or reads
+    accepted tokens again because its states cannot be cropped."""
     backlog: int
     """Ids that the draft had to read before it could draw: 1 or 2 in the middle of a text."""
     target_seconds: float
@@ -76,8 +77,10 @@ class Round:
 
     @property
     def prompt(self) -> bool:
-        """Whether the target read a prompt, so that its time says nothing of a round."""
-        return self.fed > self.proposed + 1
+        """Whether the target's time says nothing of such rounds: it read a prompt, or a plain round read more
+        than its one token.
+        """
+        return self.fed > self.proposed + (LONG if self.proposed else 1)
 
     def nominal(self, step: float) -> Round:
         """The same by weights: a pass over one token takes 1, ``step`` for the draft, and reading nothing."""
@@ -195,10 +198,10 @@ class CostModel:
         arm = self.arms[name] if name is not None and seen.drafted else None
         for each in self.arms.values():
             each.acceptance.fade(self._memory)
-        if seen.prompt:
+        if seen.fed > seen.proposed + LONG:
             self._reading = seen.target_seconds / seen.fed
-        else:
-            self.add_pass(seen.fed, seen.target_seconds)
+        elif not seen.prompt:
+            self.add_pass(1 + seen.proposed, seen.target_seconds)
         self.since_plain += 1
         self._rounds += 1
         if self._memory < 1 and self._rounds % LATEST == 0:

@@ -17,6 +17,7 @@ from transformers import (
 from transformers import __version__ as VERSION  # noqa: N812
 
 from anydraft.errors import ArgumentError
+from anydraft.models.kv_cache import is_filled
 from anydraft.models.versions import CACHE_NAMES, TESTED
 
 _MODES = {"greedy_search", "sample"}
@@ -121,7 +122,7 @@ def cache_of_call(given: object, config: GenerationConfig, rows: int) -> Dynamic
             f"{' that is offloaded' if getattr(given, 'offloading', False) else ''}; expected a plain "
             "DynamicCache. Rejected tokens must be taken back from it without a loss. Leave it out"
         )
-    if rows > 1 and given.get_seq_length():
+    if rows > 1 and is_filled(given):
         raise ArgumentError(
             f"got filled past_key_values for {rows} rows; expected one row, because rows accept different "
             "lengths. Call generate once a row, or with past_key_values that are empty"

@@ -93,7 +93,7 @@ def generate_output(
         )
         states = _read_again(model, call, sequences, cache)
     elif call.wants_cache and isinstance(first, TransformersModel):
-        cache = first.cache if call.cache is None else first.give_back(call.cache)
+        cache = first.give_back(sequences[0, :-1].to(first.device), call.cache)
     if not call.config.return_dict_in_generate:
         return sequences
     fields: dict[str, Any] = {
