@@ -21,7 +21,15 @@ import small
 from anydraft.bridge.tokenizer_source import TokenizerSource
 from anydraft.doctor import Subject
 from anydraft.doctor.gguf_header import read_header
-from anydraft.doctor.model_facts import ModelFacts, model_facts
+from anydraft.doctor.model_facts import (
+    CROPPED,
+    READ_AGAIN,
+    RECORDED,
+    SINGLY,
+    TRIED,
+    ModelFacts,
+    model_facts,
+)
 from anydraft.errors import ModelFileError
 from anydraft.loading.folders import load_tokenizer
 from anydraft.loading.tiktoken_known import known_encoding
@@ -116,7 +124,8 @@ def test_a_gguf_file_is_read_with_torch_once(tmp_path: Path, cache: Path) -> Non
 
     file = tiny_gguf.write(tmp_path / "tiny.gguf")
     subject = Subject.open(file)
-    assert subject.facts == ModelFacts(window=256, rows=261, end_ids=(2,))
+    facts = {"window": 256, "rows": 261, "end_ids": (2,), "bytes": file.stat().st_size}
+    assert subject.facts == ModelFacts(**facts, rollback=CROPPED)
     same(file)
     assert ran(file) == "False"
     for folder in (cache / "gguf").iterdir():  # a cache that was cleared in part
@@ -169,6 +178,20 @@ print("torch" in sys.modules)
         ({"sliding_window": 4, "use_sliding_window": False}, {}, ModelFacts()),
         ({"eos_token_id": 1}, {"eos_token_id": [5, 7]}, ModelFacts(end_ids=(5, 7))),
         ({"eos_token_id": 2}, {"eos_token_id": 0}, ModelFacts(end_ids=(0,))),
+        ({"architectures": ["LlamaForCausalLM"]}, {}, ModelFacts(rollback=CROPPED)),
+        ({"architectures": ["Unheard"]}, {}, ModelFacts(rollback=TRIED)),
+        ({"architectures": ["MambaForCausalLM"]}, {}, ModelFacts(rollback=SINGLY)),
+        ({"architectures": ["FalconH1ForCausalLM"]}, {}, ModelFacts(rollback=READ_AGAIN)),
+        (
+            {"architectures": ["Lfm2ForCausalLM"], "layer_types": ["conv", "full_attention"]},
+            {},
+            ModelFacts(rollback=RECORDED),
+        ),
+        (
+            {"text_config": {"layer_types": ["linear_attention", "full_attention"]}},
+            {},
+            ModelFacts(rollback=READ_AGAIN),
+        ),
     ],
 )
 def test_what_a_config_says(tmp_path: Path, config: object, generation: object, wanted: ModelFacts) -> None:

@@ -168,6 +168,10 @@ def _assert_same_cache(plain: Any, ours: Any, mask: Tensor | None, close: dict[s
     assert isinstance(plain, DynamicCache)
     assert int(plain.get_seq_length()) == int(ours.get_seq_length())
     for a, b in zip(plain.layers, ours.layers, strict=True):
+        for name in ("conv_states", "recurrent_states"):
+            torch.testing.assert_close(getattr(a, name, None), getattr(b, name, None), **close)
+        if not hasattr(a, "keys"):
+            continue
         for left, right in ((a.keys, b.keys), (a.values, b.values)):
             assert (left.shape, left.dtype) == (right.shape, right.dtype)
             if mask is not None and left.shape[2] >= mask.shape[1]:

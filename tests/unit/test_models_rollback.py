@@ -12,7 +12,8 @@ from torch import Tensor
 import stateful
 import tiny
 from anydraft.models import rollback
-from anydraft.models.rollback import TOGETHER, Part, Recording, Replay, Way
+from anydraft.models.proven import Way
+from anydraft.models.rollback import TOGETHER, Part, Recording, Replay
 from anydraft.models.transformers import TransformersModel
 
 pytestmark = pytest.mark.filterwarnings("ignore")

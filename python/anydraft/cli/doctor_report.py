@@ -80,6 +80,8 @@ def _sides(target: Side, draft: Side) -> Table:
         ("kind", target.surface, draft.surface),
         ("rows of the model", _rows(target), _rows(draft)),
         ("window", _window(target), _window(draft)),
+        ("rejected tokens are", target.rollback or "?", draft.rollback or "?"),
+        ("weights", target.size or "?", draft.size or "?"),
     ):
         table.add_row(title, ours, theirs)
     return table

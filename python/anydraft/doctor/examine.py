@@ -126,5 +126,7 @@ def _side(subject: Subject, cuts: Sequence[Segmentation]) -> Side:
         rows=subject.facts.rows,
         window=subject.facts.window,
         sliding_window=subject.facts.sliding_window,
+        rollback=subject.facts.rollback,
+        bytes=subject.facts.bytes,
         lengths=counts[1:].tolist(),
     )

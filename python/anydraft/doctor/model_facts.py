@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from anydraft.doctor.gguf_header import read_header
+from anydraft.models.layer_kinds import ATTENTION, CONVOLUTION
+from anydraft.models.proven import BLOCKS, PROVEN, STATEFUL, WAYS
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,17 @@ class ModelFacts:
     """Rows of the embedding: the width of the logits."""
     end_ids: tuple[int, ...] = ()
     """The ids at which plain decoding stops."""
+    rollback: str | None = None
+    """How rejected tokens are taken back from its cache: one of the sentences below."""
+    bytes: int | None = None
+    """The size of its weights as the files have them."""
+
+
+CROPPED = "cropped: keys and values"
+RECORDED = "cropped: keys, values and inputs of convolutions"
+READ_AGAIN = "copied states; accepted tokens are read again"
+SINGLY = "copied states; tokens are read one a pass"
+TRIED = "tried at first use"
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,8 @@ def _of_folder(folder: Path) -> ModelFacts:
         sliding_window=_whole(sliding),
         rows=_whole(text.get("vocab_size") or config.get("vocab_size")),
         end_ids=tuple(i for i in (ends if isinstance(ends, list) else [ends]) if isinstance(i, int)),
+        rollback=_rollback(config.get("architectures"), text.get("layer_types")),
+        bytes=sum(file.stat().st_size for file in folder.glob("*.safetensors")) or None,
     )
 
 
@@ -64,7 +79,28 @@ def _of_gguf(file: Path) -> ModelFacts:
         sliding_window=_whole(header.get(f"{kind}.attention.sliding_window")),
         rows=_whole(header.get("rows")),
         end_ids=(end,) if isinstance(end, int) else (),
+        rollback=_rollback(None, _gguf_kinds(header, str(kind))),
+        bytes=file.stat().st_size,
     )
+
+
+def _rollback(classes: Any, kinds: Any) -> str | None:
+    """The sentence for a class of transformers and the kinds of its layers, as far as they are named."""
+    name = classes[0] if isinstance(classes, list) and classes else None
+    states = set(kinds if isinstance(kinds, list) else ()) - ATTENTION
+    if states == {CONVOLUTION}:
+        return RECORDED
+    if states or name in STATEFUL:
+        return SINGLY if WAYS.get(str(name), BLOCKS).singly else READ_AGAIN
+    if name in PROVEN or (name is None and kinds):
+        return CROPPED
+    return None if name is None else TRIED
+
+
+def _gguf_kinds(header: dict[str, Any], kind: str) -> list[str]:
+    """What a GGUF file tells of its layers: what they keep beside keys and values has settings of its own."""
+    found = {key.removeprefix(f"{kind}.").split(".")[0] for key in header}
+    return ["linear_attention"] if found & {"ssm", "wkv"} else [CONVOLUTION] if "shortconv" in found else ["mlp"]
 
 
 def _json(file: Path) -> dict[str, Any]:

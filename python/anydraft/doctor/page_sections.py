@@ -225,6 +225,8 @@ def _sides(report: Report) -> str:
         row("padded rows", padding(ours), padding(theirs)),
         row("window", ours.window, theirs.window),
         row("windowed layers", ours.sliding_window or "–", theirs.sliding_window or "–"),
+        row("rejected tokens are", ours.rollback, theirs.rollback),
+        row("weights", ours.size, theirs.size),
     ]
     said = f"Tables: {memory.tables / 2**20:.1f} MiB, and {memory.classes / 2**20:.1f} MiB more for slrs."
     return table(("", "target", "draft"), rows) + key(said)

@@ -34,8 +34,19 @@ class Side:
     """Rows of the model's embedding; more than :attr:`ids` is padding."""
     window: int | None
     sliding_window: int | None
+    rollback: str | None
+    """How rejected tokens are taken back from the model's cache."""
+    bytes: int | None
+    """The size of the model's weights as the files have them: what they take in memory if they stay so."""
     lengths: list[int]
     """How many tokens of the texts have 1, 2, … bytes; the last number counts all that are longer."""
+
+    @property
+    def size(self) -> str | None:
+        """:attr:`bytes` in words."""
+        if self.bytes is None:
+            return None
+        return f"{self.bytes / 2**30:.2f} GiB" if self.bytes >= 2**30 else f"{self.bytes / 2**20:.1f} MiB"
 
 
 @dataclass(frozen=True)

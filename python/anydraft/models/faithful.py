@@ -22,8 +22,7 @@ from anydraft.errors import ModelError
 from anydraft.models.growing import growing_of
 from anydraft.models.kv_cache import stateful
 from anydraft.models.loaded import embedding_of, width_of
-from anydraft.models.proven import PROVEN, UNLIKE, WAYS
-from anydraft.models.rollback import BLOCKS, Way
+from anydraft.models.proven import BLOCKS, PROVEN, UNLIKE, WAYS, Way
 from anydraft.models.sequence_cache import SequenceCache
 from anydraft.models.versions import cache_argument, cache_returned
 
@@ -181,9 +180,10 @@ def _fault(model: PreTrainedModel, ids: Tensor, expected: Tensor, way: Way) -> s
 
 
 def text(model: PreTrainedModel) -> Tensor:
-    """A text to try a model on: int64 ``[n]``, without the ids that its configuration names."""
+    """A text to try a model on: int64 ``[n]``, without the ids that its configurations name (ends of texts)."""
     table = embedding_of(model)
-    named = set(_named(model.config.to_dict()))
+    generation = getattr(model, "generation_config", None)
+    named = {*_named(model.config.to_dict()), *(_named(generation.to_dict()) if generation else ())}
     size = width_of(model, model.config.get_text_config(decoder=True).vocab_size)
     plain = [i for i in range(min(len(table), size, 4096)) if i not in named] or [0]
     generator = torch.Generator().manual_seed(0)

@@ -19,18 +19,13 @@ from transformers import DynamicCache, PreTrainedModel, cache_utils
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
 from anydraft.errors import ModelError
+from anydraft.models.layer_kinds import ATTENTION, CONVOLUTION
 
 _SPARE = 256
 """Least spare room of a store, in tokens; a longer one has a quarter of its length."""
 
 _KEPT_AS_MADE = ("DummyLayer", "DynamicIndexedLayer")
 """Layers of newer versions that need no store of ours: the first holds nothing, both can be cropped."""
-
-_ATTENTION = {"full_attention", "sliding_attention", "chunked_attention", "indexed_attention", "moe", "mlp"}
-"""Kinds of layers in a config whose whole state is keys and values (or nothing)."""
-
-_CONVOLUTION = "conv"
-"""The kind whose whole state is the last inputs of a convolution."""
 
 _KEYS = {"keys", "values", "key_store", "value_store", "is_initialized"}
 """What a layer of ours holds that is cropped."""
@@ -40,6 +35,8 @@ _RECORDS = "record_past"
 
 _Linear: Any = getattr(cache_utils, "LinearAttentionLayer", type("LinearAttentionLayer", (), {}))
 """A layer with a state, of version 5."""
+_Both: Any = getattr(cache_utils, "LinearAttentionAndFullAttentionLayer", _Linear)
+"""One with attention beside it. Masks are made for the first layer that is of this class, or has no state."""
 
 
 def roomy(length: int) -> int:
@@ -120,7 +117,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore
         return 0 if self.window is None else max(0, position - self.window + 1)
 
 
-class GrowingStateLayer(_Linear, GrowingLayer):  # type: ignore[misc, unused-ignore]
+class GrowingStateLayer(_Both, GrowingLayer):  # type: ignore[misc, unused-ignore]
     """Attention and a state side by side: the keys and values of :class:`GrowingLayer`, and a state."""
 
     def __init__(self, window: int | None, states: int) -> None:
@@ -159,12 +156,12 @@ def new_cache(
 
 def stateful(model: PreTrainedModel) -> bool:
     """Whether a model keeps anything but keys and values."""
-    return bool(getattr(model, "_is_stateful", False) or _kinds(model) - _ATTENTION)
+    return bool(getattr(model, "_is_stateful", False) or _kinds(model) - ATTENTION)
 
 
 def recording(model: PreTrainedModel) -> bool:
     """Whether all states of a model are the last inputs of convolutions, which its layers can keep."""
-    return hasattr(_Linear, "activate_past_recording") and {_CONVOLUTION} == _kinds(model) - _ATTENTION
+    return hasattr(_Linear, "activate_past_recording") and {CONVOLUTION} == _kinds(model) - ATTENTION
 
 
 def state_of(layer: Any) -> dict[str, Any]:
@@ -199,9 +196,8 @@ def _described(model: PreTrainedModel) -> DynamicCache:
 def is_filled(cache: DynamicCache) -> bool:
     """Whether a cache of transformers holds anything."""
     return any(
-        bool(layer.get_seq_length()) if hasattr(layer, "keys") else any(layer.has_previous_state.values())
+        (_counts(layer) and layer.get_seq_length()) or any(getattr(layer, "has_previous_state", {}).values())
         for layer in cache.layers
-        if hasattr(layer, "keys") or hasattr(layer, "has_previous_state")
     )
 
 
@@ -214,7 +210,7 @@ def copy_into(ours: DynamicCache, theirs: DynamicCache, padding: int = 0) -> int
     Raises:
         ModelError: none of its layers tells how many tokens it has read.
     """
-    if not any(hasattr(layer, "keys") for layer in theirs.layers):
+    if not any(map(_counts, theirs.layers)):
         raise ModelError(
             "got filled past_key_values that do not tell how many tokens they have read (all layers keep a "
             "state); expected none. Leave them out"
@@ -225,7 +221,7 @@ def copy_into(ours: DynamicCache, theirs: DynamicCache, padding: int = 0) -> int
     layers: Any = zip(ours.layers, theirs.layers, strict=False)
     for layer, given in layers:
         _copy_state(given, layer)
-        if not state_of(layer) or isinstance(layer, GrowingLayer):
+        if _counts(given) and (not state_of(layer) or isinstance(layer, GrowingLayer)):
             lost = length - padding - given.keys.shape[-2]  # negative: padding to be cut off
             layer.update(
                 *(torch.nn.functional.pad(states, (0, 0, lost, 0)) for states in (given.keys, given.values))
@@ -240,9 +236,8 @@ def copy_out(ours: DynamicCache, theirs: DynamicCache) -> None:
             theirs.layers.append(DynamicLayer())  # type: ignore[no-untyped-call, unused-ignore]
         given: Any = theirs.layers[i]
         _copy_state(layer, given)
-        if state_of(layer) and not isinstance(layer, GrowingLayer):
+        if not isinstance(layer, DynamicLayer) or (state_of(layer) and not isinstance(layer, GrowingLayer)):
             continue
-        assert isinstance(layer, DynamicLayer)
         keys: Any = layer.keys
         values: Any = layer.values
         if isinstance(given, DynamicSlidingWindowLayer):
@@ -250,6 +245,11 @@ def copy_out(ours: DynamicCache, theirs: DynamicCache) -> None:
             keys, values = (states[:, :, -(given.sliding_window - 1) :] for states in (keys, values))
         given.dtype, given.device, given.is_initialized = keys.dtype, keys.device, True
         given.keys, given.values = keys.clone(), values.clone()
+
+
+def _counts(layer: object) -> bool:
+    """Whether a layer knows how many tokens it has read."""
+    return hasattr(layer, "get_seq_length")
 
 
 def _copy_state(source: Any, target: Any) -> None:

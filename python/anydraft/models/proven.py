@@ -1,6 +1,19 @@
 """What tests/support/fidelity.py has shown of transformers' own classes; docs/models.md is the table."""
 
-from anydraft.models.rollback import Way
+from typing import NamedTuple
+
+
+class Way(NamedTuple):
+    """How a model reads behind what is cached."""
+
+    own: bool = False
+    """It makes its cache itself, and only a copy of all of that leads back."""
+    singly: bool = False
+    """It reads one token a pass: a longer one would forget its states."""
+
+
+BLOCKS = Way()
+"""Several tokens a pass, on a cache of transformers."""
 
 _NAMES = """
     AXK1ForCausalLM AXK2ForCausalLM AfmoeForCausalLM ApertusForCausalLM ArceeForCausalLM
@@ -31,6 +44,9 @@ _NAMES = """
 """
 PROVEN = frozenset(_NAMES.split())
 """They read blocks, crops, batches and padded rows as they read tokens one by one."""
+
+STATEFUL: frozenset[str] = frozenset()
+"""Those that keep states beside keys and values, or instead of them."""
 
 WAYS: dict[str, Way] = {}
 """Of those that do not read several tokens a pass on a cache of transformers, how they read."""

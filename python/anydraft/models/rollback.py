@@ -16,23 +16,11 @@ from typing import Any, NamedTuple, Protocol
 from transformers import DynamicCache, PretrainedConfig, PreTrainedModel
 
 from anydraft.models.kv_cache import crop_keys, recording, state_of
+from anydraft.models.proven import Way
 
 TOGETHER = 8
 """So many tokens that stay are read in one pass with candidates, and again if those are rejected: about what
 another pass costs by itself. More of them are read in a pass of their own."""
-
-
-class Way(NamedTuple):
-    """How a model reads behind what is cached."""
-
-    own: bool = False
-    """It makes its cache itself, and only a copy of all of that leads back."""
-    singly: bool = False
-    """It reads one token a pass: a longer one would forget its states."""
-
-
-BLOCKS = Way()
-"""Several tokens a pass, on a cache of transformers."""
 
 
 class Part(NamedTuple):

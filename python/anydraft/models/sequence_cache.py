@@ -11,7 +11,8 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from anydraft.models.kv_cache import GrowingLayer, crop_keys, new_cache
-from anydraft.models.rollback import Way, rollback_of
+from anydraft.models.proven import Way
+from anydraft.models.rollback import rollback_of
 
 
 class Pass(Protocol):

@@ -43,8 +43,10 @@ class Guidance(LogitsProcessor):
         ids = [*before, *row[self._start :]]
         keep = min(common_prefix(self._fed, ids), len(ids) - 1)
         self._model.crop(keep)
+        self._model.settle(keep)
         self._fed = ids
-        logits = self._model.advance(torch.tensor(ids[keep:], device=self._model.device))
+        unread = ids[self._model.length :]
+        logits = self._model.advance(torch.tensor(unread, device=self._model.device))
         with_prompt = torch.log_softmax(scores, -1)
         without = torch.log_softmax(logits.float(), -1).to(scores.device)
         guided: Tensor = self._scale * (with_prompt - without) + without
