@@ -2,8 +2,8 @@
 
     python benches/python/rollback.py [--rounds 30] [--threads 2] [--json FILE]
 
-Two targets of random weights: one with recurrent states (Qwen3.5, 0.75 billion weights: copied, and read again)
-and one whose states are the last inputs of convolutions (LFM2, 0.35 billion: recorded). Rounds of ``k``
+Two targets of random weights: one with recurrent states (Qwen3.5: copied, and accepted tokens read again) and
+one whose states are the last inputs of convolutions (LFM2: recorded). Rounds of ``k``
 candidates, of which half are accepted, take turns with passes over as many tokens of which nothing is taken
 back; printed is what a round takes beyond such a pass, as a share of it, and how much of that the copy is.
 """

@@ -108,7 +108,13 @@ OVERRIDES: Mapping[str, Mapping[str, Any]] = {
     "dots3_note": _DOTS3,
     "dots3_note_text": _DOTS3,
     "zamba": {"layers_block_type": ["mamba", "hybrid"] * 2, "attention_hidden_size": 128},
-    "zamba2": {"layers_block_type": ["mamba", "hybrid"] * 2, "mamba_headdim": 16, "attention_hidden_size": 128},
+    "zamba2": {
+        "layers_block_type": ["mamba", "hybrid"] * 2,
+        "hybrid_layer_ids": [1, 3],
+        "mamba_headdim": 16,
+        "attention_hidden_size": 128,
+        "attention_head_dim": 32,
+    },
     "xlstm": {"embedding_dim": 64, "hidden_size": 64, "qk_dim_factor": 1.0},
     "dbrx": {"attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0, "clip_qkv": 8.0}},
     "gemma3n_text": {

@@ -14,8 +14,6 @@ from transformers import (
     BertConfig,
     BertLMHeadModel,
     LlamaForCausalLM,
-    MambaConfig,
-    MambaForCausalLM,
     OpenAIGPTConfig,
     OpenAIGPTLMHeadModel,
     PaliGemmaConfig,
@@ -26,6 +24,7 @@ from transformers import (
 )
 
 import anydraft
+import shrunk
 import small
 import tiny
 from anydraft.models.batch import sequences
@@ -120,7 +119,7 @@ REFUSED: dict[str, tuple[Callable[[], PreTrainedModel], str]] = {
     "encoder": (lambda: BertLMHeadModel(BertConfig(**BERT)).eval(), "is_decoder=True"),
     "no cache": (lambda: OpenAIGPTLMHeadModel(OpenAIGPTConfig(**GPT)).eval(), "keeps no key-value cache"),
     "two streams": (lambda: XLNetLMHeadModel(XLNetConfig(**XLNET)).eval(), "keeps no key-value cache"),
-    "state": (lambda: MambaForCausalLM(MambaConfig(**SMALL)).eval(), "whose layers keep a state"),
+    "state": (lambda: shrunk.shrunk("recurrent_gemma", 96), "whose states cannot be taken back"),
     "prefix": (paligemma, "several tokens at once are not those"),
     "both ways": (lambda: custom(BothWays), "several tokens at once are not those"),
     "off by one": (lambda: custom(OffByOne), "several tokens at once are not those"),

@@ -12,8 +12,7 @@ from torch import Tensor
 import stateful
 import tiny
 from anydraft.models import rollback
-from anydraft.models.proven import Way
-from anydraft.models.rollback import TOGETHER, Part, Recording, Replay
+from anydraft.models.rollback import TOGETHER, Part, Recording, Replay, Way
 from anydraft.models.transformers import TransformersModel
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -127,7 +126,7 @@ def test_in_which_passes_a_block_is_read(
 ) -> None:
     made = list(Replay(Way(singly=singly)).parts(start, n, settled))
     assert made == [Part(*part) for part in parts]
-    assert sum(part.count for part in made) == n
+    assert sum(part.tokens for part in made) == n
 
 
 def test_two_states_at_most() -> None:

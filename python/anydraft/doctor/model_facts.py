@@ -9,7 +9,7 @@ from typing import Any
 
 from anydraft.doctor.gguf_header import read_header
 from anydraft.models.layer_kinds import ATTENTION, CONVOLUTION
-from anydraft.models.proven import BLOCKS, PROVEN, STATEFUL, WAYS
+from anydraft.models.proven import CONVOLUTIONAL, PROVEN, SINGLY, STATEFUL
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ModelFacts:
 CROPPED = "cropped: keys and values"
 RECORDED = "cropped: keys, values and inputs of convolutions"
 READ_AGAIN = "copied states; accepted tokens are read again"
-SINGLY = "copied states; tokens are read one a pass"
+ONE_A_PASS = "copied states; tokens are read one a pass"
 TRIED = "tried at first use"
 
 
@@ -88,10 +88,10 @@ def _rollback(classes: Any, kinds: Any) -> str | None:
     """The sentence for a class of transformers and the kinds of its layers, as far as they are named."""
     name = classes[0] if isinstance(classes, list) and classes else None
     states = set(kinds if isinstance(kinds, list) else ()) - ATTENTION
-    if states == {CONVOLUTION}:
+    if states == {CONVOLUTION} or (not kinds and name in CONVOLUTIONAL):
         return RECORDED
     if states or name in STATEFUL:
-        return SINGLY if WAYS.get(str(name), BLOCKS).singly else READ_AGAIN
+        return ONE_A_PASS if name in SINGLY else READ_AGAIN
     if name in PROVEN or (name is None and kinds):
         return CROPPED
     return None if name is None else TRIED
@@ -100,7 +100,9 @@ def _rollback(classes: Any, kinds: Any) -> str | None:
 def _gguf_kinds(header: dict[str, Any], kind: str) -> list[str]:
     """What a GGUF file tells of its layers: what they keep beside keys and values has settings of its own."""
     found = {key.removeprefix(f"{kind}.").split(".")[0] for key in header}
-    return ["linear_attention"] if found & {"ssm", "wkv"} else [CONVOLUTION] if "shortconv" in found else ["mlp"]
+    if found & {"ssm", "wkv"}:
+        return ["linear_attention"]
+    return [CONVOLUTION if "shortconv" in found else "full_attention"]
 
 
 def _json(file: Path) -> dict[str, Any]:

@@ -38,10 +38,8 @@ def sequences_of(make: Callable[[], TransformersModel], count: int) -> list[Mode
     alone = make()
     if count == 1:
         return [alone]
-    if alone.stateful:  # states would read the filler of shorter rows
-        return [alone, *(make() for _ in range(count - 1))]
-    batch = TransformersBatch(alone)
-    if not (batch.possible and _as_alone(alone)):
+    batch = None if alone.stateful else TransformersBatch(alone)
+    if batch is None or not (batch.possible and _as_alone(alone)):
         return [alone, *(make() for _ in range(count - 1))]
     return [batch.add() for _ in range(count)]
 
@@ -105,6 +103,8 @@ class TransformersBatch:
         config = self.model.plain.config.get_text_config(decoder=True)
         if self.model.growing is not None or getattr(config, "alibi", False):
             return False  # scales, or biases, are made for all rows at once
+        if self.model.stateful:
+            return False  # states would read the filler of shorter rows
         layers = len(self._layers) == len(self._cache.layers)
         return layers and self.model.takes_positions and config._attn_implementation in _MASKED
 

@@ -22,7 +22,8 @@ from anydraft.errors import ModelError
 from anydraft.models.growing import growing_of
 from anydraft.models.kv_cache import stateful
 from anydraft.models.loaded import embedding_of, width_of
-from anydraft.models.proven import BLOCKS, PROVEN, UNLIKE, WAYS, Way
+from anydraft.models.proven import PROVEN, UNLIKE
+from anydraft.models.rollback import BLOCKS, Way
 from anydraft.models.sequence_cache import SequenceCache
 from anydraft.models.versions import cache_argument, cache_returned
 
@@ -54,8 +55,9 @@ _lock = threading.RLock()
 def way_of(model: PreTrainedModel) -> Way:
     """How a model reads behind what is cached, so that blocks are read as tokens are one by one.
 
-    A model that is none of the proven ones is tried at its first use: some ten passes over a few tokens. Its
-    windows and scales are beyond them; those are told by its configuration.
+    A model that is none of the proven ones, or keeps states (which versions of transformers read in different
+    ways), is tried at its first use: some ten passes over a few tokens. Its windows and scales are beyond
+    them; those are told by its configuration.
 
     Raises:
         ModelError: it has no such way.
@@ -63,8 +65,8 @@ def way_of(model: PreTrainedModel) -> Way:
     name = type(model).__name__
     if own(model) and name in UNLIKE:
         raise ModelError(f"got {name}, {UNLIKE[name]}; expected another architecture, or leave anydraft out")
-    if proven(model):
-        return WAYS.get(name, BLOCKS)
+    if proven(model) and not stateful(model):
+        return BLOCKS
     with _lock:
         if model not in _ways:
             _ways[model] = _tried(model)
@@ -169,8 +171,9 @@ def _fault(model: PreTrainedModel, ids: Tensor, expected: Tensor, way: Way) -> s
         return ""
     if stateful(model):
         return (
-            f"got {name}, whose states cannot be taken back when drafted tokens are rejected: behind a copy of "
-            "its cache its logits are not those that its generate computes. Load another, or leave anydraft out"
+            f"got {name}, whose states cannot be taken back when drafted tokens are rejected: behind a copy "
+            "of its cache its logits are not those that its generate computes; expected states that its "
+            "cache holds. Load another, or leave anydraft out"
         )
     return (
         f"got {name}, whose logits for several tokens at once are not those that its generate computes one "
@@ -180,7 +183,7 @@ def _fault(model: PreTrainedModel, ids: Tensor, expected: Tensor, way: Way) -> s
 
 
 def text(model: PreTrainedModel) -> Tensor:
-    """A text to try a model on: int64 ``[n]``, without the ids that its configurations name (ends of texts)."""
+    """A text to try a model on: int64 ``[n]``, without the ids that its configurations name, such as ends."""
     table = embedding_of(model)
     generation = getattr(model, "generation_config", None)
     named = {*_named(model.config.to_dict()), *(_named(generation.to_dict()) if generation else ())}

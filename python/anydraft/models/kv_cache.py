@@ -117,7 +117,7 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore
         return 0 if self.window is None else max(0, position - self.window + 1)
 
 
-class GrowingStateLayer(_Both, GrowingLayer):  # type: ignore[misc, unused-ignore]
+class GrowingStateLayer(_Both, GrowingLayer):  # type: ignore[misc, no-untyped-call, unused-ignore]
     """Attention and a state side by side: the keys and values of :class:`GrowingLayer`, and a state."""
 
     def __init__(self, window: int | None, states: int) -> None:
@@ -174,7 +174,8 @@ def state_of(layer: Any) -> dict[str, Any]:
 
 def crop_keys(cache: DynamicCache, fewer: int) -> None:
     """Forget the last ``fewer`` tokens wherever they can be cropped."""
-    for layer in cache.layers:
+    layers: Any = cache.layers
+    for layer in layers:
         if fewer and (isinstance(layer, GrowingLayer) or type(layer).__name__ in _KEPT_AS_MADE):
             layer.crop(-fewer)  # a negative number means "this many fewer" in every version
 
@@ -195,9 +196,10 @@ def _described(model: PreTrainedModel) -> DynamicCache:
 
 def is_filled(cache: DynamicCache) -> bool:
     """Whether a cache of transformers holds anything."""
+    layers: Any = cache.layers
     return any(
         (_counts(layer) and layer.get_seq_length()) or any(getattr(layer, "has_previous_state", {}).values())
-        for layer in cache.layers
+        for layer in layers
     )
 
 

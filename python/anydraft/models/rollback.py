@@ -1,10 +1,10 @@
 """Taking tokens back from a cache that keeps states: recurrent, convolutional or compressed.
 
-Keys and values of a token can be dropped; what a state has read cannot be taken out of it. Two exact ways lead
-back. *Recording*: the state of a convolution is its last inputs, so a layer that keeps a few more of them is
-cropped as keys and values are. *Replay*, for every other state: a copy is kept from before the first token that
-may be taken back. A crop goes back to the copy, and the next pass reads the accepted tokens again, with the new
-candidates: no further pass, only a wider one.
+Keys and values of a token can be dropped; what a state has read cannot be taken out of it. Two exact ways
+lead back. *Recording*: the state of a convolution is its last inputs, so a layer that keeps a few more of
+them is cropped as keys and values are. *Replay*, for every other state: a copy is kept from before the first
+token that may be taken back. A crop goes back to the copy, and the next pass reads the accepted tokens again,
+with the new candidates: no further pass, only a wider one.
 """
 
 from __future__ import annotations
@@ -16,18 +16,29 @@ from typing import Any, NamedTuple, Protocol
 from transformers import DynamicCache, PretrainedConfig, PreTrainedModel
 
 from anydraft.models.kv_cache import crop_keys, recording, state_of
-from anydraft.models.proven import Way
 
 TOGETHER = 8
 """So many tokens that stay are read in one pass with candidates, and again if those are rejected: about what
 another pass costs by itself. More of them are read in a pass of their own."""
 
 
+class Way(NamedTuple):
+    """How a model reads behind what is cached."""
+
+    own: bool = False
+    """It makes its cache itself, and only a copy of all of that leads back."""
+    singly: bool = False
+    """It reads one token a pass: a longer one would forget its states."""
+
+
+BLOCKS = Way()
+"""Several tokens a pass, on a cache of transformers."""
+
+
 class Part(NamedTuple):
     """What is read in one pass."""
 
-    count: int
-    """Tokens."""
+    tokens: int
     save: bool
     """Whether the states are copied before it."""
 
@@ -137,10 +148,11 @@ def _states(cache: DynamicCache) -> list[dict[str, Any]]:
 
 def _inputs(cache: DynamicCache) -> Iterator[tuple[dict[int, Any], int, int]]:
     """The inputs that convolutions keep ``[1, channels, n]``: where they are, and how many a token needs."""
-    for layer in cache.layers:
-        for i, states in getattr(layer, "conv_states", {}).items():
+    layers: Any = [layer for layer in cache.layers if hasattr(layer, "conv_states")]
+    for layer in layers:
+        for i, states in layer.conv_states.items():
             if states is not None:
-                yield layer.conv_states, i, layer.conv_kernel_size[i]  # type: ignore[union-attr, unused-ignore]
+                yield layer.conv_states, i, layer.conv_kernel_size[i]
 
 
 def _copied(value: Any) -> Any:

@@ -11,19 +11,18 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
 from anydraft.models.kv_cache import GrowingLayer, crop_keys, new_cache
-from anydraft.models.proven import Way
-from anydraft.models.rollback import rollback_of
+from anydraft.models.rollback import Way, rollback_of
 
 
 class Pass(Protocol):
     """One pass of a model."""
 
     def __call__(self, ids: Tensor, start: int, cache: Any, keep: int) -> tuple[Tensor, Any]:
-        """Read ``ids`` int64 ``[n]`` behind ``start`` tokens: the last logits ``[keep, V]``, and the cache."""
+        """Read ``ids`` int64 ``[n]`` behind ``start`` tokens: the last logits ``[keep, V]``, the cache."""
 
 
 class SequenceCache:
-    """The cache of one sequence. A crop leaves the tokens asked for, or fewer where a state goes further back.
+    """The cache of one sequence. A crop leaves the tokens asked for, or fewer where it is a state's copy.
 
     The rule of use is *feed what is not cached*: what a crop has forgotten beyond that is read again.
     """
@@ -58,17 +57,17 @@ class SequenceCache:
         for part in self._rollback.parts(self.length, len(ids), self.settled):
             if part.save:
                 self._rollback.save(self.cache, self.length)
-            left = len(ids) - part.count
+            left = len(ids) - part.tokens
             wanted = max(keep - left, 0)
-            logits, self.cache = run(ids[: part.count], self.length, self.cache, max(wanted, 1))
+            logits, self.cache = run(ids[: part.tokens], self.length, self.cache, max(wanted, 1))
             found.append(logits[len(logits) - wanted :])
-            self.length += part.count
-            ids, keep = ids[part.count :], keep - wanted
+            self.length += part.tokens
+            ids, keep = ids[part.tokens :], keep - wanted
         self._rollback.trim(self.cache, max(self.length - self.settled, 0))
         return torch.cat(found)
 
     def crop(self, length: int) -> bool:
-        """Forget all but the first ``length`` tokens, or more. Not possible (``False``): only an empty one is right."""
+        """Forget all but the first ``length`` tokens, or more; ``False`` if only an empty cache is right."""
         if length >= self.length:
             return True
         if self._rollback is None:

@@ -28,8 +28,9 @@ class TransformersModel:
     The model itself is never changed; several of these may share one model, each with its own sequence.
     Any device, any floating dtype. Sliding-window models keep all their keys, so they can be cropped to any
     length; a model with states (recurrent, convolutional, compressed) may lose more in a crop than asked, and
-    is fed that again (:mod:`anydraft.models.rollback`). Tokens run without gradients, in the model's evaluation mode: a model in training mode is refused
-    rather than switched, because dropout would change its law.
+    is fed that again (:mod:`anydraft.models.rollback`). Tokens run without gradients, in the model's
+    evaluation mode: a model in training mode is refused rather than switched, because dropout would change
+    its law.
 
     Logits are those of the model's own ``generate``, token by token. Where it changes its rotary scales as
     the text grows (``"dynamic"``, ``"longrope"``) a pass is split (:mod:`anydraft.models.growing`). A class

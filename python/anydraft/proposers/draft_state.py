@@ -82,6 +82,10 @@ class DraftState:
         except Exception as error:
             raise of_the_draft(error) from error
 
+    def settle(self, length: int) -> None:
+        """See :class:`Model`."""
+        self.model.settle(length)
+
     def law(self, logits: Tensor) -> Tensor:
         """The processed law, which also notes whether it is broken."""
         law = self._law(logits)

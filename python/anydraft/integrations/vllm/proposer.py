@@ -18,7 +18,7 @@ import torch
 
 from anydraft.bridge import prompts, special_tokens
 from anydraft.bridge.bridge import Bridge
-from anydraft.errors import ArgumentError
+from anydraft.errors import ArgumentError, ModelError
 from anydraft.integrations.vllm.drafter import Drafter
 from anydraft.integrations.vllm.faults import mend
 from anydraft.integrations.vllm.metrics import Metrics
@@ -135,6 +135,11 @@ class Proposer:
         model = TransformersModel(
             load_model(settings.draft, getattr(torch, settings.dtype), device), FastPasses(drafts=True)
         )
+        if model.stateful:
+            raise ModelError(
+                f"got the draft {type(model.plain).__name__}, which keeps states, so that its rows cannot "
+                "share a pass; expected a draft whose layers are plain attention"
+            )
         batch = TransformersBatch(model)
         ends = (
             generation_config(vllm_config.model_config.model),
