@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+import transformers
 from torch import Tensor
 
+import anydraft
+import fidelity
 import stateful
 import tiny
 from anydraft.models import rollback
@@ -84,6 +87,7 @@ def test_another_text_can_follow_a_crop_to_anywhere(name: str) -> None:
         assert far(reader.advance(ids[reader.length :]), fresh(model, ids, 1)) < CLOSE
 
 
+@stateful.of_5
 @pytest.mark.parametrize("name", ["qwen3_5_text", "lfm2, conv"])
 def test_a_rejection_costs_no_further_pass(name: str) -> None:
     """Only where the tokens to be read again are many, they have one to themselves."""
@@ -140,6 +144,7 @@ def test_two_states_at_most() -> None:
         assert replay._copy is None or size(replay._copy) == one
 
 
+@stateful.of_5
 def test_recorded_inputs_stay_few() -> None:
     model = stateful.made("lfm2, conv")
     decode = Decode(model, 5)
@@ -181,6 +186,7 @@ def test_a_state_that_is_not_put_back_would_be_seen(name: str, monkeypatch: pyte
     assert max(decode.round(3, 1) for _ in range(4)) > 10 * CLOSE
 
 
+@stateful.of_5
 def test_inputs_that_are_not_dropped_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     def back(self: Recording, cache: Any, length: int, wanted: int) -> tuple[Any, int]:
         rollback.crop_keys(cache, length - wanted)
@@ -189,6 +195,13 @@ def test_inputs_that_are_not_dropped_would_be_seen(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Recording, "back", back)
     decode = Decode(stateful.made("lfm2, conv"), 0)
     assert max(decode.round(3, 1) for _ in range(4)) > 10 * CLOSE
+
+
+@pytest.mark.skipif(not transformers.__version__.startswith("4."), reason="what version 4 does")
+@pytest.mark.parametrize("name", stateful.REFUSED_BY_4)
+def test_what_version_4_cannot_read_behind_a_state_is_refused(name: str) -> None:
+    with pytest.raises(anydraft.ModelError, match="cannot read several tokens at once"):
+        TransformersModel(fidelity.made(name))
 
 
 def test_an_error_in_a_pass_leaves_an_empty_cache() -> None:
