@@ -49,7 +49,7 @@ class Row:
     joint: bool = False
     """Whether its passes are one with those of other rows."""
     ngrams: NgramIndex | None = None
-    """The text so far, if it may be looked up in."""
+    """The text so far, if it may be looked up in; a row whose passes are joint does not."""
     stats: Stats = field(default_factory=Stats)
     emitted: int = 0
     finish_reason: FinishReason | None = None
@@ -94,7 +94,7 @@ class Row:
 
     def choose(self) -> Choice | None:
         """How the next block is drafted; ``None``: not at all."""
-        match = self.ngrams.find() if self.ngrams is not None else None
+        match = self.ngrams.find() if self.ngrams is not None and not self.joint else None
         backlog = self.draft.backlog if self.draft else None
         return self.director.choose(self.limit, backlog, match.length if match else 0)
 
