@@ -175,7 +175,7 @@ class Row:
         )
         self._count(event, proposal, verdict, len(data))
         if failure and self.draft:
-            _close(self.draft.model)
+            close(self.draft.model)
             self.draft = None
         return event
 
@@ -223,9 +223,9 @@ class Row:
 
     def leave(self) -> None:
         """Take no further part in the batches that the models are in; their other rows go on."""
-        _close(self.target)
+        close(self.target)
         if self.draft:
-            _close(self.draft.model)
+            close(self.draft.model)
 
     def _count(self, event: Event, proposal: Proposal, verdict: Verdict, size: int) -> None:
         stats, choice = self.stats, proposal.choice
@@ -240,7 +240,7 @@ class Row:
             stats.draft_passes, stats.draft_seconds = self.draft.passes, self.draft.seconds
 
 
-def _close(model: Model) -> None:
+def close(model: Model) -> None:
     """Leave the batch that a model's sequence is in, if any."""
     if isinstance(model, Closing):
         model.close()

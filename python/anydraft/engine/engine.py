@@ -108,6 +108,8 @@ class Engine:
         self._length = num_draft_tokens
         self._directors: dict[tuple[str, bool, int, bool], Director] = {}
         self._device = str(sequences[0].device)
+        self.window = sequences[0].window
+        """The longest text of the target, prompt included, in tokens; ``None`` if unlimited."""
         self._described = [
             f"{type(model).__name__}, {size} bytes, {sequence.dtype}"
             for model, size, sequence in zip(self.models, sizes, sequences, strict=True)
@@ -191,9 +193,9 @@ class Engine:
         trims = self.suit(caches.draft, view)
         together = _rows_together(caches.target) if together is None else together
         directs = self._director(times, (isinstance(randomness, Greedy), together, trims), method)
-        for method in directs.methods:  # now, or the round that needs it would seem slow
+        for name in directs.methods:  # now, or the round that needs it would seem slow
             with suppress(PairError):
-                self._strategies.get(method)
+                self._strategies.get(name)
         looked_up = self._looks_up(method) and together == 1
         stopping = Stopping(self.end_ids if end_ids is None else end_ids, max_new_tokens, room, tuple(rules))
         make = partial(
