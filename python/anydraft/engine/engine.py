@@ -19,7 +19,7 @@ from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.protocols import TargetLaw
 from anydraft.decoding.sequence import Row
 from anydraft.decoding.stopping import Stopping, StopRule
-from anydraft.engine.places import Places
+from anydraft.engine.places import Places, Sequences
 from anydraft.errors import ArgumentError, PairError
 from anydraft.models.base import Model
 from anydraft.models.batch import renew
@@ -149,7 +149,7 @@ class Engine:
 
     def places(self) -> Places:
         """Where rows come and go."""
-        return Places(TransformersModel(self.models[0], self._passes), self.sequences, self._draft_head)
+        return Places(Sequences(self.models[0], self._passes), self._draft_head)
 
     def caches(self) -> PairCaches:
         """Empty caches of both models; what a decode has read stays in them for the next."""

@@ -2,27 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal
+from typing import Literal, Protocol
+
+from torch.nn import Module
 
 from anydraft.decoding.caches import PairCaches
-from anydraft.models.base import Model
-from anydraft.models.batch import batch_of
+from anydraft.models.base import Model, Passes
+from anydraft.models.batch import TransformersBatch, batch_of
 from anydraft.models.transformers import TransformersModel
-from anydraft.proposers.draft_head import DraftHead
+
+
+class Adding(Protocol):
+    """A batch that sequences join; each leaves by a ``close`` of its own."""
+
+    def add(self) -> Model:
+        """An empty sequence."""
+
+
+class Opens(Protocol):
+    """What makes sequences of one model."""
+
+    def sequence(self) -> Model:
+        """The model with an empty cache, by itself."""
+
+    def batch(self) -> Adding | None:
+        """A batch without sequences; ``None`` where they cannot share passes."""
+
+
+class Sequences:
+    """What makes those of a model of transformers."""
+
+    def __init__(self, model: Module, passes: Passes) -> None:
+        """``passes``: what runs the model's."""
+        self._model, self._passes = model, passes
+
+    def sequence(self) -> TransformersModel:
+        """The model with an empty cache, by itself."""
+        return TransformersModel(self._model, self._passes)
+
+    def batch(self) -> TransformersBatch | None:
+        """A batch without sequences; ``None`` where they cannot share passes."""
+        return batch_of(self.sequence())
 
 
 class Places:
     """One batch of the target and one of the draft, where their rows can share passes. Made by the engine."""
 
-    def __init__(
-        self, target: TransformersModel, sequences: Callable[[], tuple[Model, Model]], draft: DraftHead
-    ) -> None:
-        """``target``: what a batch is made of; ``sequences``: both models with empty caches."""
-        self._target = batch_of(target)
-        self._sequences = sequences
-        self._draft_head = draft
-        self._draft = draft.batch()
+    def __init__(self, target: Opens, draft: Opens) -> None:
+        """Make what both need of their models' weights."""
+        self._sides = target, draft
+        self._target, self._draft = target.batch(), draft.batch()
 
     @property
     def joint(self) -> bool:
@@ -35,10 +64,8 @@ class Places:
         ``draft="own"``: draft passes that do not depend on who else is here. A batch has one head for all,
         so without this what is drafted for a row, though never what it says, may depend on other rows.
         """
-        if self._target is None:
-            return PairCaches(*self._sequences())
-        together = self._draft is not None and draft == "shared"
+        target, own = self._sides
         return PairCaches(
-            self._target.add(),
-            self._draft.add() if together and self._draft else self._draft_head.sequence(),
+            target.sequence() if self._target is None else self._target.add(),
+            own.sequence() if self._draft is None or draft == "own" else self._draft.add(),
         )

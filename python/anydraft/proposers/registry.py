@@ -25,7 +25,7 @@ Method = Literal["auto", "slem", "tli", "pushforward", "slrs", "lookup"]
 another; ``"lookup"``: no draft model, only the text itself."""
 
 
-AnyMethod = Method | Literal["none"]
+AnyMethod = Literal[Method, "none"]
 """What one row of several may be told: also that nothing is drafted for it."""
 
 DEFAULT_RULE: dict[str, Rule] = {"tli": "block", "pushforward": "block", "slrs": "token"}

@@ -49,7 +49,8 @@ class _Request(_Strict):
     top_k: int | None = None
     min_p: float | None = None
     repetition_penalty: float | None = None
-    stop: str | list[str] | None = None
+    stop: Any = None
+    """A string or several."""
     seed: int | None = None
     anydraft: Drafting | None = None
 
@@ -86,18 +87,24 @@ class CompletionRequest(_Request):
     """The body of ``/v1/completions``."""
 
     kind = "text"
-    prompt: str | list[str] | list[int] | list[list[int]]
+    prompt: Any
+    """A text or ids of the target; or a list with one of them."""
 
     @property
     def given(self) -> dict[str, Any]:
         """The one prompt: a text, or ids of the target."""
-        prompt: Any = self.prompt
-        if isinstance(prompt, list) and len(prompt) == 1 and not isinstance(prompt[0], int):
-            (prompt,) = prompt
-        if isinstance(prompt, list) and any(not isinstance(token, int) for token in prompt):
+        prompt = self.prompt
+        if isinstance(prompt, list) and len(prompt) > 1 and isinstance(prompt[0], (str, list)):
             raise RequestError(
                 f"got {len(prompt)} prompts; expected one. Send a request for each: they share the model's "
                 "passes all the same",
+                param="prompt",
+            )
+        if isinstance(prompt, list) and prompt and isinstance(prompt[0], str):
+            (prompt,) = prompt
+        if not isinstance(prompt, (str, list)):
+            raise RequestError(
+                f"got a prompt of type {type(prompt).__name__}; expected a text, or a list of ids",
                 param="prompt",
             )
         return {"text": prompt} if isinstance(prompt, str) else {"input_ids": prompt}
@@ -158,7 +165,7 @@ def read(body: bytes, kind: type[ChatRequest] | type[CompletionRequest], served:
         "repetition_penalty": asked.repetition_penalty,
         "min_new_tokens": asked.min_tokens,
         "seed": asked.seed,
-        "stop": (asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop or ()),
+        "stop": () if asked.stop is None else asked.stop,
     }
     return Wanted(
         kind=asked.kind,

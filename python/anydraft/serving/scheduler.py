@@ -104,10 +104,9 @@ class Scheduler:
             self._closed = True
             self._changed.notify()
 
-    def join(self, seconds: float) -> bool:
-        """Wait for the thread to end; whether it has."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
+    def join(self) -> None:
+        """Wait for the round that runs, after :meth:`close`."""
+        self._thread.join()
 
     def _run(self) -> None:
         error: Exception = shutting_down()

@@ -34,36 +34,36 @@ def bind(host: str, port: int) -> socket.socket:
     return made
 
 
-def run(service: Service, bound: socket.socket, api_key: str | None, ready: Callable[[], None]) -> None:
-    """Serve until SIGINT or SIGTERM; ``ready`` is called when connections are taken.
+class Server(uvicorn.Server):
+    """Serves until SIGINT or SIGTERM: then requests in flight end after the round that runs."""
 
-    Then requests in flight end after the round that runs, and their clients are told.
-    """
-    config = uvicorn.Config(
-        app(service, api_key),
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=_PATIENCE,
-    )
-    try:
-        _Server(config, service, ready).run([bound])
-    finally:
-        service.close()
-        service.scheduler.join(_PATIENCE)
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, service: Service, ready: Callable[[], None]) -> None:
+    def __init__(self, service: Service, api_key: str | None, ready: Callable[[], None]) -> None:
+        """``ready`` is called when connections are taken."""
+        config = uvicorn.Config(
+            app(service, api_key),
+            lifespan="off",
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_PATIENCE,
+        )
         super().__init__(config)
         self._service, self._ready = service, ready
 
+    def serve_at(self, bound: socket.socket) -> None:
+        """Take connections there, until told to stop."""
+        try:
+            self.run([bound])
+        finally:
+            self._service.close()
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say so."""
         await super().startup(sockets)
         if self.started:
             self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._service.close()
+        """End what is in flight, tell its clients, and close."""
+        self._service.scheduler.close()
         await super().shutdown(sockets)

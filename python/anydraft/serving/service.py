@@ -44,9 +44,10 @@ class Service:
         self.created = int(time.time())
 
     def close(self) -> None:
-        """End all requests, after the round that runs."""
+        """End all requests after the round that runs, and wait for it."""
         self.scheduler.close()
-        self._prompts.shutdown(wait=False, cancel_futures=True)
+        self._prompts.shutdown(cancel_futures=True)
+        self.scheduler.join()
 
     async def begin(self, wanted: Wanted) -> Call:
         """Read the prompt and take a place in the queue.
