@@ -48,9 +48,7 @@ def test_every_field_is_on_the_page() -> None:
     fields = {*ChatRequest.model_fields, *CompletionRequest.model_fields}
     rows = {name for line in table.splitlines() for name in named(line.partition("|")[2].partition("|")[0])}
     assert rows == fields
-    harmless, _, rest = (
-        section("What a request may say").partition("Harmless fields")[2].partition("Fields that")
-    )
+    harmless, _, rest = prose.partition("Fields that")
     assert named(harmless) == IGNORED
     assert named(rest.partition("So do fields")[0]) == set(NEUTRAL)
     one = Asked(pair := small.speculator(), "The quick")
