@@ -134,17 +134,17 @@ class Scheduler:
                 self._drop()
             if self._closed:
                 return False
-            self._places = self._places or self._engine.places()
             room = min(self._most - self.running, len(self._waiting))
             admitted = [self._waiting.popleft() for _ in range(room)]
             self._reading += admitted
         for job in admitted:
-            self._give_place(job, self._places)
+            self._give_place(job)
         return True
 
-    def _give_place(self, job: Job, places: Places) -> None:
+    def _give_place(self, job: Job) -> None:
         try:
-            job.open(self._engine, places)
+            self._places = self._places or self._engine.places()
+            job.open(self._engine, self._places)
         except Exception as error:
             self._end(job, error)
 
