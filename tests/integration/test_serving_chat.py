@@ -144,6 +144,14 @@ def test_a_stop_string_ends_the_text_and_is_left_out(server: Served) -> None:
     assert say(server, "The quick", stop="not there").choices[0].message.content == whole
 
 
+def test_a_stop_string_that_ends_with_the_last_token_is_left_out_too(server: Served) -> None:
+    whole = say(server, "The quick").choices[0].message.content
+    once = next(n for n in range(1, len(whole)) if whole.find(whole[-n:]) == len(whole) - n)
+    answer = say(server, "The quick", stop=whole[-once:])
+    assert answer.choices[0].finish_reason == "stop"
+    assert answer.choices[0].message.content == whole[:-once]
+
+
 def test_a_stop_string_of_the_prompt_does_not_count(server: Served) -> None:
     create: Any = server.client().completions.create
     whole = create(model="model", prompt="The quick", temperature=0).choices[0].text

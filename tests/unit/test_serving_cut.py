@@ -15,7 +15,9 @@ def shown(text: str, stops: list[str], cuts: tuple[int, ...]) -> list[str]:
     said, cut = text[: min(ends, default=len(text))], StopCut(stops)
     places = [0, *(c for c in cuts if c < len(said)), len(said)]
     pieces = [said[a:b] for a, b in itertools.pairwise(places)]
-    return [*(cut.push(piece) for piece in pieces[:-1]), cut.finish(pieces[-1], stopped=bool(ends))]
+    found = [*(cut.push(piece) for piece in pieces[:-1]), cut.finish(pieces[-1])]
+    assert cut.found == bool(ends)
+    return found
 
 
 CASES = [
@@ -39,9 +41,3 @@ def test_any_pieces_make_up_the_text_before_the_stop(text: str, stops: list[str]
 def test_what_cannot_become_a_stop_is_shown_at_once() -> None:
     cut = StopCut(["END"])
     assert [cut.push("so"), cut.push(" E"), cut.push("N"), cut.push("d ")] == ["so", " ", "", "ENd "]
-
-
-def test_a_text_that_ended_otherwise_is_whole() -> None:
-    cut = StopCut(["ab"])
-    assert cut.push("a") == ""
-    assert cut.finish("b", stopped=False) == "ab"

@@ -53,7 +53,8 @@ class Answer:
         if self._reason is None:
             shown = self._cut.push(event.text)
         else:
-            shown = self._cut.finish(event.text, stopped=self._reason == "stop")
+            shown = self._cut.finish(event.text)
+            self._reason = "stop" if self._cut.found else self._reason
         self._text += shown
         return shown
 

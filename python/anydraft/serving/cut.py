@@ -12,6 +12,8 @@ class StopCut:
         """``stops``: none of them empty."""
         self._stops = stops
         self._held = ""
+        self.found = False
+        """Whether the text was cut."""
 
     def push(self, piece: str) -> str:
         """What can be shown after ``piece``: it is part of no stop string, whatever follows."""
@@ -20,11 +22,15 @@ class StopCut:
         self._held = text[shown:]
         return text[:shown]
 
-    def finish(self, piece: str, *, stopped: bool) -> str:
-        """The rest, with the last piece; ``stopped``: a stop string ended the text, which is left out."""
+    def finish(self, piece: str) -> str:
+        """The rest, with the last piece, up to a stop string if one is in it.
+
+        A decode may end for another reason with the very token in which a stop string ends.
+        """
         text, self._held = self._held + piece, ""
-        found = [start for stop in self._stops if (start := text.find(stop)) >= 0] if stopped else []
-        return text[: min(found)] if found else text
+        starts = [start for stop in self._stops if (start := text.find(stop)) >= 0]
+        self.found = bool(starts)
+        return text[: min(starts, default=len(text))]
 
     def _open(self, text: str) -> int:
         """Length of the longest end of ``text`` with which a stop string begins."""
