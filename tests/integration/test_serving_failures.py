@@ -67,6 +67,24 @@ def test_a_row_whose_passes_fail_ends_alone(fault: str) -> None:
         assert again.text() == wanted[0]
 
 
+def test_a_draft_that_fails_changes_no_text() -> None:
+    made = pair(weights="model", draft_weights="model", num_draft_tokens=2)
+    wanted = alone(made)
+
+    def spoil(ids: Any, _: Any) -> bool:
+        times.append(1)
+        if len(times) > 12:
+            raise RuntimeError("out of luck")
+        return False
+
+    with spoilt(made.engine.models[1], spoil) as times, running(made) as scheduler:
+        ours = asked(made)
+        assert texts(scheduler, ours) == wanted
+        told = [event.draft_failure for one in ours for event in one.events if event.draft_failure]
+        assert told
+        assert all("out of luck" in failure for failure in told)
+
+
 def test_what_cannot_be_done_is_told_and_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
     made = pair()
 
