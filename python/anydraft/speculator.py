@@ -6,29 +6,23 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Literal
 
-import torch
 from torch.nn import Module
 
 from anydraft.bridge.bridge import Bridge
 from anydraft.bridge.prompts import Ids, Messages
 from anydraft.bridge.protocols import AnyTokenizer
-from anydraft.bridge.text import written_out
 from anydraft.chat import Conversation
 from anydraft.decoding.asynchronous import events
 from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.events import Event, Output, collect
-from anydraft.decoding.stop_rules import criteria_rules, stop_rules, time_rules
 from anydraft.decoding.stream import Stream
+from anydraft.engine.begin import begin
 from anydraft.engine.engine import Engine
 from anydraft.engine.options import SamplingKeywords, SamplingOptions, check_names
-from anydraft.errors import ArgumentError
-from anydraft.models.in_order import OrderedProcessors, OrderedRow
-from anydraft.models.logits import ProcessedLaw
 from anydraft.models.tensor_parallel import team_of
 from anydraft.models.weights import DraftWeights, Weights
 from anydraft.proposers.draft_head import Rows, Wish
 from anydraft.proposers.registry import Method
-from anydraft.sampling.laws import Greedy, SeededRandomness
 from anydraft.sampling.rejection import Rule
 from anydraft.scheduling.plan import Plan
 
@@ -161,28 +155,7 @@ class Speculator:
             caches = engine.caches()
         else:
             engine.renew(caches)
-        end_ids = wanted.end_ids(engine.end_ids, caches.target.vocab_size)
-        law = wanted.law(len(given.ids), end_ids)
-        rules = [*stop_rules(wanted.stop, written_out(engine.bridge.target)), *time_rules(wanted.max_time)]
-        window = caches.target.window
-        room = None if window is None else window - len(given.ids)
-        if room is not None and room < 1:
-            raise ArgumentError(
-                f"got a prompt of {len(given.ids)} tokens; the target's window holds {window} and one must "
-                "be free. Shorten the prompt."
-            )
-        row = engine.row(
-            given,
-            caches,
-            law=law if law.pure else _in_order(law, given.ids, caches.target.device),
-            draft_law=wanted.draft_law().without_prefix,
-            randomness=Greedy() if law.greedy else SeededRandomness(wanted.seed),
-            times="measured" if wanted.seed is None or law.greedy else "nominal",
-            max_new_tokens=wanted.max_new_tokens,
-            room=room,
-            rules=[*rules, *criteria_rules(wanted.stopping_criteria)],
-            end_ids=end_ids,
-        )
+        row = begin(engine, given, caches, wanted)
         return Stream(row, caches, team_of(engine.models[0]))
 
     async def astream(
@@ -223,9 +196,3 @@ class Speculator:
         weights of then.
         """
         self.engine.refresh()
-
-
-def _in_order(law: ProcessedLaw, ids: list[int], device: torch.device) -> OrderedRow:
-    """The same processors, called as plain decoding calls them."""
-    shown = torch.tensor([ids], dtype=torch.int64, device=device)
-    return OrderedProcessors(law.processors, "greedy" if law.greedy else "sample", shown).rows[0]

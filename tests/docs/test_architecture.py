@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "python"
 CORE = "_core"
 LIBRARIES = {"torch", "transformers", "tokenizers", "hypothesis", "typer", "rich"}
+LIBRARIES |= {"starlette", "uvicorn", "pydantic"}
 """Those that only some packages may import."""
 
 

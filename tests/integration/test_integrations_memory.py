@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import itertools
-from pathlib import Path
 from typing import Any
 
-import pytest
 import torch
 
 import anydraft
 import trained
 from generating import World
+from resident import resident, told
 
 RUNS, WARM = 500, 50
 GROWTH = 0.02
@@ -34,18 +31,7 @@ SETTINGS: list[dict[str, Any]] = [
 ]
 
 
-def resident() -> int:
-    """Pages of memory in use, after everything that can be given back was."""
-    gc.collect()
-    libc: Any = ctypes.CDLL(None)
-    if hasattr(libc, "malloc_trim"):
-        libc.malloc_trim(0)
-    return int(Path("/proc/self/statm").read_text().split()[1])
-
-
-@pytest.mark.skipif(
-    not Path("/proc/self/statm").exists(), reason="the system does not tell a process's memory"
-)
+@told
 def test_five_hundred_generations_leave_no_trace() -> None:
     world = World(*trained.pair(), ["The quick brown", "12345 67", "def fib(n):"])
     methods = ("auto", "tli", "slrs")

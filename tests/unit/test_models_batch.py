@@ -61,6 +61,22 @@ def test_one_pass_serves_all_rows() -> None:
     assert len(passes) == 1
 
 
+def test_models_of_several_batches_share_the_passes_of_their_own() -> None:
+    model = tiny.llama()
+    passes: list[int] = []
+    model.register_forward_pre_hook(
+        lambda _, __, given: passes.append(len(given["input_ids"])), with_kwargs=True
+    )
+    first, second = sequences(model, 2, FastPasses()), sequences(model, 2, FastPasses())
+    single = TransformersModel(model, FastPasses())
+    models = [first[0], single, second[0], first[1], second[1]]
+    texts = [tiny.ids(4, seed=seed) for seed in range(5)]
+    logits = advance_together(models, texts, [1] * 5)
+    assert sorted(passes) == [1, 2, 2]
+    for text, found in zip(texts, logits, strict=True):
+        assert torch.allclose(found, alone(model, text, 1), **CLOSE)
+
+
 def before_passes(row: TransformersRow, told: Callable[[torch.Tensor], Any]) -> Any:
     """Tell of the ids of every pass before it; what ran passes until now is returned."""
     model: Any = row.batch.model

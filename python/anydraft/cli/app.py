@@ -11,6 +11,8 @@ from anydraft.cli.align import EPILOG as ALIGN_EPILOG
 from anydraft.cli.align import align
 from anydraft.cli.bench import EPILOG as BENCH_EPILOG
 from anydraft.cli.bench import bench
+from anydraft.cli.chat import EPILOG as CHAT_EPILOG
+from anydraft.cli.chat import chat
 from anydraft.cli.demo import EPILOG as DEMO_EPILOG
 from anydraft.cli.demo import demo
 from anydraft.cli.doctor import EPILOG as DOCTOR_EPILOG
@@ -19,7 +21,9 @@ from anydraft.cli.fuzz import EPILOG as FUZZ_EPILOG
 from anydraft.cli.fuzz import fuzz
 from anydraft.cli.generate import EPILOG as GENERATE_EPILOG
 from anydraft.cli.generate import generate
-from anydraft.cli.serve_config import EPILOG as SERVE_EPILOG
+from anydraft.cli.serve import EPILOG as SERVE_EPILOG
+from anydraft.cli.serve import serve
+from anydraft.cli.serve_config import EPILOG as SERVE_CONFIG_EPILOG
 from anydraft.cli.serve_config import serve_config
 from anydraft.cli.shrink import EPILOG as SHRINK_EPILOG
 from anydraft.cli.shrink import shrink
@@ -48,11 +52,13 @@ app = typer.Typer(
 )
 app.command(epilog=DEMO_EPILOG)(demo)
 app.command(epilog=GENERATE_EPILOG)(generate)
+app.command(epilog=CHAT_EPILOG)(chat)
 app.command(epilog=DOCTOR_EPILOG)(doctor)
 app.command(epilog=BENCH_EPILOG)(bench)
 app.command(epilog=ALIGN_EPILOG)(align)
 app.command(epilog=FUZZ_EPILOG)(fuzz)
-app.command(epilog=SERVE_EPILOG)(serve_config)
+app.command(epilog=SERVE_EPILOG)(serve)
+app.command(epilog=SERVE_CONFIG_EPILOG)(serve_config)
 app.command("train-draft", epilog=TRAIN_EPILOG)(train_draft)
 app.command(epilog=SHRINK_EPILOG)(shrink)
 

@@ -13,6 +13,7 @@ from rich.style import Style
 from anydraft.cli import options
 from anydraft.cli.comparison import summary
 from anydraft.cli.loading import Loaded, Report, Side, load_one, load_pair
+from anydraft.cli.pair import packaged_draft
 from anydraft.cli.pieces import PROMPT_STYLE, STYLES, Pieces, heading
 from anydraft.cli.plain import decode_plain
 from anydraft.cli.terminal import clean_endings, console, error_console, write
@@ -112,10 +113,7 @@ def demo(
 
 def _tiny(device: str, threads: int | None) -> tuple[Loaded, Loaded]:
     target = load_one(_SMOLLM2, dtype="float32", device=device, threads=threads)
-    from anydraft import drafts
-
-    model, tokenizer = drafts.load("tiny")
-    return target, Loaded("the tiny draft", model.to(target.model.device), tokenizer)
+    return target, packaged_draft(target)
 
 
 def _two(device: str, threads: int | None, *, swap: bool) -> tuple[Loaded, Loaded]:

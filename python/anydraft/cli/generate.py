@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from anydraft.cli import options
+from anydraft.cli.counts import in_a_line
 from anydraft.cli.loading import load_pair, side
 from anydraft.cli.terminal import clean_endings, console, error_console, write
 from anydraft.decoding.events import Event, Output, collect
@@ -124,10 +125,4 @@ def _report(output: Output, *, wanted: bool) -> None:
         said = f"The target went on alone: {output.draft_failure}"
         out.print(said, style="yellow", markup=False, soft_wrap=True)
     if wanted:
-        stats = output.stats
-        out.print(
-            f"{stats.tokens} tokens, {stats.tokens_per_second:.1f}/s; {stats.target_passes} target passes of "
-            f"{stats.block_efficiency:.2f} tokens and {stats.bytes_per_pass:.1f} bytes; "
-            f"accepted {stats.accepted} of {stats.proposed} proposed ({stats.acceptance_rate:.0%})",
-            soft_wrap=True,
-        )
+        out.print(in_a_line(output.stats), soft_wrap=True)

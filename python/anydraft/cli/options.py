@@ -43,6 +43,19 @@ DraftTokens: TypeAlias = Annotated[
         rich_help_panel=_SPEED,
     ),
 ]
+TargetArgument: TypeAlias = Annotated[
+    Path,
+    typer.Argument(
+        help="The model that is to speak: a transformers folder or a GGUF file.", show_default=False
+    ),
+]
+DraftArgument: TypeAlias = Annotated[
+    Path,
+    typer.Argument(
+        help="The small model that drafts for it; or tiny, the one that comes with anydraft.",
+        show_default=False,
+    ),
+]
 TargetTokenizer: TypeAlias = Annotated[
     Path | None, typer.Option(help="The target's tokenizer, if it is not beside the model.")
 ]

@@ -9,7 +9,7 @@ from threading import RLock
 from torch import Tensor
 
 from anydraft.bridge.common import common_prefix
-from anydraft.decoding.sequence import Row
+from anydraft.decoding.sequence import Row, close
 from anydraft.errors import ArgumentError
 from anydraft.models.base import Model
 from anydraft.proposers.draft_state import DraftState
@@ -63,6 +63,11 @@ class PairCaches:
         with self._busy:
             if self._row is row:
                 row.leave()
+
+    def leave(self) -> None:
+        """Give the places of both sequences back where no decode has begun."""
+        close(self.target)
+        close(self.draft)
 
     def _show(self, ids: list[int], law: Callable[[Tensor], Tensor]) -> DraftState:
         """The draft's view of ``ids``, on top of what the draft has read of them."""

@@ -49,7 +49,7 @@ class Row:
     joint: bool = False
     """Whether its passes are one with those of other rows."""
     ngrams: NgramIndex | None = None
-    """The text so far, if it may be looked up in."""
+    """The text so far, if it may be looked up in; a row whose passes are joint does not."""
     stats: Stats = field(default_factory=Stats)
     emitted: int = 0
     finish_reason: FinishReason | None = None
@@ -95,7 +95,7 @@ class Row:
 
     def choose(self) -> Choice | None:
         """How the next block is drafted; ``None``: not at all."""
-        match = self.ngrams.find() if self.ngrams is not None else None
+        match = self.ngrams.find() if self.ngrams is not None and not self.joint else None
         backlog = self.draft.backlog if self.draft else None
         return self.director.choose(self.limit, backlog, match.length if match else 0)
 
@@ -176,7 +176,7 @@ class Row:
         )
         self._count(event, proposal, verdict, len(data))
         if failure and self.draft:
-            _close(self.draft.model)
+            close(self.draft.model)
             self.draft = None
         return event
 
@@ -224,9 +224,9 @@ class Row:
 
     def leave(self) -> None:
         """Take no further part in the batches that the models are in; their other rows go on."""
-        _close(self.target)
+        close(self.target)
         if self.draft:
-            _close(self.draft.model)
+            close(self.draft.model)
 
     def _count(self, event: Event, proposal: Proposal, verdict: Verdict, size: int) -> None:
         stats, choice = self.stats, proposal.choice
@@ -241,7 +241,7 @@ class Row:
             stats.draft_passes, stats.draft_seconds = self.draft.passes, self.draft.seconds
 
 
-def _close(model: Model) -> None:
+def close(model: Model) -> None:
     """Leave the batch that a model's sequence is in, if any."""
     if isinstance(model, Closing):
         model.close()

@@ -49,10 +49,13 @@ def stop_strings(stop: str | Sequence[str]) -> list[bytes]:
     return [utf8(string, "a stop string") for string in strings]
 
 
-def stop_rules(stop: str | Sequence[str], decode: Callable[[list[int]], bytes]) -> Iterator[StopRule]:
+def stop_rules(
+    stop: str | Sequence[str], decode: Callable[[list[int]], bytes], after: int = 0
+) -> Iterator[StopRule]:
     """Stop with the token in which one of the strings ends; errors as for :func:`stop_strings`.
 
-    ``decode``: ids to bytes, control tokens as they are written, so that a string may name one.
+    ``decode``: ids to bytes, control tokens as they are written, so that a string may name one; ``after``: so
+    many ids at the front, such as the prompt, are not looked at.
     """
     wanted = stop_strings(stop)
     if not wanted:
@@ -60,7 +63,7 @@ def stop_rules(stop: str | Sequence[str], decode: Callable[[list[int]], bytes]) 
     longest = max(map(len, wanted))
 
     def rule(prefix: Prefix) -> FinishReason | None:
-        tail = prefix.tail(longest + 1)
+        tail = prefix.tail(min(longest + 1, len(prefix.ids) - after))
         last = len(decode(tail[-1:]))
         text = decode(tail)
         return (

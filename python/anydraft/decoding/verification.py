@@ -19,8 +19,14 @@ from anydraft.sampling.rejection import verify_greedy
 def verify_blocks(
     rows: Sequence[Row], proposals: Sequence[Proposal], logits: Sequence[Tensor]
 ) -> list[Verdict]:
-    """Verify the candidates of ``rows`` with the target's ``logits`` ``[k_i + 1, V]``, and emit."""
+    """Verify the candidates of ``rows`` with the target's ``logits`` ``[k_i + 1, V]``, and emit.
+
+    Raises:
+        ModelError: the logits of a row are NaN. No row has emitted anything then.
+    """
     answers = to_host([judge(*given) for given in zip(rows, proposals, logits, strict=True)])
+    if any(broken for _, _, broken, *_ in answers):
+        raise target_is_nan()
     return [accept(*given) for given in zip(rows, proposals, answers, strict=True)]
 
 
@@ -79,9 +85,7 @@ def read_back(proposal: Proposal, answer: list[int]) -> tuple[list[int], list[in
 
 def accept(row: Row, proposal: Proposal, answer: list[int]) -> Verdict:
     """Emit what :func:`judge` found: the target's cache is cut, and the ids are committed."""
-    accepted, following, broken, *rest = answer
-    if broken:
-        raise target_is_nan()
+    accepted, following, _, *rest = answer
     drafted, proposed, failure = read_back(proposal, rest)
     # Rejected tokens leave the cache before anything of the user's is called, which may raise.
     row.target.crop(len(row.committed) + accepted)

@@ -19,6 +19,7 @@ from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.protocols import TargetLaw
 from anydraft.decoding.sequence import Row
 from anydraft.decoding.stopping import Stopping, StopRule
+from anydraft.engine.places import Places, Sequences
 from anydraft.errors import ArgumentError, PairError
 from anydraft.models.base import Model
 from anydraft.models.batch import renew
@@ -31,10 +32,10 @@ from anydraft.models.weights import DraftWeights, Weights, pass_bytes
 from anydraft.proposers.base import Strategy
 from anydraft.proposers.draft_head import DraftHead, Rows, Wish
 from anydraft.proposers.ngram_index import NgramIndex
-from anydraft.proposers.registry import Method, Strategies, check_method
+from anydraft.proposers.registry import AnyMethod, Method, Strategies, check_method
 from anydraft.sampling.laws import Greedy, Randomness
 from anydraft.sampling.rejection import Rule
-from anydraft.scheduling.directors import LOOKUP, Director, Times, director
+from anydraft.scheduling.directors import LOOKUP, NONE, Director, Times, director
 from anydraft.scheduling.plan import Plan, find
 
 
@@ -73,7 +74,6 @@ class Engine:
                 f"one of {get_args(Weights)}, and of the draft also 'int8'"
             )
         self._method = method
-        self._looks_up = method == LOOKUP or (method == "auto" and num_draft_tokens == "auto")
         self.models = target_model, draft_model
         self.tokenizers = target_tokenizer, draft_tokenizer
         generation = [getattr(model, "generation_config", None) for model in self.models]
@@ -106,8 +106,10 @@ class Engine:
         self._cost = pass_bytes(draft_model) / sizes[0]
         self._plan = plan
         self._length = num_draft_tokens
-        self._directors: dict[tuple[bool, int, bool], Director] = {}
+        self._directors: dict[tuple[str, bool, int, bool], Director] = {}
         self._device = str(sequences[0].device)
+        self.window = sequences[0].window
+        """The longest text of the target, prompt included, in tokens; ``None`` if unlimited."""
         self._described = [
             f"{type(model).__name__}, {size} bytes, {sequence.dtype}"
             for model, size, sequence in zip(self.models, sizes, sequences, strict=True)
@@ -145,6 +147,10 @@ class Engine:
         """Sequences of the draft for as many rows, with empty caches, in one batch where that is possible."""
         return self._draft_head.sequences(count)
 
+    def places(self) -> Places:
+        """Where rows come and go."""
+        return Places(Sequences(self.models[0], self._passes), self._draft_head)
+
     def caches(self) -> PairCaches:
         """Empty caches of both models; what a decode has read stays in them for the next."""
         return PairCaches(*self.sequences())
@@ -167,23 +173,30 @@ class Engine:
         room: int | None = None,
         rules: Sequence[StopRule] = (),
         end_ids: frozenset[int] | None = None,
+        method: AnyMethod | None = None,
+        together: int | None = None,
     ) -> Row:
         """One row of a decode, for a loop of your own: see :func:`anydraft.decoding.loop.decode`.
 
         ``times``: by which ``"auto"`` decides what is drafted; with ``"nominal"`` ones a seed repeats.
+        ``method``: how this row is drafted, if not as the engine's others; ``"none"``: not at all.
+        ``together``: how many rows share its passes, if not all that are in its batch now; see
+        :meth:`direct`.
 
         Raises:
+            ArgumentError: an unknown method.
             PairError: the method cannot work with this pair.
         """
+        method = self._checked(method)
         session = self.bridge.session(prompt.view, prompt.shared)
         view = session.view()
         trims = self.suit(caches.draft, view)
-        together = _rows_together(caches.target)
-        directs = self._director(times, (isinstance(randomness, Greedy), together, trims))
-        for method in directs.methods:  # now, or the round that needs it would seem slow
+        together = _rows_together(caches.target) if together is None else together
+        directs = self._director(times, (isinstance(randomness, Greedy), together, trims), method)
+        for name in directs.methods:  # now, or the round that needs it would seem slow
             with suppress(PairError):
-                self._strategies.get(method)
-        looked_up = self._looks_up and together == 1
+                self._strategies.get(name)
+        looked_up = self._looks_up(method) and together == 1
         stopping = Stopping(self.end_ids if end_ids is None else end_ids, max_new_tokens, room, tuple(rules))
         make = partial(
             Row,
@@ -216,7 +229,33 @@ class Engine:
         told = {"target tokenizer": marks[0], "draft tokenizer": marks[1], "target": target, "draft": draft}
         return {**told, "device": self._device, "threads": str(torch.get_num_threads())}
 
-    def _director(self, times: Times, kind: tuple[bool, int, bool]) -> Director:
+    def direct(self, row: Row, together: int, method: AnyMethod | None = None) -> None:
+        """From now on a row is one of so many whose passes are joint: rows come and go.
+
+        ``method``: with which it was made. Not for a row that a seed is to repeat: what is drafted for it
+        must not depend on who shares its passes, so it stays a row by itself.
+        """
+        method = self._checked(method)
+        trims = row.draft is not None and self._draft_head.trims(row.draft.model)
+        row.director = self._director(
+            "measured", (isinstance(row.randomness, Greedy), together, trims), method
+        )
+        row.joint = together > 1 and method != LOOKUP
+
+    def _checked(self, method: AnyMethod | None) -> AnyMethod:
+        """The method of a row; :class:`ArgumentError` if there is no such."""
+        if method is None:
+            return self._method
+        if method != NONE:
+            check_method(method, None)
+        return method
+
+    def _looks_up(self, method: AnyMethod) -> bool:
+        return method == LOOKUP or (method == "auto" and self._length == "auto")
+
+    def _director(
+        self, times: Times, kind: tuple[bool, int, bool], method: AnyMethod | None = None
+    ) -> Director:
         """What decides for decodes of a kind: greedy or not, so many rows at once, a trimmed head or not.
 
         Passes of different kinds take different times, so each has a director of its own, which keeps what it
@@ -224,12 +263,14 @@ class Engine:
         """
         greedy, rows, _ = kind
         name: Literal["greedy", "sampling"] = "greedy" if greedy else "sampling"
+        method = self._checked(method)
         if times == "nominal":
-            return director(self._method, self._length, name, self._cost, times=times)
-        if kind not in self._directors:
+            return director(method, self._length, name, self._cost, times=times)
+        key = (method, *kind)
+        if key not in self._directors:
             plan = self._planned(name) if rows == 1 else None
-            self._directors[kind] = director(self._method, self._length, name, self._cost, plan=plan)
-        return self._directors[kind]
+            self._directors[key] = director(method, self._length, name, self._cost, plan=plan)
+        return self._directors[key]
 
     def _planned(self, kind: str) -> Plan | None:
         """What was measured for greedy or for sampling decodes."""

@@ -38,10 +38,18 @@ def sequences_of(make: Callable[[], TransformersModel], count: int) -> list[Mode
     alone = make()
     if count == 1:
         return [alone]
-    batch = None if alone.stateful else TransformersBatch(alone)
-    if batch is None or not (batch.possible and _as_alone(alone)):
+    batch = batch_of(alone)
+    if batch is None:
         return [alone, *(make() for _ in range(count - 1))]
     return [batch.add() for _ in range(count)]
+
+
+def batch_of(model: TransformersModel) -> TransformersBatch | None:
+    """A batch without sequences; ``None`` if rows of one pass would not get what each gets by itself."""
+    if model.stateful:  # states would read the filler of shorter rows
+        return None
+    batch = TransformersBatch(model)
+    return batch if batch.possible and _as_alone(model) else None
 
 
 def whole_of(model: Model) -> Model:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -23,7 +23,7 @@ class Batch(Protocol):
 
 @runtime_checkable
 class Joint(Protocol):
-    """A model whose sequence is one of a batch."""
+    """A model whose sequence may be one of a batch."""
 
     @property
     def batch(self) -> Batch | None:
@@ -38,16 +38,33 @@ class Joint(Protocol):
 
 
 def advance_together(models: Sequence[Model], ids: Sequence[Tensor], keep: Sequence[int]) -> list[Tensor]:
-    """As :meth:`Model.advance` for each; in one pass if all are sequences of one batch."""
+    """As :meth:`Model.advance` for each; those that are sequences of one batch share a pass."""
     if len(models) == 1:
         return [models[0].advance(ids[0], keep[0])]
-    joint = [model for model in models if isinstance(model, Joint) and model.batch is not None]
-    batch = joint[0].batch if len(joint) == len(models) > 1 else None
-    if batch is None or any(model.batch is not batch for model in joint):
-        return [model.advance(own, wanted) for model, own, wanted in zip(models, ids, keep, strict=True)]
+    found: dict[int, Tensor] = {}
+    for members in by_batch(models):
+        if len(members) == 1:
+            i = members[0]
+            found[i] = models[i].advance(ids[i], keep[i])
+        else:
+            ours = [models[i] for i in members], [ids[i] for i in members], [keep[i] for i in members]
+            found.update(zip(members, _in_one_pass(*ours), strict=True))
+    return [found[i] for i in range(len(models))]
+
+
+def by_batch(models: Sequence[Model]) -> list[list[int]]:
+    """The numbers of ``models``, those of one batch together, in order."""
+    groups: dict[int, list[int]] = {}
+    for i, model in enumerate(models):
+        batch = model.batch if isinstance(model, Joint) else None
+        groups.setdefault(-1 - i if batch is None else id(batch), []).append(i)
+    return list(groups.values())
+
+
+def _in_one_pass(models: Sequence[Any], ids: Sequence[Tensor], keep: Sequence[int]) -> list[Tensor]:
     began = time.perf_counter()
-    logits = batch.advance([model.row for model in joint], ids, keep)
+    logits: list[Tensor] = models[0].batch.advance([model.row for model in models], ids, keep)
     seconds = time.perf_counter() - began
-    for model in joint:
+    for model in models:
         model.passed(seconds)
     return logits

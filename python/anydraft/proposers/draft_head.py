@@ -13,7 +13,14 @@ from torch.nn import Module
 from anydraft.bridge.bridge import Bridge
 from anydraft.errors import ArgumentError
 from anydraft.models.base import Model
-from anydraft.models.batch import TransformersRow, renew, sequences_of, whole_of
+from anydraft.models.batch import (
+    TransformersBatch,
+    TransformersRow,
+    batch_of,
+    renew,
+    sequences_of,
+    whole_of,
+)
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.trimmed_head import TrimmedHead, TrimmedModel, kept_rows, trimmed_head
 from anydraft.models.fast.twin import weights_of
@@ -99,6 +106,15 @@ class DraftHead:
             suits = len(view) == 0 or bool(read.float().mean() >= SUITED)
             whole.trims = suits and (whole.trims or not shared)
         return whole.trims
+
+    def trims(self, model: Model) -> bool:
+        """Whether a sequence uses the trimmed head now: of a batch, a later text may have changed that."""
+        whole = whole_of(model)
+        return isinstance(whole, TrimmedModel) and whole.trims
+
+    def batch(self) -> TransformersBatch | None:
+        """A batch without sequences; ``None`` if each must be a :meth:`sequence` of its own."""
+        return batch_of(self.sequence())
 
     @property
     def weights(self) -> DraftWeights:

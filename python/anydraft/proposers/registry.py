@@ -25,6 +25,9 @@ Method = Literal["auto", "slem", "tli", "pushforward", "slrs", "lookup"]
 another; ``"lookup"``: no draft model, only the text itself."""
 
 
+AnyMethod = Literal[Method, "none"]
+"""What one row of several may be told: also that nothing is drafted for it."""
+
 DEFAULT_RULE: dict[str, Rule] = {"tli": "block", "pushforward": "block", "slrs": "token"}
 """What pays: the block rule accepts a little more, and for ``slrs`` it costs more than that brings."""
 

@@ -16,6 +16,9 @@ Times = Literal["measured", "nominal"]
 LOOKUP = "lookup"
 """The method that proposes what followed in the text before; no draft runs."""
 
+NONE = "none"
+"""In place of a method: nothing is drafted."""
+
 DEFAULT = {"greedy": ("slem",), "sampling": ("slrs", "tli")}
 """Methods that ``"auto"`` takes beside lookups, without a plan."""
 
@@ -46,6 +49,20 @@ class Director(Protocol):
 
     def observe(self, choice: Choice | None, seen: Round) -> None:
         """Note a finished round."""
+
+
+@dataclass(frozen=True)
+class Never:
+    """Drafts nothing: the target alone."""
+
+    methods: Sequence[str] = ()
+
+    def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
+        """See :class:`Director`."""
+        return None
+
+    def observe(self, choice: Choice | None, seen: Round) -> None:
+        """See :class:`Director`."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +149,9 @@ def director(
     times: Times = "measured",
     plan: Plan | None = None,
 ) -> Director:
-    """What decides for a method, which may be ``"auto"``, and a length; see :class:`Adaptive`."""
+    """What decides for a method, ``"auto"`` and ``"none"`` included, and a length; see :class:`Adaptive`."""
+    if method == NONE:
+        return Never()
     methods: Sequence[str] = DEFAULT[kind] if method == "auto" else (method,)
     if length != "auto":
         return Fixed(methods[0], length)

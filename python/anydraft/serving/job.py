@@ -1,0 +1,63 @@
+"""One request on its way through the scheduler."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from anydraft.bridge.prompts import Prompt
+from anydraft.bridge.text import written_out
+from anydraft.decoding.events import Event
+from anydraft.decoding.sequence import Row
+from anydraft.decoding.stop_rules import stop_rules
+from anydraft.decoding.stopping import StopRule
+from anydraft.engine.begin import begin, follows_clocks
+from anydraft.engine.engine import Engine
+from anydraft.engine.options import SamplingOptions
+from anydraft.engine.places import Places
+from anydraft.errors import AnydraftError
+from anydraft.proposers.registry import AnyMethod
+from anydraft.scheduling.directors import NONE
+
+
+@dataclass(eq=False)
+class Job:
+    """A prompt to be continued, and who is told of what comes."""
+
+    prompt: Prompt
+    options: SamplingOptions
+    method: AnyMethod | None
+    """How it is drafted; ``None``: as the engine does."""
+    tell: Callable[[Event | Exception], None]
+    """Called by the scheduler's thread with every event. The last has a finish reason, or is an error."""
+    began: float = field(default_factory=time.perf_counter)
+    row: Row | None = None
+    gone: bool = False
+    """Nobody listens any more."""
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a seed is to repeat what is said. Then nothing that is drafted depends on other rows."""
+        return not follows_clocks(self.options)
+
+    def open(self, engine: Engine, places: Places) -> Row:
+        """Take a place.
+
+        Raises:
+            ArgumentError, PairError: what is asked for cannot be done.
+        """
+        if self.method not in (None, "auto", NONE):
+            engine.strategy(str(self.method))
+        stops: tuple[StopRule, ...] = ()
+        if self.options.stop:
+            decode = written_out(engine.bridge.target)
+            stops = tuple(stop_rules(self.options.stop, decode, after=len(self.prompt.ids)))
+        caches = places.add("own" if self.repeats or self.method == NONE else "shared")
+        given = engine, self.prompt, caches, self.options
+        try:
+            self.row = begin(*given, stops=stops, method=self.method, together=1)
+        except AnydraftError:
+            caches.leave()
+            raise
+        return self.row
