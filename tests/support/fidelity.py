@@ -18,7 +18,7 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,7 +90,8 @@ def made(name: str) -> Any:
     """The shrunk model of a name, which ends at no token."""
     model = shrunk.shrunk(name, len(small.characters()))
     for config in (model.config, model.config.get_text_config(decoder=True)):
-        config.eos_token_id = None
+        with suppress(TypeError):  # one of them must name some; generate does not ask it
+            config.eos_token_id = None
         config.pad_token_id = 0
     model.generation_config = GenerationConfig(pad_token_id=0)
     return model

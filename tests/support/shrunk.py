@@ -1,4 +1,4 @@
-"""Every causal language model that transformers knows, shrunk from its default configuration.
+"""Every model of transformers that continues a text, or a text with pictures, shrunk from its defaults.
 
 A few layers, 64 wide, windows and chunks of some tokens, random weights that make sharp logits. What a
 configuration calls its sizes is told by name; nothing here knows a model but :data:`OVERRIDES`.
@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+import transformers
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, PreTrainedModel
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.models.auto import modeling_auto
 
 LAYERS = 4
 WINDOW = 16
@@ -87,17 +88,44 @@ _DOTS3 = {"per_layer_config": {}, "head_dim": 32, "num_key_value_heads": 4}
 _QWEN4 = {"indexer_n_heads": 32, "indexer_kv_heads": 1, "indexer_head_dim": 16, "indexer_budget": 32}
 _QWEN4 |= {"indexer_compress_ratio": 4, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16}
 _ROUTED = {"num_experts_per_tok": 2, "n_routed_experts": 4, "n_shared_experts": 1}
+_COMPASS = {
+    "rope_parameters": {
+        kind: {"rope_type": "default", "rope_theta": 10000.0}
+        for kind in ("full_attention", "sliding_attention")
+    },
+    "layer_types": ["sliding_attention", "full_attention"] * 2,
+}
+_AXES = {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 3, 3]}
+_ROTARY = {"rope_parameters": _AXES}
+"""Positions of three axes for heads of 16."""
+_HALF = {"rope_parameters": {**_AXES, "mrope_section": [1, 1, 2], "partial_rotary_factor": 0.5}}
+_START = {"vision_start_token_id": 1, "vision_end_token_id": 2, "audio_start_token_id": 3}
 OVERRIDES: Mapping[str, Mapping[str, Any]] = {
     "bamba": _MAMBA,
     "granitemoehybrid": _MAMBA,
     "mamba2": {"num_heads": 8, "head_dim": 16},
-    "cohere_compass_text": {
-        "rope_parameters": {
-            kind: {"rope_type": "default", "rope_theta": 10000.0}
-            for kind in ("full_attention", "sliding_attention")
-        },
-        "layer_types": ["sliding_attention", "full_attention"] * 2,
+    "cohere_compass": _COMPASS,
+    "cohere_compass_text": _COMPASS,
+    **dict.fromkeys(["cosmos3_edge", "cosmos3_omni", "glm46v", "glm4v", "glm_ocr", "glmga"], _ROTARY),
+    **dict.fromkeys(["paddleocr_vl", "qwen2_5_vl", "qwen2_vl", "qwen3_vl", "qwen3_vl_moe"], _ROTARY),
+    **dict.fromkeys(["qwen2_5_omni_thinker", "qwen3_omni_moe_thinker"], {**_ROTARY, **_START}),
+    "glm4v_moe": _HALF,
+    "ernie4_5_vl_moe": {
+        "rope_parameters": {**_AXES, "mrope_section": [3, 3, 2]},
+        "moe_intermediate_size": [96, 96],
     },
+    "mistral4": {"head_dim": 32},
+    "nemo_speechlm": {"head_config": {"audio_hidden_size": 64}},
+    "chameleon": {"vocabulary_map": {"<image>": 97}},
+    "emu3, pictures": {"vocabulary_map": {"<image>": 97}},
+    "fun_asr_nano": {"adaptor_config": {"intermediate_size": 16}},
+    "granite_docling": {"vision_config": {"out_hidden_size": 64}},
+    "inkling2": {"vision_config": {"text_hidden_size": 64}},
+    "muse_spark": {"audio_config": {"out_hidden_size": 64}, "out_hidden_size": 64},
+    "molmo2": {"adapter_config": {"vision_feature_layer": [3, 1], "text_hidden_size": 64}},
+    "hunyuan_vl": {"head_dim": 16, "vision_config": {"out_hidden_size": 64, "text_hidden_size": 64}},
+    "deepseek_ocr2": {"mlp_layer_types": ["dense", "sparse"] * 2},
+    "granite4_vision": {"deepstack_layer_map": [[-1, 1]], "spatial_target_layers": [0, 1, 2, 3], "downsample_rate": "4/8"},
     "deepseek_v2": {**_ROUTED, "topk_group": 1, "n_group": 1},
     "dots1": _ROUTED,
     "hunyuan_v1_dense": {"head_dim": 16},
@@ -159,22 +187,42 @@ VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 """Rows of the table beside the names: a name, and what its configuration says."""
 
 
+_CAUSAL = dict(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+_PICTURED: dict[str, str] = {
+    **getattr(modeling_auto, "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES", {}),
+    **getattr(modeling_auto, "MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES", {}),
+}
+WRAPPERS = {
+    f"{name}, pictures" if name in _CAUSAL else name: name
+    for name, kind in _PICTURED.items()
+    if _CAUSAL.get(name) != kind
+}
+"""What reads pictures or sounds beside text, if it is not the class for text alone: its row, and its name."""
+
+
 def names() -> list[str]:
-    """All names, and the variants that this version of transformers has."""
-    known = list(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
-    return sorted([*known, *(variant for variant, (name, _) in VARIANTS.items() if name in known)])
+    """All names, the wrappers for pictures, and the variants that this version of transformers has."""
+    variants = (variant for variant, (name, _) in VARIANTS.items() if name in {**_CAUSAL, **WRAPPERS})
+    return sorted([*_CAUSAL, *WRAPPERS, *variants])
 
 
-def shrunk(name: str, vocabulary: int, *, seed: int = 0) -> PreTrainedModel:
+def _class_of(name: str) -> Any:
+    """The class of a row."""
+    if name not in WRAPPERS:
+        return MODEL_FOR_CAUSAL_LM_MAPPING[type(AutoConfig.for_model(name))]
+    return getattr(transformers, _PICTURED[WRAPPERS[name]])
+
+
+def shrunk(name: str, vocabulary: int, *, seed: int = 0, **more: Any) -> PreTrainedModel:
     """A tiny random model of a name or variant, with logits for ``vocabulary`` tokens; evaluation mode."""
     name, changes = VARIANTS.get(name, (name, {}))
-    given = {**OVERRIDES.get(name, {}), **changes}
+    given = {**OVERRIDES.get(name, {}), **changes, **more}
     attention = given.pop("attn_implementation", None)
-    config = _config(name, vocabulary, given)
+    kind = _class_of(name)
+    config = _config(WRAPPERS.get(name, name), kind, vocabulary, given)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         extra = {} if attention is None else {"attn_implementation": attention}
-        kind: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(AutoConfig.for_model(name))]
         model: PreTrainedModel = kind._from_config(config, **extra)
         _sharpen(model)
     return model.eval()
@@ -190,19 +238,25 @@ def perturbed(model: PreTrainedModel, share: float, *, seed: int = 1) -> PreTrai
     return made
 
 
-def _config(name: str, vocabulary: int, given: Mapping[str, Any]) -> Any:
+def _config(name: str, kind: Any, vocabulary: int, given: Mapping[str, Any]) -> Any:
     default = AutoConfig.for_model(name)
     text = default.get_text_config(decoder=True)
     if type(text) is type(default):
         return type(default)(**{**_small(default.to_dict(), vocabulary), **given})
-    kind: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(default)]
     if kind.config_class is type(text):
         return type(text)(**{**_small(text.to_dict(), vocabulary), **given})
     nested = default.to_dict()
+    made = _small(nested, vocabulary)
+    inner = {key: value for key, value in given.items() if key.endswith("_config") and key in nested}
+    own = {key: value for key, value in given.items() if key in nested and key not in inner}
     for key, value in nested.items():
         if isinstance(value, dict) and "model_type" in value and getattr(default, key) is text:
-            nested[key] = {**value, **given}
-    return type(default)(**_small(nested, vocabulary))
+            made[key] |= {key: value for key, value in given.items() if key not in {*inner, *own}}
+    return type(default)(
+        **{key: {**made[key], **value} for key, value in inner.items()},
+        **own,
+        **{key: value for key, value in made.items() if key not in {*inner, *own}},
+    )
 
 
 def _small(values: Mapping[str, Any], vocabulary: int) -> dict[str, Any]:
@@ -223,8 +277,10 @@ def _small(values: Mapping[str, Any], vocabulary: int) -> dict[str, Any]:
                 if int(i) in kept
             }
         elif isinstance(value, dict) and value:
-            nested = "model_type" in value
-            made[key] = _small(value, vocabulary) if nested else {k: _size(k, v) for k, v in value.items()}
+            if "model_type" in value:
+                made[key] = {"model_type": value["model_type"], **_small(value, vocabulary)}
+            else:
+                made[key] = {k: _size(k, v) for k, v in value.items()}
         elif isinstance(value, dict):
             continue
         elif isinstance(value, list) and before and len(value) == before and before > 2:

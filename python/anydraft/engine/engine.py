@@ -26,6 +26,8 @@ from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.twin import forget
 from anydraft.models.in_order import OrderedRow
 from anydraft.models.joint import Joint
+from anydraft.models.loaded import plain_of
+from anydraft.models.prefill import placeholders
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.weights import DraftWeights, Weights, pass_bytes
 from anydraft.proposers.base import Strategy
@@ -88,6 +90,7 @@ class Engine:
         self.bridge = bridge
         sizes = len(bridge.target), len(bridge.draft)
         self._opening = prompts.opening(draft_tokenizer)
+        self._placeholders = placeholders(plain_of(target_model))
         self._passes = FastPasses(weights, compile)
         drafts = FastPasses(weights if draft_weights == "auto" else draft_weights, compile, drafts=True)
         self._draft_head = DraftHead(draft_model, bridge, draft_head, drafts)
@@ -134,8 +137,8 @@ class Engine:
         return self.plain_prompt(prompts.plain_ids(input_ids, len(self.bridge.target)))
 
     def plain_prompt(self, ids: list[int]) -> Prompt:
-        """Target ids that the draft reads as its own tokenizer writes them."""
-        return Prompt(ids, list(self._opening), ids)
+        """Target ids that the draft reads as its own tokenizer writes them, but for pictures and sounds."""
+        return Prompt(ids, list(self._opening), [token for token in ids if token not in self._placeholders])
 
     def sequences(self) -> tuple[Model, Model]:
         """Both models with empty caches."""

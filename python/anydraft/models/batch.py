@@ -14,6 +14,7 @@ from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.base import OWN_PASSES, Model, Passes
 from anydraft.models.faithful import near, own, text, tried
 from anydraft.models.kv_cache import new_cache
+from anydraft.models.prefill import RowPrefill
 from anydraft.models.proven import ALONE
 from anydraft.models.ragged import Layout, RaggedLayer
 from anydraft.models.transformers import TransformersModel, types_at
@@ -95,6 +96,10 @@ class TransformersBatch:
         self._lengths: dict[int, int] = {}
         self.token_types: dict[int, Tensor] = {}
         """Of rows that have some: see :attr:`TransformersModel.token_types`."""
+        self.prefills: dict[int, RowPrefill] = {}
+        """Of rows that have one: see :attr:`TransformersModel.prefill`."""
+        self._offsets: dict[int, Tensor] = {}
+        """Of rows whose prefill was read: see :attr:`~anydraft.models.prefill.Read.offset`."""
         self._start()
 
     @property
@@ -126,8 +131,9 @@ class TransformersBatch:
         """Forget all but the first ``length`` cached tokens of a sequence."""
         if length < 0:
             raise ArgumentError(f"got a crop to {length} tokens; expected 0 or more")
-        if row in self._lengths:
-            self._lengths[row] = min(self._lengths[row], length)
+        if row in self._lengths and length < self._lengths[row]:
+            whole = row in self.prefills and length < self.prefills[row].length
+            self._lengths[row] = 0 if whole else length
 
     def close(self, row: int) -> None:
         """A sequence will not be advanced again: the last one takes its slot."""
@@ -139,6 +145,7 @@ class TransformersBatch:
                 layer.move(self._slots[last], slot, self._lengths[last])
             self._slots[last] = slot
         del self._slots[row], self._lengths[row]
+        self._offsets.pop(row, None)
 
     @torch.no_grad()  # not inference_mode: a model may renew its own buffers, which must stay trainable
     def advance(self, rows: Sequence[int], ids: Sequence[Tensor], keep: Sequence[int]) -> list[Tensor]:
@@ -154,23 +161,42 @@ class TransformersBatch:
         for row, row_ids, wanted in zip(rows, ids, keep, strict=True):
             if row not in self._slots:
                 raise ArgumentError(f"got tokens for row {row}, which was closed; expected an open one")
-            self.model.check(row_ids, wanted)
+            self.model.check(row_ids, wanted, None if self._lengths[row] else self.prefills.get(row))
         given = dict(zip(rows, ids, strict=True))
         wanted_of = dict(zip(rows, keep, strict=True))
-        alone = self._better_alone({row: len(row_ids) for row, row_ids in given.items()})
-        together = {row: row_ids for row, row_ids in given.items() if row not in alone}
-        by_slot = sorted(self._slots, key=self._slots.__getitem__)
-        found: dict[int, Tensor] = {}
         try:
-            for row in alone:
-                found |= self._pass([row], {row: given[row]}, wanted_of)
-            if together:
-                found |= self._pass(by_slot, together, wanted_of)
+            begun = {row: self._begin(row) for row in rows if row in self.prefills and not self._lengths[row]}
+            following = {row: given[row][self._lengths[row] :] for row in begun}
+            counts = {row: min(wanted_of[row], len(left)) for row, left in following.items()}
+            found = self._advance({**given, **following}, {**wanted_of, **counts})
         except BaseException:
             self._start()
             self._lengths = dict.fromkeys(self._lengths, 0)
             raise
+        for row, first in begun.items():
+            behind = [found[row]] if row in found else []
+            found[row] = torch.cat(([first] if wanted_of[row] > counts[row] else []) + behind)
         return [found[row] for row in rows]
+
+    def _begin(self, row: int) -> Tensor:
+        """Take over what the model has read of a row; the logits ``[1, V]`` after it."""
+        read = self.prefills[row].read()
+        self._layout.plan(self._slots[row], [0], [self.prefills[row].length])
+        self._lengths[row], self._offsets[row] = read.fill(self._cache), read.offset
+        return read.logits[None]
+
+    def _advance(self, given: Mapping[int, Tensor], wanted_of: Mapping[int, int]) -> dict[int, Tensor]:
+        """Logits of the rows that are given any ids."""
+        given = {row: row_ids for row, row_ids in given.items() if len(row_ids)}
+        alone = self._better_alone({row: len(row_ids) for row, row_ids in given.items()})
+        together = {row: row_ids for row, row_ids in given.items() if row not in alone}
+        by_slot = sorted(self._slots, key=self._slots.__getitem__)
+        found: dict[int, Tensor] = {}
+        for row in alone:
+            found |= self._pass([row], {row: given[row]}, wanted_of)
+        if together:
+            found |= self._pass(by_slot, together, wanted_of)
+        return found
 
     def _better_alone(self, counts: Mapping[int, int]) -> list[int]:
         """Which rows to run alone, so that the number of tokens computed, filler included, is smallest."""
@@ -196,7 +222,7 @@ class TransformersBatch:
             torch.stack(fed),
             self._cache,
             most,
-            position_ids=self._layout.positions,
+            position_ids=self._positions(rows),
             attention_mask=self._masks(),
             token_type_ids=self._types(rows, counts),
         )
@@ -228,6 +254,15 @@ class TransformersBatch:
         if len(made) == 1:
             return made[seen[0]]
         return {kind: made[key] for kind, key in zip(kinds, seen, strict=False)}
+
+    def _positions(self, rows: Sequence[int]) -> Tensor:
+        """int64 ``[B, n]``, or ``[A, B, n]``: of the new tokens, as the model counts them."""
+        counted = self._layout.positions
+        if not self._offsets:
+            return counted
+        none = torch.zeros_like(next(iter(self._offsets.values())))
+        offsets = torch.stack([self._offsets.get(row, none) for row in rows], -1)
+        return (counted + offsets[..., None]).clamp(min=0)  # filler may be below
 
     def _types(self, rows: Sequence[int], counts: Sequence[int]) -> Tensor | None:
         """int64 ``[B, n]``: the types of the new tokens, if any row has some; 0 for filler."""
@@ -274,6 +309,15 @@ class TransformersRow:
     @token_types.setter
     def token_types(self, types: Tensor) -> None:
         self.batch.token_types[self.row] = types
+
+    @property
+    def prefill(self) -> RowPrefill | None:
+        """See :attr:`TransformersModel.prefill`."""
+        return self.batch.prefills.get(self.row)
+
+    @prefill.setter
+    def prefill(self, prefill: RowPrefill) -> None:
+        self.batch.prefills[self.row] = prefill
 
     def crop(self, length: int) -> None:
         """See :class:`Model`."""

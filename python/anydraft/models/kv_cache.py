@@ -137,8 +137,8 @@ def new_cache(
     return cache
 
 
-def copy_into(ours: DynamicCache, theirs: DynamicCache, padding: int = 0) -> int:
-    """Put what a cache of transformers holds into an empty one of ours; the number of tokens.
+def copy_into(ours: DynamicCache, theirs: DynamicCache, padding: int = 0, row: int = 0) -> int:
+    """Put what a cache of transformers holds of a row into an empty one of ours; the number of tokens.
 
     The first ``padding`` tokens are left out. A sliding window has forgotten its first keys. They are out of
     reach of all that follows: zeros stand for them.
@@ -148,9 +148,14 @@ def copy_into(ours: DynamicCache, theirs: DynamicCache, padding: int = 0) -> int
         return 0
     layers: Any = zip(ours.layers, theirs.layers, strict=False)
     for layer, given in layers:
+        if getattr(given, "keys", None) is None:  # it reads those of another layer
+            continue
         lost = length - padding - given.keys.shape[-2]  # negative: padding to be cut off
         layer.update(
-            *(torch.nn.functional.pad(states, (0, 0, lost, 0)) for states in (given.keys, given.values))
+            *(
+                torch.nn.functional.pad(states[row : row + 1], (0, 0, lost, 0))
+                for states in (given.keys, given.values)
+            )
         )
     return length - padding
 

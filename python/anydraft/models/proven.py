@@ -30,6 +30,9 @@ _NAMES = """
 PROVEN = frozenset(_NAMES.split())
 """They read blocks, crops, batches and padded rows as they read tokens one by one."""
 
+PICTURES: frozenset[str] = frozenset()
+"""They read blocks behind pictures or sounds as they read tokens one by one (tests/support/pictures.py)."""
+
 ALONE = frozenset({"GPTNeoForCausalLM"})
 """They do so row by row: their own masks take the new tokens to be the last of the longest row."""
 

@@ -18,6 +18,7 @@ from anydraft.models.faithful import ensure_faithful, takes_positions
 from anydraft.models.growing import growing_of
 from anydraft.models.kv_cache import GrowingLayer, copy_into, copy_out, new_cache
 from anydraft.models.loaded import check, device_of, embedding_of, in_training, plain_of, width_of
+from anydraft.models.prefill import RowPrefill, positions_at
 from anydraft.models.versions import cache_argument
 
 
@@ -76,6 +77,10 @@ class TransformersModel:
         """int64 ``[L]``, L >= 1: the types of the first tokens; the last holds for all that follow."""
         self._before: tuple[DynamicCache, int] | None = None
         """The cache from before it was read again, and its length."""
+        self.prefill: RowPrefill | None = None
+        """How the first tokens are read, if not by their ids alone."""
+        self._offset = torch.zeros((), dtype=torch.int64, device=self.device)
+        """What positions are beside the count of tokens: see :attr:`~anydraft.models.prefill.Read.offset`."""
 
     @property
     def cache_argument(self) -> str:
@@ -106,9 +111,12 @@ class TransformersModel:
                 costs no device synchronisation: always on a CPU, elsewhere at the start of a sequence.
             ModelError: the model was put in training mode, or returned no logits of the announced width.
         """
-        self.check(ids, keep)
+        self.check(ids, keep, None if self._length else self.prefill)
         with self._undivided():
-            logits = self._pass(ids, keep) if self.growing is None else self._split(ids, keep)
+            if self.prefill is not None and self._length == 0:
+                logits = self._begin(self.prefill, ids, keep)
+            else:
+                logits = self._pass(ids, keep) if self.growing is None else self._split(ids, keep)
         if logits.shape != (keep, self.vocab_size):
             raise ModelError(
                 f"got logits of shape {list(logits.shape)} from {type(self.plain).__name__}; "
@@ -116,9 +124,19 @@ class TransformersModel:
             )
         return logits
 
+    def _begin(self, prefill: RowPrefill, ids: Tensor, keep: int) -> Tensor:
+        """The prompt as the model itself reads it, and what follows it behind that."""
+        read = prefill.read()
+        self._length, self._offset = read.fill(self._cache), read.offset
+        following = ids[self._length :]
+        if not len(following):
+            return read.logits[None]
+        logits = self._pass(following, min(keep, len(following)))
+        return logits if keep <= len(following) else torch.cat((read.logits[None], logits))
+
     def _pass(self, ids: Tensor, keep: int) -> Tensor:
         start, n = self._length, len(ids)
-        positions = torch.arange(start, start + n, device=ids.device)[None] if self.takes_positions else None
+        positions = positions_at(start, n, self._offset)[..., None, :] if self.takes_positions else None
         types = None if self.token_types is None else types_at(self.token_types, start, n)[None]
         logits = self.run(ids[None], self._cache, keep, position_ids=positions, token_type_ids=types)[0]
         self._length = start + n
@@ -142,8 +160,8 @@ class TransformersModel:
         growing.restore(self.runner)
         return torch.cat(found)
 
-    def check(self, ids: Tensor, keep: int) -> None:
-        """Raise what :meth:`advance` raises for its arguments."""
+    def check(self, ids: Tensor, keep: int, prefill: RowPrefill | None = None) -> None:
+        """Raise what :meth:`advance` raises for its arguments; ``prefill``: what reads the first of them."""
         n = ids.shape[0] if ids.dim() == 1 else 0
         if not 1 <= keep <= n:
             raise ArgumentError(
@@ -151,8 +169,13 @@ class TransformersModel:
             )
         if self.plain.training:
             raise in_training(self.plain)
+        if prefill is not None and n - keep < prefill.length - 1:
+            raise ArgumentError(
+                f"got {n} ids, logits of {keep} wanted, for a prompt of {prefill.length} that is read at once; "
+                "expected all of its ids, and no logits before its last"
+            )
         if self._length == 0 or ids.device.type == "cpu":
-            self._check_ids(ids)
+            self._check_ids(ids if prefill is None else ids[prefill.length :])
 
     def run(self, ids: Tensor, cache: DynamicCache, keep: int, **arguments: Any) -> Tensor:
         """One forward pass over ``ids`` int64 ``[B, n]``: the last ``keep`` logits ``[B, keep, V]``."""
@@ -220,6 +243,9 @@ class TransformersModel:
         surplus = self._length - length
         if surplus <= 0:
             return
+        if self.prefill is not None and length < self.prefill.length:
+            self._forget()  # a part of such a prompt cannot be read again
+            return
         with self._undivided():
             if (
                 self.growing is not None
@@ -248,6 +274,8 @@ class TransformersModel:
         self._cache, self._length, self._before = self._new_cache(), 0, None
 
     def _check_ids(self, ids: Tensor) -> None:
+        if not len(ids):
+            return
         low, high = torch.stack(torch.aminmax(ids)).tolist()
         if low < 0 or high >= self._readable:
             raise ArgumentError(

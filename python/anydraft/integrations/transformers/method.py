@@ -174,7 +174,11 @@ class CustomGenerate:
         ensure_length(call.model, call.input_ids.shape[1] + call.max_new_tokens, call.padded)
         passes = FastPasses(self._options["weights"], self._options["compile"])
         targets: Sequence[Model] = sequences(call.model, len(call.prompts), passes)
-        if call.cache is not None and len(targets) == 1:
+        if call.prefill is not None:
+            for target, prefill in zip(targets, call.prefill.rows(), strict=True):
+                assert isinstance(target, (TransformersModel, TransformersRow))
+                target.prefill = prefill
+        elif call.cache is not None and len(targets) == 1:
             model = targets[0]
             assert isinstance(model, TransformersModel)
             model.adopt(call.cache, len(call.pads(0)))
