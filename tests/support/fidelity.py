@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassFieldValidationError
 from transformers import GenerationConfig
 
 import anydraft
@@ -90,7 +91,9 @@ def made(name: str) -> Any:
     """The shrunk model of a name, which ends at no token."""
     model = shrunk.shrunk(name, len(small.characters()))
     for config in (model.config, model.config.get_text_config(decoder=True)):
-        with suppress(TypeError):  # one of them must name some; generate does not ask it
+        with suppress(
+            StrictDataclassFieldValidationError
+        ):  # one of them must name some; generate does not ask it
             config.eos_token_id = None
         config.pad_token_id = 0
     model.generation_config = GenerationConfig(pad_token_id=0)

@@ -14,10 +14,20 @@ from transformers import GenerationConfig, PreTrainedModel, PreTrainedTokenizerF
 import shrunk
 import small
 
-PLACEHOLDER = 98
+PLACEHOLDER = 96
 """What stands for a part of a picture."""
 
+_LEAVES_ATTENTION = ("self_attn.o_proj.weight", "attention.o_proj.weight")
+_CALM = 0.03
+"""How much of what was looked at counts, so that a draft that has not seen the picture is often right."""
+
 _SIDE = 28
+_LLAMA4 = {
+    "intermediate_size": 256,
+    "projector_input_dim": 64,
+    "projector_output_dim": 64,
+    "vision_output_dim": 64,
+}
 _OUT = {"out_hidden_size": 64}
 _CLIP = {"image_size": _SIDE, "patch_size": 14}
 
@@ -53,6 +63,18 @@ def _noise(seed: int, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+def _sized(seed: int) -> dict[str, Tensor]:
+    return {**_plain(56)(seed), "image_sizes": torch.tensor([[56, 56]])}
+
+
+def _several(seed: int) -> dict[str, Tensor]:
+    return {"pixel_values": _noise(seed, 1, 1, 3, 56, 56)}
+
+
+def _heard(seed: int) -> dict[str, Tensor]:
+    return {"input_features": _noise(seed, 1, 128, 32)}
+
+
 FAMILIES = {
     family.name: family
     for family in (
@@ -61,8 +83,29 @@ FAMILIES = {
         Family("qwen3_vl", {"vision_config": _OUT}, _grid(16), "mm_token_type_ids"),
         Family("glm4v", {"vision_config": _OUT}, _grid(14), "mm_token_type_ids"),
         Family("llava", {"vision_config": _CLIP}, _plain()),
-        Family("gemma3", {"vision_config": {**_CLIP, "image_size": 56}, "mm_tokens_per_image": 4}, _plain(56), "token_type_ids"),
-        Family("paligemma", {"vision_config": {**_CLIP, "projection_dim": 64}, "projection_dim": 64}, _plain(), "token_type_ids"),
+        Family(
+            "gemma3",
+            {
+                "vision_config": {**_CLIP, "image_size": 56},
+                "mm_tokens_per_image": 4,
+                "tie_word_embeddings": False,
+            },
+            _plain(56),
+            "token_type_ids",
+        ),
+        Family("qwen3_vl_moe", {"vision_config": _OUT}, _grid(16), "mm_token_type_ids"),
+        Family("internvl", {"vision_config": {"image_size": [56, 56], "patch_size": [14, 14]}}, _plain(56)),
+        Family("mistral3", {"vision_config": _CLIP, "image_token_index": PLACEHOLDER}, _sized),
+        Family("llama4, pictures", {"vision_config": {**_LLAMA4, **_CLIP}}, _plain()),
+        Family("smolvlm", {"vision_config": {**_CLIP, "image_size": 56}, "scale_factor": 2}, _several),
+        Family(
+            "voxtral",
+            {
+                "audio_config": {"max_source_positions": 16, "intermediate_size": 256},
+                "audio_token_id": PLACEHOLDER,
+            },
+            _heard,
+        ),
     )
 }
 
@@ -81,7 +124,10 @@ def model(name: str, *, seed: int = 0) -> PreTrainedModel:
     made = shrunk.shrunk(name, PLACEHOLDER + 1, seed=seed, **family.changes)
     for config in (made.config, made.config.get_text_config(decoder=True)):
         config.eos_token_id, config.pad_token_id = None, 0
-    made.generation_config = GenerationConfig(pad_token_id=0, suppress_tokens=[PLACEHOLDER])
+    made.generation_config = GenerationConfig(pad_token_id=0)
+    for label, values in made.named_parameters():
+        if label.endswith(_LEAVES_ATTENTION):
+            values.data *= _CALM
     return made
 
 
@@ -89,9 +135,14 @@ def inputs(name: str, model: Any, seed: int = 0, before: int = 5, after: int = 7
     """A text with one picture in it, as the family's processor would make it."""
     family = FAMILIES[name]
     pictures = family.made(seed)
+    read = model.get_audio_features if "input_features" in pictures else model.get_image_features
     with torch.no_grad():
-        features = model.get_image_features(**pictures).pooler_output
-    count = sum(part.reshape(-1, part.shape[-1]).shape[0] for part in ([features] if isinstance(features, Tensor) else features))
+        output = read(**pictures)
+    features = output.last_hidden_state if output.pooler_output is None else output.pooler_output
+    count = sum(
+        part.reshape(-1, part.shape[-1]).shape[0]
+        for part in ([features] if isinstance(features, Tensor) else features)
+    )
     generator = torch.Generator().manual_seed(100 + seed)
     text = torch.randint(96, (before + after,), generator=generator)
     ids = torch.cat((text[:before], torch.full((count,), PLACEHOLDER), text[before:]))[None]

@@ -116,6 +116,7 @@ OVERRIDES: Mapping[str, Mapping[str, Any]] = {
     },
     "mistral4": {"head_dim": 32},
     "nemo_speechlm": {"head_config": {"audio_hidden_size": 64}},
+    "exaone4_5": {"image_token_id": 95, "video_token_id": 95},
     "chameleon": {"vocabulary_map": {"<image>": 97}},
     "emu3, pictures": {"vocabulary_map": {"<image>": 97}},
     "fun_asr_nano": {"adaptor_config": {"intermediate_size": 16}},
@@ -123,9 +124,19 @@ OVERRIDES: Mapping[str, Mapping[str, Any]] = {
     "inkling2": {"vision_config": {"text_hidden_size": 64}},
     "muse_spark": {"audio_config": {"out_hidden_size": 64}, "out_hidden_size": 64},
     "molmo2": {"adapter_config": {"vision_feature_layer": [3, 1], "text_hidden_size": 64}},
-    "hunyuan_vl": {"head_dim": 16, "vision_config": {"out_hidden_size": 64, "text_hidden_size": 64}},
+    "mllama, pictures": {"vision_config": {"intermediate_layers_indices": [1], "vision_output_dim": 128}},
+    "step3p7": {"sliding_window": WINDOW},
+    "hunyuan_vl": {
+        "head_dim": 16,
+        "rope_parameters": {**_AXES, "mrope_section": [2, 2, 2, 2]},
+        "vision_config": {"out_hidden_size": 64, "text_hidden_size": 64},
+    },
     "deepseek_ocr2": {"mlp_layer_types": ["dense", "sparse"] * 2},
-    "granite4_vision": {"deepstack_layer_map": [[-1, 1]], "spatial_target_layers": [0, 1, 2, 3], "downsample_rate": "4/8"},
+    "granite4_vision": {
+        "deepstack_layer_map": [[-1, 1]],
+        "spatial_target_layers": [0, 1, 2, 3],
+        "downsample_rate": "4/8",
+    },
     "deepseek_v2": {**_ROUTED, "topk_group": 1, "n_group": 1},
     "dots1": _ROUTED,
     "hunyuan_v1_dense": {"head_dim": 16},
@@ -248,7 +259,11 @@ def _config(name: str, kind: Any, vocabulary: int, given: Mapping[str, Any]) -> 
     nested = default.to_dict()
     made = _small(nested, vocabulary)
     inner = {key: value for key, value in given.items() if key.endswith("_config") and key in nested}
-    own = {key: value for key, value in given.items() if key in nested and key not in inner}
+    own = {
+        key: value
+        for key, value in given.items()
+        if key not in inner and (key in nested or key.endswith("_token_id"))
+    }
     for key, value in nested.items():
         if isinstance(value, dict) and "model_type" in value and getattr(default, key) is text:
             made[key] |= {key: value for key, value in given.items() if key not in {*inner, *own}}

@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from anydraft.errors import ModelError
+from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.faithful import near, text, tried_with
 from anydraft.models.growing import growing_of
 from anydraft.models.kv_cache import copy_into, new_cache
@@ -205,6 +205,58 @@ class RowPrefill(NamedTuple):
     def read(self) -> Read:
         """See :meth:`Prefill.read`."""
         return self.whole.read(self.row)
+
+
+def prefill_of(model: PreTrainedModel, inputs: Mapping[str, Any]) -> tuple[list[int], RowPrefill | None]:
+    """The ids of what a processor or a tokenizer of transformers made of one prompt, and what reads them.
+
+    ``None`` reads them if they are all there is.
+
+    Raises:
+        ArgumentError: several rows, padding after or between tokens, or what the model does not take.
+        ModelError: as for :class:`Prefill`.
+    """
+    ids, mask = inputs.get("input_ids"), inputs.get("attention_mask")
+    if not isinstance(ids, Tensor) or ids.dim() != 2 or len(ids) != 1:
+        shape = list(ids.shape) if isinstance(ids, Tensor) else type(ids).__name__
+        raise ArgumentError(
+            f"got inputs with input_ids {shape}; expected those of one prompt as tensors, [1, n], as "
+            "processor(..., return_tensors='pt') makes them"
+        )
+    kept = torch.ones_like(ids[0], dtype=torch.bool) if mask is None else mask[0].bool()
+    if not bool(kept[-1]) or bool((kept[1:] < kept[:-1]).any()):
+        raise ArgumentError("got inputs with padding after or between tokens; expected one prompt without")
+    more = sorted(set(inputs) - {"input_ids", "attention_mask", "token_type_ids"})
+    listed: list[int] = ids[0, kept].tolist()
+    if not more:
+        return listed, None
+    if not reads_more(model):
+        raise ArgumentError(
+            f"got inputs with {', '.join(more)} for {type(model).__name__}; expected input_ids alone, or a model of "
+            "transformers 5.19 or newer that reads pictures or sounds"
+        )
+    prefill = Prefill(model, ids[:, kept], kept[kept][None], _prepared_by_generate(model, inputs, kept))
+    return listed, prefill.rows()[0]
+
+
+def _prepared_by_generate(model: PreTrainedModel, inputs: Mapping[str, Any], kept: Tensor) -> dict[str, Any]:
+    """The arguments that ``generate`` hands to a decoding method: it has the pictures encoded, among others."""
+    found: dict[str, Any] = {}
+
+    def decode(_: object, ids: Tensor, *__: object, **given: Any) -> Tensor:
+        kept_out = {"logits_processor", "stopping_criteria", "generation_config"}
+        found.update({name: value for name, value in given.items() if name not in kept_out})
+        return ids
+
+    length = len(kept)
+    cut = {
+        name: value[:, kept] if isinstance(value, Tensor) and value.shape[:2] == (1, length) else value
+        for name, value in inputs.items()
+    }
+    generating: Any = model
+    how = {"max_new_tokens": 1, "num_beams": 1, "do_sample": False, "num_return_sequences": 1}
+    generating.generate(**cut, **how, custom_generate=decode)
+    return found
 
 
 def positions_at(start: int, n: int, offset: Tensor) -> Tensor:

@@ -30,7 +30,13 @@ _NAMES = """
 PROVEN = frozenset(_NAMES.split())
 """They read blocks, crops, batches and padded rows as they read tokens one by one."""
 
-PICTURES: frozenset[str] = frozenset()
+_PICTURES = """
+    Gemma3ForConditionalGeneration Glm4vForConditionalGeneration InternVLForConditionalGeneration
+    Llama4ForConditionalGeneration LlavaForConditionalGeneration Mistral3ForConditionalGeneration
+    Qwen2VLForConditionalGeneration Qwen2_5_VLForConditionalGeneration Qwen3VLForConditionalGeneration
+    Qwen3VLMoeForConditionalGeneration SmolVLMForConditionalGeneration VoxtralForConditionalGeneration
+"""
+PICTURES = frozenset(_PICTURES.split())
 """They read blocks behind pictures or sounds as they read tokens one by one (tests/support/pictures.py)."""
 
 ALONE = frozenset({"GPTNeoForCausalLM"})
