@@ -89,8 +89,9 @@ class TransformersModel:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype of the embedding."""
-        return embedding_of(self.plain).dtype
+        """The dtype of the embedding; of what it gives, if it is packed."""
+        dtype = embedding_of(self.plain).dtype
+        return dtype if dtype.is_floating_point else self.plain.dtype
 
     @property
     def length(self) -> int:

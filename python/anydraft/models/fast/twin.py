@@ -17,7 +17,7 @@ from anydraft.models.base import Runner
 from anydraft.models.fast.cpu_linear import NOWHERE, FewRows, FewRowsLinear, Quicker
 from anydraft.models.fast.fingerprint import Fingerprint
 from anydraft.models.fast.forward import lean_of
-from anydraft.models.fast.memory import spare_bytes
+from anydraft.loading.memory import spare_bytes
 from anydraft.models.fast.proof import alike, near
 from anydraft.models.fast.select import quicker
 from anydraft.models.weights import DraftWeights
