@@ -144,8 +144,9 @@ class Speculator:
         The prompt is one of ``prompt`` (text; the target's tokenizer adds what it adds to any text),
         ``messages`` (a chat; each side renders it with its own template), ``input_ids`` (target ids
         ``[n]`` or ``[1, n]``) and ``inputs``: what a processor of transformers makes of a text with pictures
-        or sounds, which the target reads as its own ``generate`` does, and the draft without them. ``caches``, of :meth:`Engine.caches`, keep what both models have read for the
-        next decode, as a :class:`Conversation` does. ``options``: how tokens are drawn and when the decode
+        or sounds, which the target reads as its own ``generate`` does, and the draft without them.
+        ``caches``, of :meth:`Engine.caches`, keep what both models have read for the next decode, as a
+        :class:`Conversation` does. ``options``: how tokens are drawn and when the decode
         ends, see :class:`~anydraft.SamplingOptions`; or ``generation_config``, one of transformers, which
         other options go before: see :func:`~anydraft.models.generation_config.keywords_of`.
 
@@ -170,8 +171,8 @@ class Speculator:
         wanted = SamplingOptions.of(options, own=own, prompt_length=len(given.ids))
         if prefill is not None and caches is not None:
             raise ArgumentError(
-                "got pictures or sounds and caches of an earlier decode; expected one of them, because such a "
-                "prompt is read as a whole. Leave caches out"
+                "got pictures or sounds and caches of an earlier decode; expected one of them, because such "
+                "a prompt is read as a whole. Leave caches out"
             )
         if caches is None:
             caches = engine.caches()

@@ -31,6 +31,7 @@ pytestmark = [
 
 def written(path: Path, kind: str = "Q8_0", **sizes: int) -> Path:
     import gguf
+
     import tiny_gguf
 
     return tiny_gguf.write(path, kind=gguf.GGMLQuantizationType[kind], **sizes)
@@ -112,7 +113,8 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     file = written(tmp_path / "a.gguf")
     load_model(file).save_pretrained(tmp_path / "folder")
     whole, own = needed_bytes(file), needed_bytes(file, "packed")
-    assert whole and own
+    assert whole
+    assert own
     assert needed_bytes(tmp_path / "folder") == pytest.approx(whole, rel=0.1)
     assert needed_bytes(tmp_path / "folder", torch.bfloat16) == needed_bytes(tmp_path / "folder") // 2
     assert needed_bytes(tmp_path / "folder", "packed") is None
@@ -140,7 +142,7 @@ def test_packed_where_nothing_is(tmp_path: Path) -> None:
 
 def test_an_architecture_that_cannot_stay_packed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("anydraft.loading.packed._SAFE", set())
-    with pytest.raises(ModelFileError, match="architecture llama, .* cannot|architecture llama, whose"):
+    with pytest.raises(ModelFileError, match="architecture llama, whose"):
         load_model(written(tmp_path / "a.gguf"), "packed")
 
 

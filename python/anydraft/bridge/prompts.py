@@ -209,9 +209,9 @@ def _refuse_pictures(messages: Messages) -> None:
         found = sorted({str(kind) for kind in kinds} & _PICTURES)
         if found:
             raise ArgumentError(
-                f"got a message with {', '.join(found)}; expected text. For pictures and sounds give inputs=, "
-                "what the target's processor.apply_chat_template makes of the chat (tokenize=True, return_dict=True, "
-                "return_tensors='pt')"
+                f"got a message with {', '.join(found)}; expected text. For pictures or sounds give inputs=: "
+                "what the target's processor.apply_chat_template(..., tokenize=True, return_dict=True, "
+                "return_tensors='pt') makes of the chat"
             )
 
 

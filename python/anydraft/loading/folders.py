@@ -49,7 +49,8 @@ def load_model(
     if dtype == "packed":
         if not found.is_file() or torch.device(device).type != "cpu":
             raise ArgumentError(
-                f"got dtype='packed' for {found} on {device}; expected a GGUF file and a CPU. Give a torch.dtype"
+                f"got dtype='packed' for {found} on {device}; expected a GGUF file and a CPU. "
+                "Give a torch.dtype"
             )
         require_room(found, dtype)
         return gguf.packed_model(found, progress)

@@ -1,4 +1,4 @@
-"""What a model will take of memory, told by its files before any of them is read; refused if it does not fit."""
+"""What a model will take of memory, told before its files are read; refused if it does not fit."""
 
 from __future__ import annotations
 

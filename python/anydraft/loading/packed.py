@@ -1,4 +1,4 @@
-"""GGUF files at their own size: matrices stay the blocks that the file has, and are unpacked where they are used.
+"""GGUF files at their own size: matrices stay the blocks that the file has, and are unpacked in each pass.
 
 transformers keeps blocks only where it has a kernel for them, which no CPU has. Here a matrix is unpacked by
 the ``gguf`` package, some rows at a time, in every pass: that takes time, but no memory.
@@ -101,8 +101,8 @@ def load_packed(file: Path, config_folder: Path, progress: Progress) -> PreTrain
     made = _READ.TENSOR_PROCESSORS.get(architecture, _READ.TensorProcessor)
     if made.__name__ not in _SAFE:
         raise ModelFileError(
-            f"got {file.name}, of the architecture {architecture}, whose matrices are changed when they are read; "
-            "expected one that can stay packed. Load it with a dtype, such as torch.bfloat16"
+            f"got {file.name}, of the architecture {architecture}, whose matrices are changed when they are "
+            "read; expected one that can stay packed. Load it with a dtype, such as torch.bfloat16"
         )
     config = AutoConfig.from_pretrained(str(config_folder), local_files_only=True, trust_remote_code=False)
     with init_empty_weights(include_buffers=False):

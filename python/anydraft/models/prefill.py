@@ -58,8 +58,8 @@ class Read(NamedTuple):
     logits: Tensor
     """``[V]``: after the last token."""
     offset: Tensor
-    """int64 ``[]``, or ``[A]`` for a model of A positions a token: token i, from the end of the prompt on, has
-    the position i + offset."""
+    """int64 ``[]``, or ``[A]`` for a model of A positions a token: behind the prompt, token i has
+    position i + offset."""
 
     def fill(self, ours: DynamicCache) -> int:
         """Put it into an empty cache of ours; the number of tokens."""
@@ -79,8 +79,8 @@ class Prefill:
         """
         if growing_of(model) is not None:
             raise ModelError(
-                f"got pictures or sounds for {type(model).__name__}, whose rotary scales change with the length "
-                "of the text; expected text alone. Leave anydraft out for prompts of another kind"
+                f"got pictures or sounds for {type(model).__name__}, whose rotary scales change with the "
+                "length of the text; expected text alone. Leave anydraft out for prompts of another kind"
             )
         self._model = model
         self._ids = input_ids
@@ -143,7 +143,7 @@ class Prefill:
         return following
 
     def _check(self, cache: DynamicCache) -> None:
-        """Raise :class:`ModelError` for a cache that holds something else than keys and values of the prompt."""
+        """Raise :class:`ModelError` for a cache that holds more or less than the prompt's keys and values."""
         length = self._ids.shape[1]
         for layer in cache.layers:
             keys: Any = getattr(layer, "keys", None)
@@ -154,8 +154,9 @@ class Prefill:
             )
             if not held and type(layer).__name__ != "DummyLayer":
                 raise ModelError(
-                    f"got pictures or sounds for {type(self._model).__name__}, which keeps them in a cache apart from "
-                    "the text; expected a model that reads them as tokens. Leave anydraft out for such prompts"
+                    f"got pictures or sounds for {type(self._model).__name__}, which keeps them in a cache "
+                    "apart from the text; expected a model that reads them as tokens. Leave "
+                    "anydraft out for such prompts"
                 )
 
     def _offsets(self, positions: Tensor | None) -> list[Tensor]:
@@ -189,8 +190,9 @@ class Prefill:
         if near(found, torch.stack(logits)):
             return ""
         return (
-            f"got pictures or sounds for {name}, whose logits for several tokens behind them are not those that its "
-            "generate computes one by one; expected text alone. Leave anydraft out for prompts of another kind"
+            f"got pictures or sounds for {name}, whose logits for several tokens behind them are not those "
+            "that its generate computes one by one; expected text alone. Leave anydraft "
+            "out for prompts of another kind"
         )
 
 
@@ -232,15 +234,15 @@ def prefill_of(model: PreTrainedModel, inputs: Mapping[str, Any]) -> tuple[list[
         return listed, None
     if not reads_more(model):
         raise ArgumentError(
-            f"got inputs with {', '.join(more)} for {type(model).__name__}; expected input_ids alone, or a model of "
-            "transformers 5.19 or newer that reads pictures or sounds"
+            f"got inputs with {', '.join(more)} for {type(model).__name__}; expected input_ids alone, or a "
+            "model of transformers 5.19 or newer that reads pictures or sounds"
         )
     prefill = Prefill(model, ids[:, kept], kept[kept][None], _prepared_by_generate(model, inputs, kept))
     return listed, prefill.rows()[0]
 
 
 def _prepared_by_generate(model: PreTrainedModel, inputs: Mapping[str, Any], kept: Tensor) -> dict[str, Any]:
-    """The arguments that ``generate`` hands to a decoding method: it has the pictures encoded, among others."""
+    """The arguments that ``generate`` hands to a decoding method; it may have encoded the pictures."""
     found: dict[str, Any] = {}
 
     def decode(_: object, ids: Tensor, *__: object, **given: Any) -> Tensor:

@@ -172,8 +172,8 @@ class TransformersModel:
             raise in_training(self.plain)
         if prefill is not None and n - keep < prefill.length - 1:
             raise ArgumentError(
-                f"got {n} ids, logits of {keep} wanted, for a prompt of {prefill.length} that is read at once; "
-                "expected all of its ids, and no logits before its last"
+                f"got {n} ids, logits of {keep} wanted, for a prompt of {prefill.length} that is read at "
+                "once; expected all of its ids, and no logits before its last"
             )
         if self._length == 0 or ids.device.type == "cpu":
             self._check_ids(ids if prefill is None else ids[prefill.length :])

@@ -62,8 +62,9 @@ def check_arguments(model: PreTrainedModel, model_kwargs: dict[str, Any]) -> boo
     if strange and not reads_more(model):
         raise ArgumentError(
             f"got {', '.join(strange)}; expected token ids alone, or pictures and sounds for a model of "
-            "transformers 5.19 or newer that reads them. Leave custom_generate out for prompts of another kind. If you passed no such argument, generate "
-            f"of transformers {VERSION} has added it: tested with {', '.join(TESTED)}"
+            "transformers 5.19 or newer that reads them. Leave custom_generate out for prompts of another "
+            f"kind. If you passed no such argument, generate of transformers {VERSION} has added it: tested "
+            f"with {', '.join(TESTED)}"
         )
     return bool(strange)
 

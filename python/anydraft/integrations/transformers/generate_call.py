@@ -137,14 +137,14 @@ class GenerateCall:
         return made
 
     def refuse_what_is_read_again(self) -> None:
-        """Raise :class:`ArgumentError` for outputs that take a second pass over the text, if there are pictures."""
+        """Raise :class:`ArgumentError` for what takes a second pass over the text, if there are pictures."""
         apart = self.wants_cache and (self.padded or len(self.prompts) > 1)
         if self.prefill is not None and (self.wants_states or apart):
             raise ArgumentError(
-                "got pictures or sounds and a call that returns hidden states or attentions, or the cache of several "
-                "rows; expected ids, scores or logits, because the text is read again for those. Leave "
-                "output_hidden_states, output_attentions and past_key_values out, and set use_cache=False if "
-                "several rows return a dict"
+                "got pictures or sounds and a call that returns hidden states or attentions, or the cache of "
+                "several rows; expected ids, scores or logits, because the text is read again for those. "
+                "Leave output_hidden_states, output_attentions and past_key_values out, and set "
+                "use_cache=False if several rows return a dict"
             )
 
     def refuse_assistant(self, assistant: object) -> None:

@@ -27,12 +27,13 @@ from anydraft.integrations.transformers.generate_call import GenerateCall, ask_f
 from anydraft.integrations.transformers.generate_output import Steps, generate_output
 from anydraft.integrations.transformers.recording import RecordingLaw
 from anydraft.models.base import Model
-from anydraft.models.batch import TransformersRow, sequences
+from anydraft.models.batch import sequences
 from anydraft.models.faithful import ensure_length
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.twin import forget
 from anydraft.models.in_order import OrderedRow
 from anydraft.models.logits import ProcessedLaw
+from anydraft.models.row import TransformersRow
 from anydraft.models.tensor_parallel import team_of
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.weights import DraftWeights, Weights
