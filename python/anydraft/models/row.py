@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Protocol
 
 from torch import Tensor
 
 from anydraft.models.prefill import RowPrefill
+from anydraft.models.transformers import TransformersModel
 
-if TYPE_CHECKING:
-    from anydraft.models.batch import TransformersBatch
+
+class RowsOfOne(Protocol):
+    """What a sequence needs of :class:`~anydraft.models.batch.TransformersBatch`."""
+
+    model: TransformersModel
+    token_types: dict[int, Tensor]
+    prefills: dict[int, RowPrefill]
+
+    def __len__(self) -> int:
+        """Number of sequences that are open."""
+
+    def length(self, row: int) -> int:
+        """Number of cached tokens of a sequence."""
+
+    def advance(self, rows: Sequence[int], ids: Sequence[Tensor], keep: Sequence[int]) -> list[Tensor]:
+        """See :class:`~anydraft.models.joint.Batch`."""
+
+    def crop(self, row: int, length: int) -> None:
+        """Forget all but the first ``length`` cached tokens of a sequence."""
+
+    def close(self, row: int) -> None:
+        """A sequence will not be advanced again."""
 
 
 class TransformersRow:
     """One sequence of a batch, as a model of its own."""
 
-    def __init__(self, batch: TransformersBatch, row: int) -> None:
+    def __init__(self, batch: RowsOfOne, row: int) -> None:
         """Made by :class:`TransformersBatch`."""
         self.batch = batch
         self.row = row
