@@ -12,10 +12,11 @@ import pytest
 import torch
 
 import anydraft
+import real
 import tiny
 from anydraft.errors import ArgumentError, ModelFileError
 from anydraft.loading import needs
-from anydraft.loading.folders import load_model, load_tokenizer
+from anydraft.loading.folders import load_model, load_tokenizer, packaged
 from anydraft.loading.needs import needed_bytes
 from anydraft.loading.packed import PackedLinear
 from anydraft.models.fast.twin import twin_of
@@ -150,3 +151,16 @@ def test_a_file_that_lacks_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("anydraft.loading.packed._tie", lambda _: None)
     with pytest.raises(ModelFileError, match="lack 1 weights of its model"):
         load_model(written(tmp_path / "a.gguf"), "packed")
+
+
+@pytest.mark.real
+def test_gemma_scales_what_it_unpacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its embeddings are multiplied, its head is the table of embeddings, and its norms are shifted."""
+    monkeypatch.delenv("ANYDRAFT_CACHE")
+    if real.missing("gemma3"):
+        pytest.skip("gemma3 is not installed")
+    file = packaged("gemma3")
+    ids = torch.tensor([2, 100, 200, 300, 5, 6, 7])
+    expected = TransformersModel(load_model(file)).advance(ids, 7)
+    found = TransformersModel(load_model(file, "packed")).advance(ids, 7)
+    torch.testing.assert_close(found, expected, atol=1e-3, rtol=0)
