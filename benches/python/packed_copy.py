@@ -5,7 +5,7 @@
 The target is SmolLM2-135M-Instruct in float32, widened (anydraft/bench/widened.py) to a model of about 1.5
 billion weights, 5.8 GB. The ways take turns; printed are medians in milliseconds, and beside them in passes
 over one token by the same way. The copy is made where the memory that is left after it suffices
-(``anydraft.models.fast.memory``): whether ``weights="auto"`` makes it here is printed too.
+(``anydraft.loading.memory``): whether ``weights="auto"`` makes it here is printed too.
 """
 
 from __future__ import annotations

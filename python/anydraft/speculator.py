@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch.nn import Module
 
 from anydraft.bridge.bridge import Bridge
-from anydraft.bridge.prompts import Ids, Messages
+from anydraft.bridge.prompts import Ids, Messages, check_one
 from anydraft.bridge.protocols import AnyTokenizer
 from anydraft.chat import Conversation
 from anydraft.decoding.asynchronous import events
@@ -19,7 +19,9 @@ from anydraft.decoding.stream import Stream
 from anydraft.engine.begin import begin
 from anydraft.engine.engine import Engine
 from anydraft.engine.options import SamplingKeywords, SamplingOptions, check_names
+from anydraft.errors import ArgumentError
 from anydraft.models.tensor_parallel import team_of
+from anydraft.models.transformers import TransformersModel
 from anydraft.models.weights import DraftWeights, Weights
 from anydraft.proposers.draft_head import Rows, Wish
 from anydraft.proposers.registry import Method
@@ -112,11 +114,14 @@ class Speculator:
         *,
         messages: Messages | None = None,
         input_ids: Ids | None = None,
+        inputs: Mapping[str, Any] | None = None,
         caches: PairCaches | None = None,
         **options: Unpack[SamplingKeywords],
     ) -> Output:
         """Decode to the end; arguments and errors as for :meth:`stream`."""
-        stream = self.stream(prompt, messages=messages, input_ids=input_ids, caches=caches, **options)
+        stream = self.stream(
+            prompt, messages=messages, input_ids=input_ids, inputs=inputs, caches=caches, **options
+        )
         return collect(stream, stream.prompt_ids, stream.stats)
 
     def stream(
@@ -125,15 +130,18 @@ class Speculator:
         *,
         messages: Messages | None = None,
         input_ids: Ids | None = None,
+        inputs: Mapping[str, Any] | None = None,
         caches: PairCaches | None = None,
         **options: Unpack[SamplingKeywords],
     ) -> Stream:
         """Decode round by round.
 
         The prompt is one of ``prompt`` (text; the target's tokenizer adds what it adds to any text),
-        ``messages`` (a chat; each side renders it with its own template) and ``input_ids`` (target ids
-        ``[n]`` or ``[1, n]``). ``caches``, of :meth:`Engine.caches`, keep what both models have read for the
-        next decode, as a :class:`Conversation` does. ``options``: how tokens are drawn and when the decode
+        ``messages`` (a chat; each side renders it with its own template), ``input_ids`` (target ids
+        ``[n]`` or ``[1, n]``) and ``inputs``: what a processor of transformers makes of a text with pictures
+        or sounds, which the target reads as its own ``generate`` does, and the draft without them.
+        ``caches``, of :meth:`Engine.caches`, keep what both models have read for the next decode, as a
+        :class:`Conversation` does. ``options``: how tokens are drawn and when the decode
         ends, see :class:`~anydraft.SamplingOptions`; or ``generation_config``, one of transformers, which
         other options go before: see :func:`~anydraft.models.generation_config.keywords_of`.
 
@@ -148,11 +156,23 @@ class Speculator:
         """
         check_names(options)
         engine = self.engine
-        given = engine.prompt(prompt, messages=messages, input_ids=input_ids)
+        prefill = None
+        if inputs is None:
+            given = engine.prompt(prompt, messages=messages, input_ids=input_ids)
+        else:
+            check_one(prompt=prompt, messages=messages, input_ids=input_ids, inputs=inputs)
+            given, prefill = engine.read_by_the_target(inputs)
         own = getattr(engine.models[0], "generation_config", None)
         wanted = SamplingOptions.of(options, own=own, prompt_length=len(given.ids))
+        if prefill is not None and caches is not None:
+            raise ArgumentError(
+                "got pictures or sounds and caches of an earlier decode; expected one of them, because such "
+                "a prompt is read as a whole. Leave caches out"
+            )
         if caches is None:
             caches = engine.caches()
+            if prefill is not None and isinstance(caches.target, TransformersModel):
+                caches.target.prefill = prefill
         else:
             engine.renew(caches)
         row = begin(engine, given, caches, wanted)
@@ -164,6 +184,7 @@ class Speculator:
         *,
         messages: Messages | None = None,
         input_ids: Ids | None = None,
+        inputs: Mapping[str, Any] | None = None,
         caches: PairCaches | None = None,
         **options: Unpack[SamplingKeywords],
     ) -> AsyncIterator[Event]:
@@ -175,7 +196,9 @@ class Speculator:
         """
 
         def start() -> Stream:
-            return self.stream(prompt, messages=messages, input_ids=input_ids, caches=caches, **options)
+            return self.stream(
+                prompt, messages=messages, input_ids=input_ids, inputs=inputs, caches=caches, **options
+            )
 
         async with aclosing(events(start)) as found:
             async for event in found:

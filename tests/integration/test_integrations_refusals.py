@@ -224,40 +224,6 @@ def test_a_target_sharded_over_devices() -> None:
     assert target.generate(ids().to(0), **options, custom_generate=made).tolist() == plain.tolist()
 
 
-def _weight_only() -> Any:
-    from torchao.quantization import Int8WeightOnlyConfig
-
-    return Int8WeightOnlyConfig()
-
-
-@pytest.mark.parametrize("library", ["torchao", "bitsandbytes", "optimum.quanto"])
-def test_quantized_weights(library: str, tmp_path: Any) -> None:
-    """8-bit weights; greedy output is compared with that of the same quantized target alone."""
-    if library == "bitsandbytes" and not torch.cuda.is_available():
-        pytest.skip("bitsandbytes is tried on a CUDA device only")
-    try:
-        __import__(library)
-    except ImportError:
-        pytest.skip(f"{library} is not installed")
-    import transformers
-
-    configs: dict[str, Any] = {
-        "torchao": lambda: transformers.TorchAoConfig(quant_type=_weight_only()),
-        "bitsandbytes": lambda: transformers.BitsAndBytesConfig(load_in_8bit=True),
-        "optimum.quanto": lambda: transformers.QuantoConfig(weights="int8"),
-    }
-    target, draft, tokenizer, draft_tokenizer = trained.pair()
-    target.save_pretrained(tmp_path)
-    small_target = transformers.AutoModelForCausalLM.from_pretrained(
-        tmp_path, quantization_config=configs[library]()
-    ).eval()
-    made = anydraft.custom_generate(draft, tokenizer, draft_tokenizer, num_draft_tokens=5)
-    options = {"max_new_tokens": 12, "do_sample": False}
-    given = ids().to(small_target.device)
-    plain = small_target.generate(given, **options)
-    assert small_target.generate(given, **options, custom_generate=made).tolist() == plain.tolist()
-
-
 @pytest.mark.parametrize(
     "value", [None, False, {}, [], (), {"pixels": None}, torch.empty(0), torch.empty(2, 0)], ids=repr
 )

@@ -13,8 +13,9 @@ import torch
 import anydraft
 import trained
 from anydraft.decoding.caches import PairCaches
-from anydraft.models.batch import TransformersRow, sequences
+from anydraft.models.batch import sequences
 from anydraft.models.joint import advance_together
+from anydraft.models.row import TransformersRow
 
 PROMPT = "The quick brown fox"
 

@@ -18,12 +18,13 @@ import traceback
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 import transformers
+from huggingface_hub.errors import StrictDataclassFieldValidationError
 from transformers import GenerationConfig
 
 import anydraft
@@ -90,7 +91,10 @@ def made(name: str) -> Any:
     """The shrunk model of a name, which ends at no token."""
     model = shrunk.shrunk(name, len(small.characters()))
     for config in (model.config, model.config.get_text_config(decoder=True)):
-        config.eos_token_id = None
+        with suppress(
+            StrictDataclassFieldValidationError
+        ):  # one of them must name some; generate does not ask it
+            config.eos_token_id = None
         config.pad_token_id = 0
     model.generation_config = GenerationConfig(pad_token_id=0)
     return model

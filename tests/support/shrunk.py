@@ -1,4 +1,4 @@
-"""Every causal language model that transformers knows, shrunk from its default configuration.
+"""Every model of transformers that continues a text, or a text with pictures, shrunk from its defaults.
 
 A few layers, 64 wide, windows and chunks of some tokens, random weights that make sharp logits. What a
 configuration calls its sizes is told by name; nothing here knows a model but :data:`OVERRIDES`.
@@ -13,13 +13,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+import transformers
 from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig, PreTrainedModel
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+from transformers.models.auto import modeling_auto
 
-LAYERS = 4
-WINDOW = 16
-ORIGINAL = 32
-"""Original window of a rotary embedding that grows."""
+from shrunk_configs import LAYERS, OVERRIDES, VARIANTS
 
 _COUNTS = [
     "num_hidden_layers",
@@ -82,108 +80,42 @@ _GROUPED = {
 }
 _HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
 
-_MAMBA = {"mamba_n_heads": 8, "mamba_d_head": 16}
-_DOTS3 = {"per_layer_config": {}, "head_dim": 32, "num_key_value_heads": 4}
-_QWEN4 = {"indexer_n_heads": 32, "indexer_kv_heads": 1, "indexer_head_dim": 16, "indexer_budget": 32}
-_QWEN4 |= {"indexer_compress_ratio": 4, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16}
-_ROUTED = {"num_experts_per_tok": 2, "n_routed_experts": 4, "n_shared_experts": 1}
-OVERRIDES: Mapping[str, Mapping[str, Any]] = {
-    "bamba": {**_MAMBA, "attn_layer_indices": [1, 3]},
-    "granitemoehybrid": {**_MAMBA, "layer_types": ["linear_attention", "full_attention"] * 2},
-    "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1},
-    "mamba2": {"num_heads": 8, "head_dim": 16},
-    "cohere_compass_text": {
-        "rope_parameters": {
-            kind: {"rope_type": "default", "rope_theta": 10000.0}
-            for kind in ("full_attention", "sliding_attention")
-        },
-        "layer_types": ["sliding_attention", "full_attention"] * 2,
-    },
-    "deepseek_v2": {**_ROUTED, "topk_group": 1, "n_group": 1},
-    "dots1": _ROUTED,
-    "hunyuan_v1_dense": {"head_dim": 16},
-    "hunyuan_v1_moe": {"head_dim": 16},
-    "nemotron": {"head_dim": 16, "num_key_value_heads": 2},
-    "lfm2_moe": {"layer_types": ["conv", "full_attention"] * 2},
-    "dots3_note": _DOTS3,
-    "dots3_note_text": _DOTS3,
-    "zamba": {"layers_block_type": ["mamba", "hybrid"] * 2, "attention_hidden_size": 128},
-    "zamba2": {
-        "layers_block_type": ["mamba", "hybrid"] * 2,
-        "hybrid_layer_ids": [1, 3],
-        "mamba_headdim": 16,
-        "attention_hidden_size": 128,
-        "attention_head_dim": 32,
-    },
-    "xlstm": {"embedding_dim": 64, "hidden_size": 64, "qk_dim_factor": 1.0},
-    "dbrx": {"attn_config": {"kv_n_heads": 2, "rope_theta": 10000.0, "clip_qkv": 8.0}},
-    "gemma3n_text": {
-        "num_kv_shared_layers": 2,
-        "layer_types": ["sliding_attention", "full_attention"] * 2,
-        "activation_sparsity_pattern": [0.5, 0.0, 0.0, 0.0],
-    },
-    "phi4_multimodal": {"original_max_position_embeddings": 512},  # beyond it, it forgets its text
-    "hrm_text": {"num_layers_per_stack": 1, "num_hidden_layers": 8},
-    "gemma4_unified_assistant": {"num_kv_shared_layers": LAYERS},
-    "xmod": {"default_language": "en_XX"},
-    "qwen4_exp": _QWEN4,
-    "qwen4_exp_text": _QWEN4,
-    "reformer": {"is_decoder": True, "axial_pos_shape": [16, 32], "axial_pos_embds_dim": [32, 32]},
-    "ministral": {"head_dim": 16, "sliding_window": WINDOW},
+_CAUSAL = dict(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+_PICTURED: dict[str, str] = {
+    **getattr(modeling_auto, "MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES", {}),
+    **getattr(modeling_auto, "MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES", {}),
 }
-"""What a name needs beside :data:`_SIZES`, and what its default configuration leaves out."""
-
-_LONG = {"rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": ORIGINAL}
-_LONG |= {"factor": 16.0, "short_factor": [1.0] * 8, "long_factor": [1.0 + 3 * i for i in range(8)]}
-_DYNAMIC = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0}
-
-VARIANTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "phi3, longrope": ("phi3", {"rope_parameters": _LONG, "original_max_position_embeddings": ORIGINAL}),
-    "phimoe, longrope": (
-        "phimoe",
-        {
-            "rope_parameters": _LONG | {"short_mscale": 1.0, "long_mscale": 1.2},
-            "original_max_position_embeddings": ORIGINAL,
-        },
-    ),
-    "llama, longrope": ("llama", {"rope_parameters": _LONG}),
-    "llama, dynamic": ("llama", {"rope_parameters": _DYNAMIC, "max_position_embeddings": ORIGINAL}),
-    "falcon, alibi": ("falcon", {"alibi": True}),
-    "bert, decoder": ("bert", {"is_decoder": True}),
-    "roberta, decoder": ("roberta", {"is_decoder": True}),
-    "qwen2, sliding": (
-        "qwen2",
-        {
-            "use_sliding_window": True,
-            "sliding_window": WINDOW,
-            "layer_types": ["full_attention", "sliding_attention"] * 2,
-        },
-    ),
-    "phi3, sliding": ("phi3", {"sliding_window": WINDOW}),
-    "lfm2, conv": ("lfm2", {"layer_types": ["conv", "full_attention"] * 2}),
-    "gpt2, eager": ("gpt2", {"attn_implementation": "eager"}),
-    "gemma2, eager": ("gemma2", {"attn_implementation": "eager"}),
-    "llama4_text, eager": ("llama4_text", {"attn_implementation": "eager"}),
+WRAPPERS = {
+    f"{name}, pictures" if name in _CAUSAL else name: name
+    for name, kind in _PICTURED.items()
+    if _CAUSAL.get(name) != kind
 }
-"""Rows of the table beside the names: a name, and what its configuration says."""
+"""What reads pictures or sounds beside text, if it is not the class for text alone: its row, and its name."""
 
 
 def names() -> list[str]:
-    """All names, and the variants that this version of transformers has."""
-    known = list(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
-    return sorted([*known, *(variant for variant, (name, _) in VARIANTS.items() if name in known)])
+    """All names, the wrappers for pictures, and the variants that this version of transformers has."""
+    variants = (variant for variant, (name, _) in VARIANTS.items() if name in {**_CAUSAL, **WRAPPERS})
+    return sorted([*_CAUSAL, *WRAPPERS, *variants])
 
 
-def shrunk(name: str, vocabulary: int, *, seed: int = 0) -> PreTrainedModel:
+def _class_of(name: str) -> Any:
+    """The class of a row."""
+    if name not in WRAPPERS:
+        return MODEL_FOR_CAUSAL_LM_MAPPING[type(AutoConfig.for_model(name))]
+    return getattr(transformers, _PICTURED[WRAPPERS[name]])
+
+
+def shrunk(name: str, vocabulary: int, *, seed: int = 0, **more: Any) -> PreTrainedModel:
     """A tiny random model of a name or variant, with logits for ``vocabulary`` tokens; evaluation mode."""
     name, changes = VARIANTS.get(name, (name, {}))
-    given = {**OVERRIDES.get(name, {}), **changes}
+    given = {**OVERRIDES.get(name, {}), **changes, **more}
     attention = given.pop("attn_implementation", None)
-    config = _config(name, vocabulary, given)
+    kind = _class_of(name)
+    config = _config(WRAPPERS.get(name, name), kind, vocabulary, given)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         extra = {} if attention is None else {"attn_implementation": attention}
-        kind: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(AutoConfig.for_model(name))]
         model: PreTrainedModel = kind._from_config(config, **extra)
         _sharpen(model)
     return model.eval()
@@ -199,19 +131,29 @@ def perturbed(model: PreTrainedModel, share: float, *, seed: int = 1) -> PreTrai
     return made
 
 
-def _config(name: str, vocabulary: int, given: Mapping[str, Any]) -> Any:
+def _config(name: str, kind: Any, vocabulary: int, given: Mapping[str, Any]) -> Any:
     default = AutoConfig.for_model(name)
     text = default.get_text_config(decoder=True)
     if type(text) is type(default):
         return type(default)(**{**_small(default.to_dict(), vocabulary), **given})
-    kind: Any = MODEL_FOR_CAUSAL_LM_MAPPING[type(default)]
     if kind.config_class is type(text):
         return type(text)(**{**_small(text.to_dict(), vocabulary), **given})
     nested = default.to_dict()
+    made = _small(nested, vocabulary)
+    inner = {key: value for key, value in given.items() if key.endswith("_config") and key in nested}
+    own = {
+        key: value
+        for key, value in given.items()
+        if key not in inner and (key in nested or key.endswith("_token_id"))
+    }
     for key, value in nested.items():
         if isinstance(value, dict) and "model_type" in value and getattr(default, key) is text:
-            nested[key] = {**value, **given}
-    return type(default)(**_small(nested, vocabulary))
+            made[key] |= {key: value for key, value in given.items() if key not in {*inner, *own}}
+    return type(default)(
+        **{key: {**made[key], **value} for key, value in inner.items()},
+        **own,
+        **{key: value for key, value in made.items() if key not in {*inner, *own}},
+    )
 
 
 def _small(values: Mapping[str, Any], vocabulary: int) -> dict[str, Any]:
@@ -232,8 +174,10 @@ def _small(values: Mapping[str, Any], vocabulary: int) -> dict[str, Any]:
                 if int(i) in kept
             }
         elif isinstance(value, dict) and value:
-            nested = "model_type" in value
-            made[key] = _small(value, vocabulary) if nested else {k: _size(k, v) for k, v in value.items()}
+            if "model_type" in value:
+                made[key] = {"model_type": value["model_type"], **_small(value, vocabulary)}
+            else:
+                made[key] = {k: _size(k, v) for k, v in value.items()}
         elif isinstance(value, dict):
             continue
         elif isinstance(value, list) and before and len(value) == before and before > 2:

@@ -12,10 +12,20 @@ SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 CONTROL, NORMAL = 3, 1
 
 
-def write(path: Path, *, seed: int = 0, add_bos: bool = False) -> Path:
-    """Write the file; equal arguments give equal bytes."""
+def write(
+    path: Path,
+    *,
+    seed: int = 0,
+    add_bos: bool = False,
+    width: int = 64,
+    groups: int = 4,
+    layers: int = 2,
+    hidden: int = 128,
+    kind: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.Q8_0,
+) -> Path:
+    """Write the file; equal arguments give equal bytes. Matrices are of ``kind``, ``groups``: of keys."""
     tokens = [*SPECIALS, *sorted(ByteLevel.alphabet()), "th", "Ġth"]
-    width, heads, layers, hidden = 64, 4, 2, 128
+    heads = 4
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("tiny")
     writer.add_block_count(layers)
@@ -23,7 +33,7 @@ def write(path: Path, *, seed: int = 0, add_bos: bool = False) -> Path:
     writer.add_embedding_length(width)
     writer.add_feed_forward_length(hidden)
     writer.add_head_count(heads)
-    writer.add_head_count_kv(heads)
+    writer.add_head_count_kv(groups)
     writer.add_rope_freq_base(12345.0)
     writer.add_rope_dimension_count(width // heads)
     writer.add_layer_norm_rms_eps(1e-5)
@@ -41,14 +51,14 @@ def write(path: Path, *, seed: int = 0, add_bos: bool = False) -> Path:
     shapes = {"token_embd": (len(tokens), width), "output_norm": (width,)}
     for i in range(layers):
         for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
-            shapes[f"blk.{i}.{name}"] = (width, width)
+            rows = width // heads * groups if name in ("attn_k", "attn_v") else width
+            shapes[f"blk.{i}.{name}"] = (rows, width)
         shapes |= {f"blk.{i}.ffn_gate": (hidden, width), f"blk.{i}.ffn_up": (hidden, width)}
         shapes |= {f"blk.{i}.ffn_down": (width, hidden)}
         shapes |= {f"blk.{i}.attn_norm": (width,), f"blk.{i}.ffn_norm": (width,)}
     for name, shape in shapes.items():
         weights = random.standard_normal(shape).astype(np.float32) * 0.3
         if len(shape) == 2 and name != "token_embd":
-            kind = gguf.GGMLQuantizationType.Q8_0
             writer.add_tensor(f"{name}.weight", gguf.quants.quantize(weights, kind), raw_dtype=kind)
         else:
             writer.add_tensor(f"{name}.weight", weights)

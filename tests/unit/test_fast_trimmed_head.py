@@ -13,10 +13,11 @@ import anydraft
 import small
 import tiny
 from anydraft.errors import ArgumentError
-from anydraft.models.batch import TransformersRow, sequences_of
+from anydraft.models.batch import sequences_of
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.trimmed_head import TrimmedHead, TrimmedModel, trimmed_head
 from anydraft.models.joint import advance_together
+from anydraft.models.row import TransformersRow
 from anydraft.models.transformers import TransformersModel
 from anydraft.sampling.laws import to_law
 

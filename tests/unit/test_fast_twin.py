@@ -15,8 +15,9 @@ from torch import nn
 import anydraft
 import small
 import tiny
+from anydraft.loading import memory
 from anydraft.models.fast import cpu_linear as few_rows
-from anydraft.models.fast import memory, twin
+from anydraft.models.fast import twin
 from anydraft.models.fast.cpu_linear import FewRows, FewRowsLinear, Quicker, packed, product
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.select import can, quicker

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import multiprocessing
 import os
+import struct
 
 import pytest
 import torch
@@ -149,7 +150,7 @@ def test_a_damaged_gguf_file(tmp_path, own_cache):
 
 
 def test_without_the_gguf_package(tmp_path, monkeypatch):
-    (tmp_path / "a.gguf").write_bytes(b"GGUF")
+    (tmp_path / "a.gguf").write_bytes(b"GGUF" + struct.pack("<IQQ", 3, 0, 0))
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ModelFileError, match=r"pip install 'anydraft\[gguf\]'"):
         load_model(tmp_path / "a.gguf")

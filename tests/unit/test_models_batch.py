@@ -11,9 +11,10 @@ from transformers import PreTrainedModel
 
 import anydraft
 import tiny
-from anydraft.models.batch import TransformersBatch, TransformersRow, sequences
+from anydraft.models.batch import TransformersBatch, sequences
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.joint import advance_together
+from anydraft.models.row import TransformersRow
 from anydraft.models.transformers import TransformersModel
 
 MODELS: list[Callable[..., PreTrainedModel]] = [tiny.llama, tiny.gemma3, tiny.llama4]

@@ -105,7 +105,7 @@ def test_bad_messages_say_got_and_expected(messages):
             render(tokenizer, messages)
 
 
-@pytest.mark.parametrize("message", [{"role": "user"}, {"role": "user", "content": [{"type": "image"}]}])
+@pytest.mark.parametrize("message", [{"role": "user"}, {"role": "user", "content": [{"type": "table"}]}])
 def test_without_a_template_content_must_be_text(message):
     with pytest.raises(ArgumentError, match=r"got .*expected content that is text"):
         render(base(), [message])

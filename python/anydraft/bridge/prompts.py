@@ -27,6 +27,9 @@ class Listable(Protocol):
         """Its numbers as a list."""
 
 
+_PICTURES = {"image", "image_url", "video", "video_url", "audio", "audio_url", "input_audio"}
+"""Kinds of parts of a message that ids alone cannot stand for."""
+
 Setting: TypeAlias = Mapping[str, Any] | None
 """How a tokenizer cuts texts, or fills them up, if it does."""
 
@@ -45,13 +48,12 @@ class Prompt(NamedTuple):
     """Target ids that the draft is shown after that, as its own tokenizer writes them."""
 
 
-def check_one(prompt: object, messages: object, input_ids: object) -> None:
-    """Raise :class:`ArgumentError` unless just one of them is not ``None``."""
-    given = {"prompt": prompt, "messages": messages, "input_ids": input_ids}
+def check_one(**given: object) -> None:
+    """Raise :class:`ArgumentError` unless just one of the prompts given by name is not ``None``."""
     names = [name for name, value in given.items() if value is not None]
     if len(names) != 1:
         got = " and ".join(names) or "no prompt"
-        raise ArgumentError(f"got {got}; expected one of prompt, messages, input_ids")
+        raise ArgumentError(f"got {got}; expected one of prompt, messages, input_ids, inputs")
 
 
 def plain_ids(input_ids: Ids, size: int) -> list[int]:
@@ -106,10 +108,11 @@ def render(tokenizer: AnyTokenizer, messages: Messages) -> list[int]:
     a colon, a line break, its content and an empty line; last comes ``assistant:`` and a line break.
 
     Raises:
-        ArgumentError: no messages, a message without a role, or a chat that the template refuses; without a
-            template also content that is not text.
+        ArgumentError: no messages, a message without a role or with a picture, or a chat that the template
+            refuses; without a template also content that is not text.
     """
     _check(messages)
+    _refuse_pictures(messages)
     speaks = templated(tokenizer)
     if speaks is None:
         return _transcript(tokenizer, messages)
@@ -195,6 +198,21 @@ def _check(messages: Messages) -> None:
             )
         for text in _strings(message):
             utf8(text, "a message")
+
+
+def _refuse_pictures(messages: Messages) -> None:
+    """A tokenizer would write a placeholder, which the target would read as a word."""
+    for message in messages:
+        content = message.get("content")
+        parts = content if isinstance(content, (list, tuple)) else ()
+        kinds = [part.get("type") for part in parts if isinstance(part, Mapping)]
+        found = sorted({str(kind) for kind in kinds} & _PICTURES)
+        if found:
+            raise ArgumentError(
+                f"got a message with {', '.join(found)}; expected text. For pictures or sounds give inputs=: "
+                "what the target's processor.apply_chat_template(..., tokenize=True, return_dict=True, "
+                "return_tensors='pt') makes of the chat"
+            )
 
 
 def _strings(value: object) -> Iterator[str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -27,6 +27,8 @@ from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.twin import forget
 from anydraft.models.in_order import OrderedRow
 from anydraft.models.joint import Joint
+from anydraft.models.loaded import plain_of
+from anydraft.models.prefill import RowPrefill, placeholders, prefill_of
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.weights import DraftWeights, Weights, pass_bytes
 from anydraft.proposers.base import Strategy
@@ -88,6 +90,7 @@ class Engine:
         self.bridge = bridge
         sizes = len(bridge.target), len(bridge.draft)
         self._opening = prompts.opening(draft_tokenizer)
+        self._placeholders = placeholders(plain_of(target_model))
         self._passes = FastPasses(weights, compile)
         drafts = FastPasses(weights if draft_weights == "auto" else draft_weights, compile, drafts=True)
         self._draft_head = DraftHead(draft_model, bridge, draft_head, drafts)
@@ -136,8 +139,13 @@ class Engine:
         return self.plain_prompt(prompts.plain_ids(input_ids, len(self.bridge.target)))
 
     def plain_prompt(self, ids: list[int]) -> Prompt:
-        """Target ids that the draft reads as its own tokenizer writes them."""
-        return Prompt(ids, list(self._opening), ids)
+        """Target ids that the draft reads as its own tokenizer writes them, but for pictures and sounds."""
+        return Prompt(ids, list(self._opening), [token for token in ids if token not in self._placeholders])
+
+    def read_by_the_target(self, inputs: Mapping[str, Any]) -> tuple[Prompt, RowPrefill | None]:
+        """What a processor made of one prompt, as both sides read it; see :meth:`Speculator.stream`."""
+        ids, prefill = prefill_of(plain_of(self.models[0]), inputs)
+        return self.plain_prompt(ids), prefill
 
     def sequences(self) -> tuple[Model, Model]:
         """Both models with empty caches."""

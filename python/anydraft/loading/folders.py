@@ -11,9 +11,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
 from transformers import __version__ as transformers_version
 
-from anydraft.errors import ModelFileError
+from anydraft.errors import ArgumentError, ModelFileError
 from anydraft.loading import gguf
 from anydraft.loading.dense import require_dense
+from anydraft.loading.needs import Packed, require_room
 from anydraft.loading.packaged import PackagedName, packaged
 from anydraft.loading.paths import A_TOKENIZER, existing, model_at
 from anydraft.loading.quiet import Progress, quiet, silent
@@ -25,22 +26,36 @@ __all__ = ["PackagedName", "Progress", "generation_config", "load_model", "load_
 
 def load_model(
     path: str | Path,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | Packed = torch.float32,
     device: torch.device | str = "cpu",
     progress: Progress = silent,
 ) -> PreTrainedModel:
     """A causal language model from a transformers folder or a GGUF file, in evaluation mode.
 
     A GGUF file is de-quantised on first use (tens of seconds) and kept as a plain folder in the cache folder:
-    ``$ANYDRAFT_CACHE``, else ``$XDG_CACHE_HOME/anydraft``, else ``~/.cache/anydraft``.
+    ``$ANYDRAFT_CACHE``, else ``$XDG_CACHE_HOME/anydraft``, else ``~/.cache/anydraft``. With ``"packed"`` its
+    matrices stay as the file has them, on a CPU: it takes the memory that the file takes, and each pass
+    unpacks them anew, which takes several times as long. What any of these takes is told by
+    :func:`~anydraft.loading.needs.needed_bytes`.
 
     No code from the folder is run.
 
     Raises:
         ModelFileError: nothing at ``path``, no model that transformers can read, one that is damaged or lacks
-            weights, or one that only code in its folder can read.
+            weights, one that only code in its folder can read, or one that is larger than the memory left.
+        ArgumentError: ``"packed"`` for what is no GGUF file, or for another device than a CPU.
     """
     found = model_at(path)
+    if dtype == "packed":
+        if not found.is_file() or torch.device(device).type != "cpu":
+            raise ArgumentError(
+                f"got dtype='packed' for {found} on {device}; expected a GGUF file and a CPU. "
+                "Give a torch.dtype"
+            )
+        require_room(found, dtype)
+        return gguf.packed_model(found, progress)
+    if torch.device(device).type == "cpu":
+        require_room(found, dtype)
     if found.is_file():
         found = gguf.weights_folder(found, dtype, progress)
     _require_readable_config(found)

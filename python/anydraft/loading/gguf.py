@@ -7,11 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 from transformers import __version__ as transformers_version
 
 from anydraft.errors import ModelFileError
 from anydraft.loading import cache_dir
+from anydraft.loading.packed import load_packed
 from anydraft.loading.quiet import Progress, quiet, tensors_counted
 from anydraft.loading.reading import reading, require_whole
 
@@ -57,6 +65,25 @@ def weights_folder(file: Path, dtype: torch.dtype, progress: Progress) -> Path:
             progress("writing", 1.0)
 
     return cache_dir.entry(name, make)
+
+
+def packed_model(file: Path, progress: Progress) -> PreTrainedModel:
+    """The model of a GGUF file at the file's own size; see :mod:`anydraft.loading.packed`.
+
+    Raises:
+        ModelFileError: as for :func:`weights_folder`, or an architecture that cannot stay packed.
+    """
+
+    def make(folder: Path) -> None:
+        progress("reading", 0.0)
+        read: Any = AutoConfig.from_pretrained(str(file.parent), gguf_file=file.name, trust_remote_code=False)
+        read.save_pretrained(folder)
+        GenerationConfig.from_model_config(read).save_pretrained(folder)
+
+    _need_gguf(file)
+    with quiet(), reading(file, "the model of a GGUF file"):
+        folder = cache_dir.entry(f"gguf/{_key(file)}-config", make)
+        return load_packed(file, folder, progress)
 
 
 def tokenizer_folder(file: Path, progress: Progress) -> Path:

@@ -14,8 +14,10 @@ from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.base import OWN_PASSES, Model, Passes
 from anydraft.models.faithful import near, own, text, tried
 from anydraft.models.kv_cache import new_cache
+from anydraft.models.prefill import RowPrefill
 from anydraft.models.proven import ALONE
 from anydraft.models.ragged import Layout, RaggedLayer
+from anydraft.models.row import TransformersRow
 from anydraft.models.transformers import TransformersModel, types_at
 
 _MASKED = {"sdpa", "eager"}
@@ -103,6 +105,10 @@ class TransformersBatch:
         self._lengths: dict[int, int] = {}
         self.token_types: dict[int, Tensor] = {}
         """Of rows that have some: see :attr:`TransformersModel.token_types`."""
+        self.prefills: dict[int, RowPrefill] = {}
+        """Of rows that have one: see :attr:`TransformersModel.prefill`."""
+        self._offsets: dict[int, Tensor] = {}
+        """Of rows whose prefill was read: see :attr:`~anydraft.models.prefill.Read.offset`."""
         self._start()
 
     @property
@@ -136,8 +142,9 @@ class TransformersBatch:
         """Forget all but the first ``length`` cached tokens of a sequence."""
         if length < 0:
             raise ArgumentError(f"got a crop to {length} tokens; expected 0 or more")
-        if row in self._lengths:
-            self._lengths[row] = min(self._lengths[row], length)
+        if row in self._lengths and length < self._lengths[row]:
+            whole = row in self.prefills and length < self.prefills[row].length
+            self._lengths[row] = 0 if whole else length
 
     def close(self, row: int) -> None:
         """A sequence will not be advanced again: the last one takes its slot."""
@@ -149,6 +156,7 @@ class TransformersBatch:
                 layer.move(self._slots[last], slot, self._lengths[last])
             self._slots[last] = slot
         del self._slots[row], self._lengths[row]
+        self._offsets.pop(row, None)
 
     @torch.no_grad()  # not inference_mode: a model may renew its own buffers, which must stay trainable
     def advance(self, rows: Sequence[int], ids: Sequence[Tensor], keep: Sequence[int]) -> list[Tensor]:
@@ -164,23 +172,42 @@ class TransformersBatch:
         for row, row_ids, wanted in zip(rows, ids, keep, strict=True):
             if row not in self._slots:
                 raise ArgumentError(f"got tokens for row {row}, which was closed; expected an open one")
-            self.model.check(row_ids, wanted)
+            self.model.check(row_ids, wanted, None if self._lengths[row] else self.prefills.get(row))
         given = dict(zip(rows, ids, strict=True))
         wanted_of = dict(zip(rows, keep, strict=True))
-        alone = self._better_alone({row: len(row_ids) for row, row_ids in given.items()})
-        together = {row: row_ids for row, row_ids in given.items() if row not in alone}
-        by_slot = sorted(self._slots, key=self._slots.__getitem__)
-        found: dict[int, Tensor] = {}
         try:
-            for row in alone:
-                found |= self._pass([row], {row: given[row]}, wanted_of)
-            if together:
-                found |= self._pass(by_slot, together, wanted_of)
+            begun = {row: self._begin(row) for row in rows if row in self.prefills and not self._lengths[row]}
+            following = {row: given[row][self._lengths[row] :] for row in begun}
+            counts = {row: min(wanted_of[row], len(left)) for row, left in following.items()}
+            found = self._advance({**given, **following}, {**wanted_of, **counts})
         except BaseException:
             self._start()
             self._lengths = dict.fromkeys(self._lengths, 0)
             raise
+        for row, first in begun.items():
+            behind = [found[row]] if row in found else []
+            found[row] = torch.cat(([first] if wanted_of[row] > counts[row] else []) + behind)
         return [found[row] for row in rows]
+
+    def _begin(self, row: int) -> Tensor:
+        """Take over what the model has read of a row; the logits ``[1, V]`` after it."""
+        read = self.prefills[row].read()
+        self._layout.plan(self._slots[row], [0], [self.prefills[row].length])
+        self._lengths[row], self._offsets[row] = read.fill(self._cache), read.offset
+        return read.logits[None]
+
+    def _advance(self, given: Mapping[int, Tensor], wanted_of: Mapping[int, int]) -> dict[int, Tensor]:
+        """Logits of the rows that are given any ids."""
+        given = {row: row_ids for row, row_ids in given.items() if len(row_ids)}
+        alone = self._better_alone({row: len(row_ids) for row, row_ids in given.items()})
+        together = {row: row_ids for row, row_ids in given.items() if row not in alone}
+        by_slot = sorted(self._slots, key=self._slots.__getitem__)
+        found: dict[int, Tensor] = {}
+        for row in alone:
+            found |= self._pass([row], {row: given[row]}, wanted_of)
+        if together:
+            found |= self._pass(by_slot, together, wanted_of)
+        return found
 
     def _better_alone(self, counts: Mapping[int, int]) -> list[int]:
         """Which rows to run alone, so that the number of tokens computed, filler included, is smallest."""
@@ -206,7 +233,7 @@ class TransformersBatch:
             torch.stack(fed),
             self._cache,
             most,
-            position_ids=self._layout.positions,
+            position_ids=self._positions(rows),
             attention_mask=self._masks(),
             token_type_ids=self._types(rows, counts),
         )
@@ -239,6 +266,15 @@ class TransformersBatch:
             return made[seen[0]]
         return {kind: made[key] for kind, key in zip(kinds, seen, strict=False)}
 
+    def _positions(self, rows: Sequence[int]) -> Tensor:
+        """int64 ``[B, n]``, or ``[A, B, n]``: of the new tokens, as the model counts them."""
+        counted = self._layout.positions
+        if not self._offsets:
+            return counted
+        none = torch.zeros_like(next(iter(self._offsets.values())))
+        offsets = torch.stack([self._offsets.get(row, none) for row in rows], -1)
+        return (counted + offsets[..., None]).clamp(min=0)  # filler may be below
+
     def _types(self, rows: Sequence[int], counts: Sequence[int]) -> Tensor | None:
         """int64 ``[B, n]``: the types of the new tokens, if any row has some; 0 for filler."""
         if not self.token_types:
@@ -255,46 +291,3 @@ class TransformersBatch:
             return mask
         dtype = self.model.dtype
         return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min)
-
-
-class TransformersRow:
-    """One sequence of a batch, as a model of its own."""
-
-    def __init__(self, batch: TransformersBatch, row: int) -> None:
-        """Made by :class:`TransformersBatch`."""
-        self.batch = batch
-        self.row = row
-        model = batch.model
-        self.vocab_size, self.window, self.device = model.vocab_size, model.window, model.device
-
-    @property
-    def length(self) -> int:
-        """Number of tokens in the cache."""
-        return self.batch.length(self.row)
-
-    def advance(self, ids: Tensor, keep: int = 1) -> Tensor:
-        """A pass in which the other sequences sit still; see :class:`Model`."""
-        return self.batch.advance([self.row], [ids], [keep])[0]
-
-    @property
-    def token_types(self) -> Tensor | None:
-        """See :attr:`TransformersModel.token_types`."""
-        return self.batch.token_types.get(self.row)
-
-    @token_types.setter
-    def token_types(self, types: Tensor) -> None:
-        self.batch.token_types[self.row] = types
-
-    def settle(self, length: int) -> None:
-        """Nothing to note: any crop is possible."""
-
-    def crop(self, length: int) -> None:
-        """See :class:`Model`."""
-        self.batch.crop(self.row, length)
-
-    def passed(self, seconds: float) -> None:
-        """Nothing to note: the loop keeps the times."""
-
-    def close(self) -> None:
-        """This sequence will not be advanced again."""
-        self.batch.close(self.row)

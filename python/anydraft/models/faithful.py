@@ -115,13 +115,18 @@ def own(model: PreTrainedModel) -> bool:
 
 def tried(model: PreTrainedModel, what: str, trial: Callable[[PreTrainedModel], str]) -> str:
     """What came of a trial of a model that is not proven; each is made once."""
-    if proven(model):
+    return "" if proven(model) else tried_with(model, what, frozenset(), lambda: trial(model))
+
+
+def tried_with(model: PreTrainedModel, what: str, known: frozenset[str], trial: Callable[[], str]) -> str:
+    """The same, where other classes are proven: those of transformers' own that are ``known``."""
+    if own(model) and type(model).__name__ in known:
         return ""
     with _lock:
-        known = _verdicts.setdefault(model, {})
-        if what not in known:
-            known[what] = trial(model)
-        return known[what]
+        verdicts = _verdicts.setdefault(model, {})
+        if what not in verdicts:
+            verdicts[what] = trial()
+        return verdicts[what]
 
 
 def _ensure(model: PreTrainedModel, what: str, trial: Callable[[PreTrainedModel], str]) -> None:

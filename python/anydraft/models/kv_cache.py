@@ -27,6 +27,9 @@ _SPARE = 256
 _KEPT_AS_MADE = ("DummyLayer", "DynamicIndexedLayer")
 """Layers of newer versions that need no store of ours: the first holds nothing, both can be cropped."""
 
+_BY_ROW = {"conv_states", "recurrent_states"}
+"""States by number, each ``[rows, ...]``."""
+
 _KEYS = {"keys", "values", "key_store", "value_store", "is_initialized"}
 """What a layer of ours holds that is cropped."""
 
@@ -203,8 +206,8 @@ def is_filled(cache: DynamicCache) -> bool:
     )
 
 
-def copy_into(ours: DynamicCache, theirs: DynamicCache, padding: int = 0) -> int:
-    """Put what a filled cache of transformers holds into an empty one of ours; the number of tokens.
+def copy_into(ours: DynamicCache, theirs: DynamicCache, padding: int = 0, row: int = 0) -> int:
+    """Put what a filled cache of transformers holds of a row into an empty one of ours; the number of tokens.
 
     The first ``padding`` tokens are left out. A sliding window has forgotten its first keys. They are out of
     reach of all that follows: zeros stand for them.
@@ -222,12 +225,16 @@ def copy_into(ours: DynamicCache, theirs: DynamicCache, padding: int = 0) -> int
         return 0
     layers: Any = zip(ours.layers, theirs.layers, strict=False)
     for layer, given in layers:
-        _copy_state(given, layer)
-        if _counts(given) and (not state_of(layer) or isinstance(layer, GrowingLayer)):
-            lost = length - padding - given.keys.shape[-2]  # negative: padding to be cut off
-            layer.update(
-                *(torch.nn.functional.pad(states, (0, 0, lost, 0)) for states in (given.keys, given.values))
+        _copy_state(given, layer, row)
+        if getattr(given, "keys", None) is None or (state_of(layer) and not isinstance(layer, GrowingLayer)):
+            continue  # it keeps none, or reads those of another layer, or has them in its state
+        lost = length - padding - given.keys.shape[-2]  # negative: padding to be cut off
+        layer.update(
+            *(
+                torch.nn.functional.pad(states[row : row + 1], (0, 0, lost, 0))
+                for states in (given.keys, given.values)
             )
+        )
     return length - padding
 
 
@@ -254,14 +261,20 @@ def _counts(layer: object) -> bool:
     return hasattr(layer, "get_seq_length")
 
 
-def _copy_state(source: Any, target: Any) -> None:
-    """Copy the state of a layer, if it has one, to a layer for the same state: ours, or transformers' own."""
+def _copy_state(source: Any, target: Any, row: int = 0) -> None:
+    """Copy a row's state of a layer, if it has one, to a layer for the same: ours, or transformers' own."""
     if not (isinstance(source, _Linear) or state_of(source)):
         return
     alike = type(source) is type(target)
     names = set(vars(source)) if alike else (set(vars(source)) & set(vars(target))) - _KEYS
     for name in names - {_RECORDS}:
-        setattr(target, name, deepcopy(getattr(source, name)))
+        value = getattr(source, name)
+        rows = (
+            {i: None if states is None else states[row : row + 1] for i, states in value.items()}
+            if name in _BY_ROW
+            else value
+        )
+        setattr(target, name, deepcopy(rows))
     if getattr(target, _RECORDS, True):
         return
     for i, inputs in getattr(target, "conv_states", {}).items():  # while they are kept, they may be fewer

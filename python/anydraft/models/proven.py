@@ -2,35 +2,58 @@
 
 _NAMES = """
     AXK1ForCausalLM AXK2ForCausalLM AfmoeForCausalLM ApertusForCausalLM ArceeForCausalLM
-    AriaTextForCausalLM BailingHybridForCausalLM BambaForCausalLM BeamForCausalLM BioGptForCausalLM
-    BitNetForCausalLM BloomForCausalLM CTRLLMHeadModel CodeGenForCausalLM Cohere2ForCausalLM
-    Cohere2MoeForCausalLM CohereCompassForCausalLM CohereForCausalLM CwmForCausalLM DbrxForCausalLM
-    DeepseekV2ForCausalLM DeepseekV32ForCausalLM DeepseekV3ForCausalLM DiffLlamaForCausalLM
-    Dots1ForCausalLM Dots3NoteForCausalLM Emu3ForCausalLM Ernie4_5ForCausalLM Ernie4_5_MoeForCausalLM
-    Exaone4ForCausalLM ExaoneMoeForCausalLM FalconForCausalLM FalconH1ForCausalLM FalconMambaForCausalLM
-    FlexOlmoForCausalLM FlintForCausalLM FuyuForCausalLM GPT2LMHeadModel GPTBigCodeForCausalLM
-    GPTJForCausalLM GPTNeoForCausalLM GPTNeoXForCausalLM GPTNeoXJapaneseForCausalLM Gemma2ForCausalLM
-    Gemma3ForCausalLM Gemma3ForConditionalGeneration Gemma3nForCausalLM Gemma4ForCausalLM
-    Gemma4ForConditionalGeneration Gemma4UnifiedForCausalLM Gemma4UnifiedForConditionalGeneration
-    GemmaForCausalLM Glm4ForCausalLM Glm4MoeForCausalLM Glm4MoeLiteForCausalLM GlmForCausalLM
-    GlmMoeDsaForCausalLM GotOcr2ForConditionalGeneration GptOssForCausalLM GraniteForCausalLM
-    GraniteMoeForCausalLM GraniteMoeHybridForCausalLM GraniteMoeSWAForCausalLM GraniteMoeSharedForCausalLM
-    GraniteSWAForCausalLM HYV3ForCausalLM HYV4ForCausalLM HeliumForCausalLM HrmTextForCausalLM
-    HunYuanDenseV1ForCausalLM HunYuanMoEV1ForCausalLM HyperCLOVAXForCausalLM Inkling2ForCausalLM
-    InklingForCausalLM Jais2ForCausalLM JambaForCausalLM JetMoeForCausalLM KimiLinearForCausalLM
-    Kolibri1ForCausalLM LagunaForCausalLM Lfm2ForCausalLM Lfm2MoeForCausalLM Lfm3ForCausalLM
-    Llama4ForCausalLM LlamaForCausalLM LongcatFlashForCausalLM Mamba2ForCausalLM MambaForCausalLM
+    AriaForConditionalGeneration AriaTextForCausalLM AyaVisionForConditionalGeneration
+    BailingHybridForCausalLM BambaForCausalLM BeamForCausalLM BioGptForCausalLM BitNetForCausalLM
+    BloomForCausalLM CTRLLMHeadModel ChameleonForConditionalGeneration CodeGenForCausalLM
+    Cohere2ForCausalLM Cohere2MoeForCausalLM Cohere2VisionForConditionalGeneration
+    CohereCompassForCausalLM CohereCompassForConditionalGeneration CohereForCausalLM
+    Cosmos3EdgeForConditionalGeneration Cosmos3OmniForConditionalGeneration CwmForCausalLM DbrxForCausalLM
+    DeepseekV2ForCausalLM DeepseekV32ForCausalLM DeepseekV3ForCausalLM DeepseekVLForConditionalGeneration
+    DeepseekVLHybridForConditionalGeneration DiffLlamaForCausalLM Dots1ForCausalLM Dots3NoteForCausalLM
+    Emu3ForCausalLM Emu3ForConditionalGeneration Ernie4_5ForCausalLM Ernie4_5_MoeForCausalLM
+    Ernie4_5_VLMoeForConditionalGeneration EvollaForProteinText2Text Exaone4ForCausalLM
+    Exaone4_5_ForConditionalGeneration ExaoneMoeForCausalLM FalconForCausalLM FalconH1ForCausalLM
+    FalconMambaForCausalLM FlexOlmoForCausalLM FlintForCausalLM FunAsrNanoForConditionalGeneration
+    FuyuForCausalLM GPT2LMHeadModel GPTBigCodeForCausalLM GPTJForCausalLM GPTNeoForCausalLM
+    GPTNeoXForCausalLM GPTNeoXJapaneseForCausalLM Gemma2ForCausalLM Gemma3ForCausalLM
+    Gemma3ForConditionalGeneration Gemma3nForCausalLM Gemma4ForCausalLM Gemma4ForConditionalGeneration
+    Gemma4UnifiedForCausalLM Gemma4UnifiedForConditionalGeneration GemmaForCausalLM
+    Glm46VForConditionalGeneration Glm4ForCausalLM Glm4MoeForCausalLM Glm4MoeLiteForCausalLM
+    Glm4vForConditionalGeneration Glm4vMoeForConditionalGeneration GlmAsrForConditionalGeneration
+    GlmForCausalLM GlmMoeDsaForCausalLM GlmOcrForConditionalGeneration GotOcr2ForConditionalGeneration
+    GptOssForCausalLM Granite4VisionForConditionalGeneration GraniteDoclingForConditionalGeneration
+    GraniteForCausalLM GraniteMoeForCausalLM GraniteMoeHybridForCausalLM GraniteMoeSWAForCausalLM
+    GraniteMoeSharedForCausalLM GraniteSWAForCausalLM GraniteSpeechForConditionalGeneration
+    GraniteSpeechPlusForConditionalGeneration HYV3ForCausalLM HYV4ForCausalLM HeliumForCausalLM
+    HrmTextForCausalLM HunYuanDenseV1ForCausalLM HunYuanMoEV1ForCausalLM HunYuanVLForConditionalGeneration
+    HyperCLOVAXForCausalLM HyperCLOVAXVisionV2ForConditionalGeneration Idefics2ForConditionalGeneration
+    Idefics3ForConditionalGeneration Inkling2ForCausalLM InklingForCausalLM
+    InternVLForConditionalGeneration Jais2ForCausalLM JambaForCausalLM JetMoeForCausalLM
+    KimiLinearForCausalLM Kimi_K25ForConditionalGeneration Kolibri1ForCausalLM LagunaForCausalLM
+    Lfm2ForCausalLM Lfm2MoeForCausalLM Lfm2VlForConditionalGeneration Lfm3ForCausalLM
+    LightOnOcrForConditionalGeneration Llama4ForCausalLM Llama4ForConditionalGeneration LlamaForCausalLM
+    LlavaForConditionalGeneration LlavaNextForConditionalGeneration LlavaNextVideoForConditionalGeneration
+    LlavaOnevisionForConditionalGeneration LongcatFlashForCausalLM Mamba2ForCausalLM MambaForCausalLM
     MellumForCausalLM MiMoV2FlashForCausalLM MiniCPM3ForCausalLM MiniMaxForCausalLM MiniMaxM2ForCausalLM
-    MiniMaxM3VLForCausalLM Ministral3ForCausalLM MinistralForCausalLM MistralForCausalLM
-    MixtralForCausalLM MllamaForCausalLM ModernBertDecoderForCausalLM
-    MossTranscribeDiarizeForConditionalGeneration MptForCausalLM NanoChatForCausalLM NemotronForCausalLM
-    NemotronHForCausalLM OPTForCausalLM Olmo2ForCausalLM Olmo3ForCausalLM OlmoForCausalLM
-    OlmoHybridForCausalLM OlmoeForCausalLM PersimmonForCausalLM Phi3ForCausalLM Phi4MultimodalForCausalLM
-    PhiForCausalLM PhimoeForCausalLM Qwen2ForCausalLM Qwen2MoeForCausalLM Qwen3ForCausalLM
-    Qwen3MoeForCausalLM Qwen3NextForCausalLM Qwen3_5MoeForCausalLM Qwen4ExpForCausalLM SeedOssForCausalLM
-    SmolLM3ForCausalLM SolarOpenForCausalLM StableLmForCausalLM Starcoder2ForCausalLM
-    VaultGemmaForCausalLM XGLMForCausalLM YoutuForCausalLM Zamba2ForCausalLM ZambaForCausalLM
-    ZayaForCausalLM
+    MiniMaxM3SparseForConditionalGeneration MiniMaxM3VLForCausalLM Ministral3ForCausalLM
+    MinistralForCausalLM Mistral3ForConditionalGeneration Mistral4ForCausalLM MistralForCausalLM
+    MistralLarge4ForConditionalGeneration MixtralForCausalLM MllamaForCausalLM
+    MllamaForConditionalGeneration ModernBertDecoderForCausalLM Molmo2ForConditionalGeneration
+    MossTranscribeDiarizeForConditionalGeneration MptForCausalLM MuseGlimmerForConditionalGeneration
+    MuseSparkForConditionalGeneration NanoChatForCausalLM NemotronForCausalLM NemotronHForCausalLM
+    OPTForCausalLM Olmo2ForCausalLM Olmo3ForCausalLM OlmoForCausalLM OlmoHybridForCausalLM
+    OlmoeForCausalLM Ovis2ForConditionalGeneration PaddleOCRVLForConditionalGeneration
+    PersimmonForCausalLM Phi3ForCausalLM Phi4MultimodalForCausalLM PhiForCausalLM PhimoeForCausalLM
+    QianfanOCRForConditionalGeneration Qwen2AudioForConditionalGeneration Qwen2ForCausalLM
+    Qwen2MoeForCausalLM Qwen2VLForConditionalGeneration Qwen2_5OmniThinkerForConditionalGeneration
+    Qwen2_5_VLForConditionalGeneration Qwen3ASRForConditionalGeneration Qwen3ForCausalLM
+    Qwen3MoeForCausalLM Qwen3NextForCausalLM Qwen3OmniMoeThinkerForConditionalGeneration
+    Qwen3VLForConditionalGeneration Qwen3VLMoeForConditionalGeneration Qwen3_5MoeForCausalLM
+    Qwen4ExpForCausalLM SeedOssForCausalLM SmolLM3ForCausalLM SmolVLMForConditionalGeneration
+    SolarOpenForCausalLM StableLmForCausalLM Starcoder2ForCausalLM Step3p7ForConditionalGeneration
+    VaultGemmaForCausalLM VideoLlama3ForConditionalGeneration VideoLlavaForConditionalGeneration
+    VipLlavaForConditionalGeneration VoxtralForConditionalGeneration XGLMForCausalLM YoutuForCausalLM
+    Zamba2ForCausalLM ZambaForCausalLM ZayaForCausalLM
 """
 PROVEN = frozenset(_NAMES.split())
 """They read blocks, crops, batches and padded rows as they read tokens one by one."""
@@ -60,6 +83,15 @@ SINGLY = frozenset(
     }
 )
 """Those that read one token a pass behind a state."""
+
+_PICTURES = """
+    Gemma3ForConditionalGeneration Glm4vForConditionalGeneration InternVLForConditionalGeneration
+    Llama4ForConditionalGeneration LlavaForConditionalGeneration Mistral3ForConditionalGeneration
+    Qwen2VLForConditionalGeneration Qwen2_5_VLForConditionalGeneration Qwen3VLForConditionalGeneration
+    Qwen3VLMoeForConditionalGeneration SmolVLMForConditionalGeneration VoxtralForConditionalGeneration
+"""
+PICTURES = frozenset(_PICTURES.split())
+"""They read blocks behind pictures or sounds as they read tokens one by one (tests/support/pictures.py)."""
 
 ALONE = frozenset({"GPTNeoForCausalLM"})
 """They do so row by row: their own masks take the new tokens to be the last of the longest row."""

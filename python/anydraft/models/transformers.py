@@ -18,6 +18,7 @@ from anydraft.models.faithful import takes_positions, way_of
 from anydraft.models.growing import growing_of
 from anydraft.models.kv_cache import GrowingLayer, copy_into, copy_out, is_filled
 from anydraft.models.loaded import check, device_of, embedding_of, in_training, plain_of, width_of
+from anydraft.models.prefill import RowPrefill, positions_at
 from anydraft.models.sequence_cache import SequenceCache
 from anydraft.models.versions import cache_argument, cache_returned
 
@@ -78,6 +79,10 @@ class TransformersModel:
         """int64 ``[L]``, L >= 1: the types of the first tokens; the last holds for all that follow."""
         self._before: SequenceCache | None = None
         """The cache from before it was read again."""
+        self.prefill: RowPrefill | None = None
+        """How the first tokens are read, if not by their ids alone."""
+        self._offset = torch.zeros((), dtype=torch.int64, device=self.device)
+        """What positions are beside the count of tokens: see :attr:`~anydraft.models.prefill.Read.offset`."""
 
     @property
     def cache_argument(self) -> str:
@@ -86,8 +91,9 @@ class TransformersModel:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype of the embedding."""
-        return embedding_of(self.plain).dtype
+        """The dtype of the embedding; of what it gives, if it is packed."""
+        dtype = embedding_of(self.plain).dtype
+        return dtype if dtype.is_floating_point else self.plain.dtype
 
     @property
     def length(self) -> int:
@@ -117,9 +123,12 @@ class TransformersModel:
                 costs no device synchronisation: always on a CPU, elsewhere at the start of a sequence.
             ModelError: the model was put in training mode, or returned no logits of the announced width.
         """
-        self.check(ids, keep)
+        self.check(ids, keep, None if self.length else self.prefill)
         with self._undivided():
-            logits = self._pass(ids, keep) if self.growing is None else self._split(ids, keep)
+            if self.prefill is not None and self.length == 0:
+                logits = self._begin(self.prefill, ids, keep)
+            else:
+                logits = self._pass(ids, keep) if self.growing is None else self._split(ids, keep)
         if logits.shape != (keep, self.vocab_size):
             raise ModelError(
                 f"got logits of shape {list(logits.shape)} from {type(self.plain).__name__}; "
@@ -127,12 +136,22 @@ class TransformersModel:
             )
         return logits
 
+    def _begin(self, prefill: RowPrefill, ids: Tensor, keep: int) -> Tensor:
+        """The prompt as the model itself reads it, and what follows it behind that."""
+        read = prefill.read()
+        self._held.length, self._offset = read.fill(self._held.cache), read.offset
+        following = ids[self.length :]
+        if not len(following):
+            return read.logits[None]
+        logits = self._pass(following, min(keep, len(following)))
+        return logits if keep <= len(following) else torch.cat((read.logits[None], logits))
+
     def _pass(self, ids: Tensor, keep: int) -> Tensor:
         return self._held.read(ids, keep, self._run_behind)
 
     def _run_behind(self, ids: Tensor, start: int, cache: Any, keep: int) -> tuple[Tensor, Any]:
         n = len(ids)
-        positions = torch.arange(start, start + n, device=ids.device)[None] if self.takes_positions else None
+        positions = positions_at(start, n, self._offset)[..., None, :] if self.takes_positions else None
         types = None if self.token_types is None else types_at(self.token_types, start, n)[None]
         output = self._call(ids[None], cache, keep, position_ids=positions, token_type_ids=types)
         return self._logits(output, keep)[0], cache_returned(output) if self.way.own else cache
@@ -155,8 +174,8 @@ class TransformersModel:
         growing.restore(self.runner)
         return torch.cat(found)
 
-    def check(self, ids: Tensor, keep: int) -> None:
-        """Raise what :meth:`advance` raises for its arguments."""
+    def check(self, ids: Tensor, keep: int, prefill: RowPrefill | None = None) -> None:
+        """Raise what :meth:`advance` raises for its arguments; ``prefill``: what reads the first of them."""
         n = ids.shape[0] if ids.dim() == 1 else 0
         if not 1 <= keep <= n:
             raise ArgumentError(
@@ -164,8 +183,13 @@ class TransformersModel:
             )
         if self.plain.training:
             raise in_training(self.plain)
+        if prefill is not None and n - keep < prefill.length - 1:
+            raise ArgumentError(
+                f"got {n} ids, logits of {keep} wanted, for a prompt of {prefill.length} that is read at "
+                "once; expected all of its ids, and no logits before its last"
+            )
         if self.length == 0 or ids.device.type == "cpu":
-            self._check_ids(ids)
+            self._check_ids(ids if prefill is None else ids[prefill.length :])
 
     def run(self, ids: Tensor, cache: DynamicCache, keep: int, **arguments: Any) -> Tensor:
         """One forward pass over ``ids`` int64 ``[B, n]``: the last ``keep`` logits ``[B, keep, V]``."""
@@ -259,6 +283,9 @@ class TransformersModel:
             raise ArgumentError(f"got a crop to {length} tokens; expected 0 or more")
         if length >= self.length:
             return
+        if self.prefill is not None and length < self.prefill.length:
+            self._forget()  # a part of such a prompt cannot be read again
+            return
         with self._undivided():
             if self.growing is not None and self.growing.rereads and self.growing.differ(self.length, length):
                 before = self._before
@@ -282,6 +309,8 @@ class TransformersModel:
         self._held, self._before = self._empty(), None
 
     def _check_ids(self, ids: Tensor) -> None:
+        if not len(ids):
+            return
         low, high = torch.stack(torch.aminmax(ids)).tolist()
         if low < 0 or high >= self._readable:
             raise ArgumentError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from torch.nn import Module
 
@@ -37,8 +37,13 @@ def head_share(model: Module) -> float:
 
 
 def _bytes(module: Module) -> int:
-    return sum(
-        parameter.numel() * parameter.element_size()
-        for part in module.modules()
-        for parameter in part.parameters(recurse=False)
-    )
+    return sum(_held(parameter) for part in module.modules() for parameter in part.parameters(recurse=False))
+
+
+def _held(tensor: Any) -> int:
+    """Bytes of a tensor; one that is made of others, as quantised ones are, counts as those."""
+    flatten = getattr(tensor, "__tensor_flatten__", None)
+    if flatten is None:
+        return int(tensor.numel() * tensor.element_size())
+    names, _ = flatten()
+    return sum(_held(getattr(tensor, name)) for name in names)

@@ -13,17 +13,11 @@ from torch.nn import Module
 from anydraft.bridge.bridge import Bridge
 from anydraft.errors import ArgumentError
 from anydraft.models.base import Model
-from anydraft.models.batch import (
-    TransformersBatch,
-    TransformersRow,
-    batch_of,
-    renew,
-    sequences_of,
-    whole_of,
-)
+from anydraft.models.batch import TransformersBatch, batch_of, renew, sequences_of, whole_of
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.trimmed_head import TrimmedHead, TrimmedModel, kept_rows, trimmed_head
 from anydraft.models.fast.twin import weights_of
+from anydraft.models.row import TransformersRow
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.weights import DraftWeights, head_share
 

@@ -18,6 +18,7 @@ from transformers import __version__ as VERSION  # noqa: N812
 
 from anydraft.errors import ArgumentError
 from anydraft.models.kv_cache import is_filled
+from anydraft.models.prefill import reads_more
 from anydraft.models.versions import CACHE_NAMES, TESTED
 
 _MODES = {"greedy_search", "sample"}
@@ -46,20 +47,27 @@ def check_mode(config: GenerationConfig) -> None:
         )
 
 
-def check_arguments(model: PreTrainedModel, model_kwargs: dict[str, Any]) -> None:
-    """Raise :class:`ArgumentError` for an argument of the model that a draft could not read."""
+def check_arguments(model: PreTrainedModel, model_kwargs: dict[str, Any]) -> bool:
+    """Whether there are pictures or sounds beside the ids, which the model reads and the draft does not.
+
+    Raises:
+        ArgumentError: an argument that the model does not take so, or a version of transformers that does not
+            tell how positions go on behind it.
+    """
     usual = inspect.signature(type(model).forward).parameters
     strange = sorted(
         name
         for name, value in model_kwargs.items()
         if name not in _UNDERSTOOD and not _nothing(value, usual[name].default if name in usual else None)
     )
-    if strange:
+    if strange and not reads_more(model):
         raise ArgumentError(
-            f"got {', '.join(strange)}; expected token ids alone, because the draft reads the same text. "
-            "Leave custom_generate out for prompts of another kind. If you passed no such argument, generate "
-            f"of transformers {VERSION} has added it: tested with {', '.join(TESTED)}"
+            f"got {', '.join(strange)}; expected token ids alone, or pictures and sounds for a model of "
+            "transformers 5.19 or newer that reads them. Leave custom_generate out for prompts of another "
+            f"kind. If you passed no such argument, generate of transformers {VERSION} has added it: tested "
+            f"with {', '.join(TESTED)}"
         )
+    return bool(strange)
 
 
 def _nothing(value: object, usual: object) -> bool:

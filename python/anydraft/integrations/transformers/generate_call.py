@@ -38,6 +38,7 @@ from anydraft.integrations.transformers.recording import RecordingLaw
 from anydraft.integrations.transformers.row_processors import for_row
 from anydraft.models.in_order import OrderedProcessors, OrderedRow
 from anydraft.models.logits import pure
+from anydraft.models.prefill import Prefill
 from anydraft.models.versions import cache_of
 
 
@@ -82,6 +83,8 @@ class GenerateCall:
     end_ids: frozenset[int]
     token_types: Tensor | None = None
     """int64 ``[B, L]``, for a model that reads them."""
+    prefill: Prefill | None = None
+    """What reads the prompts, if there are pictures or sounds in them."""
 
     @classmethod
     def of(
@@ -101,15 +104,21 @@ class GenerateCall:
             ArgumentError: something that cannot be served.
         """
         check_mode(config)
-        check_arguments(model, model_kwargs)
+        more = check_arguments(model, model_kwargs)
         mask = mask_of(input_ids, model_kwargs.get("attention_mask"))
-        check_positions(mask, model_kwargs.get("position_ids"))
+        if not more:
+            check_positions(mask, model_kwargs.get("position_ids"))
         listed, real = input_ids.tolist(), mask.sum(-1).tolist()
         lengths = [c.max_length for c in criteria or () if isinstance(c, MaxLengthCriteria)]
         ends = [c.eos_token_id for c in criteria or () if isinstance(c, EosTokenCriteria)]
         length = input_ids.shape[1]
         cache = cache_of_call(cache_of(model_kwargs), config, len(listed))
-        return cls(
+        if more and cache is not None and cache.get_seq_length():
+            raise ArgumentError(
+                "got pictures or sounds and filled past_key_values; expected the whole prompt at once. Leave "
+                "past_key_values out"
+            )
+        made = cls(
             model=model,
             input_ids=input_ids,
             mask=mask,
@@ -121,8 +130,22 @@ class GenerateCall:
             criteria=[c for c in criteria or () if not isinstance(c, (MaxLengthCriteria, EosTokenCriteria))],
             max_new_tokens=max(1, min(lengths, default=length + 20) - length),
             end_ids=frozenset(int(i) for end in ends for i in end.reshape(-1).tolist()),
-            token_types=token_types_of(model, model_kwargs.get("token_type_ids")),
+            token_types=None if more else token_types_of(model, model_kwargs.get("token_type_ids")),
+            prefill=Prefill(model, input_ids, mask, model_kwargs) if more else None,
         )
+        made.refuse_what_is_read_again()
+        return made
+
+    def refuse_what_is_read_again(self) -> None:
+        """Raise :class:`ArgumentError` for what takes a second pass over the text, if there are pictures."""
+        apart = self.wants_cache and (self.padded or len(self.prompts) > 1)
+        if self.prefill is not None and (self.wants_states or apart):
+            raise ArgumentError(
+                "got pictures or sounds and a call that returns hidden states or attentions, or the cache of "
+                "several rows; expected ids, scores or logits, because the text is read again for those. "
+                "Leave output_hidden_states, output_attentions and past_key_values out, and set "
+                "use_cache=False if several rows return a dict"
+            )
 
     def refuse_assistant(self, assistant: object) -> None:
         """Raise :class:`ArgumentError` if the call names an ``assistant_model`` too."""

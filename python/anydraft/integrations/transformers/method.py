@@ -27,12 +27,13 @@ from anydraft.integrations.transformers.generate_call import GenerateCall, ask_f
 from anydraft.integrations.transformers.generate_output import Steps, generate_output
 from anydraft.integrations.transformers.recording import RecordingLaw
 from anydraft.models.base import Model
-from anydraft.models.batch import TransformersRow, sequences
+from anydraft.models.batch import sequences
 from anydraft.models.faithful import ensure_length
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.twin import forget
 from anydraft.models.in_order import OrderedRow
 from anydraft.models.logits import ProcessedLaw
+from anydraft.models.row import TransformersRow
 from anydraft.models.tensor_parallel import team_of
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.weights import DraftWeights, Weights
@@ -174,7 +175,11 @@ class CustomGenerate:
         ensure_length(call.model, call.input_ids.shape[1] + call.max_new_tokens, call.padded)
         passes = FastPasses(self._options["weights"], self._options["compile"])
         targets: Sequence[Model] = sequences(call.model, len(call.prompts), passes)
-        if call.cache is not None and len(targets) == 1:
+        if call.prefill is not None:
+            for target, prefill in zip(targets, call.prefill.rows(), strict=True):
+                assert isinstance(target, (TransformersModel, TransformersRow))
+                target.prefill = prefill
+        elif call.cache is not None and len(targets) == 1:
             model = targets[0]
             assert isinstance(model, TransformersModel)
             model.adopt(call.cache, len(call.pads(0)))

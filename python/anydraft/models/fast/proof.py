@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
+from anydraft.loading.memory import available_bytes
 from anydraft.models.base import Runner
-from anydraft.models.fast.memory import available_bytes
 from anydraft.models.fast.small_model import TOKENS, small_model
 from anydraft.models.kv_cache import new_cache
 from anydraft.models.loaded import embedding_of

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from anydraft.loading.memory import spare_bytes
 from anydraft.models.base import Runner
 from anydraft.models.fast.cpu_linear import NOWHERE, FewRows, FewRowsLinear, Quicker
 from anydraft.models.fast.fingerprint import Fingerprint
 from anydraft.models.fast.forward import lean_of
-from anydraft.models.fast.memory import spare_bytes
 from anydraft.models.fast.proof import alike, near
 from anydraft.models.fast.select import quicker
 from anydraft.models.weights import DraftWeights

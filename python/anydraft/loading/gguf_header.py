@@ -1,4 +1,4 @@
-"""The few facts of a GGUF file's header that no tokenizer holds, read in a fraction of a second.
+"""What a GGUF file's header says beside its tokenizer, read in a fraction of a second.
 
 Layout: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md (versions 2 and 3, little-endian).
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import mmap
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from anydraft.loading.reading import reading
 
@@ -27,10 +27,26 @@ _SCALARS = {
 }
 _STRING, _ARRAY = 8, 9
 _EMBEDDING = "token_embd.weight"
+_ALIGNMENT = 32
+"""Where data begin, if the file does not say: at a multiple of it."""
+
+
+class TensorPlace(NamedTuple):
+    """One tensor of a file."""
+
+    name: str
+    shape: tuple[int, ...]
+    """Of its numbers, in PyTorch's order."""
+    kind: int
+    """ggml's number of its type."""
+    offset: int
+    """Of its first byte, from the start of the file."""
 
 
 def read_header(path: Path) -> dict[str, Any]:
     """Every scalar and string of the metadata, and ``"rows"``: how many rows the embedding has.
+
+    ``"tensors"``: a list of :class:`TensorPlace`.
 
     Raises:
         ModelFileError: no GGUF file of version 2 or 3.
@@ -59,13 +75,16 @@ class _Reader:
             value = self._value(self._scalar("<I"))
             if value is not None:
                 found[key] = value
+        placed = []
         for _ in range(tensors):
             name = self._string()
-            shape = [self._scalar("<Q") for _ in range(self._scalar("<I"))]
-            self._at += 12  # its type and where its data lies
+            shape = tuple(self._scalar("<Q") for _ in range(self._scalar("<I")))[::-1]
+            placed.append(TensorPlace(name, shape, self._scalar("<I"), self._scalar("<Q")))
             if name == _EMBEDDING:
-                found["rows"] = shape[-1]
-                break
+                found["rows"] = shape[0]
+        alignment = int(found.get("general.alignment", _ALIGNMENT))
+        start = -(-self._at // alignment) * alignment
+        found["tensors"] = [tensor._replace(offset=start + tensor.offset) for tensor in placed]
         return found
 
     def _scalar(self, form: str) -> Any:
