@@ -7,7 +7,6 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Literal
 
 import torch
-from torch.nn import Module
 
 from anydraft.bridge.bridge import Bridge
 from anydraft.bridge.prompts import Ids, Messages
@@ -21,6 +20,7 @@ from anydraft.decoding.stop_rules import criteria_rules, stop_rules, time_rules
 from anydraft.decoding.stream import Stream
 from anydraft.engine.engine import Engine
 from anydraft.engine.options import SamplingKeywords, SamplingOptions, check_names
+from anydraft.engine.tokenizers import AnyModel
 from anydraft.errors import ArgumentError
 from anydraft.models.in_order import OrderedProcessors, OrderedRow
 from anydraft.models.logits import ProcessedLaw
@@ -52,10 +52,10 @@ class Speculator:
 
     def __init__(
         self,
-        target_model: Module,
-        draft_model: Module,
-        target_tokenizer: AnyTokenizer,
-        draft_tokenizer: AnyTokenizer,
+        target_model: AnyModel,
+        draft_model: AnyModel,
+        target_tokenizer: AnyTokenizer | None = None,
+        draft_tokenizer: AnyTokenizer | None = None,
         *,
         method: Method = "auto",
         rule: Rule | None = None,
