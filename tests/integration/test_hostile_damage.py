@@ -108,7 +108,7 @@ def test_a_damaged_quantised_model(models: tuple[Path, Path], tmp_path: Path) ->
 @needs_gguf
 def test_a_gguf_file_cut_anywhere(tmp_path: Path) -> None:
     from anydraft.doctor import Subject
-    from anydraft.doctor.gguf_header import read_header
+    from anydraft.loading.gguf_header import read_header
 
     whole = tiny_gguf.write(tmp_path / "whole.gguf").read_bytes()
     file = tmp_path / "cut.gguf"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from anydraft.doctor.gguf_header import read_header
+from anydraft.loading.gguf_header import read_header
 
 
 @dataclass(frozen=True)
