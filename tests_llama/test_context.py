@@ -5,19 +5,20 @@ from __future__ import annotations
 import gc
 import random
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from files import file, opened
 from torch import Tensor
 
 from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.joint import advance_together
 from anydraft.models.llama_cpp.context import Context
 from anydraft.models.llama_cpp.source import LlamaCppSource
+from files import file, opened
 
-TEXT = open(__file__, encoding="utf-8").read()
+TEXT = Path(__file__).read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import anydraft
 import llama_cpp
 import numpy as np
 import pytest
-from files import file, opened
-from real_pair import PROMPTS
 
+import anydraft
 from anydraft.errors import ArgumentError, ModelFileError
 from anydraft.integrations.vllm.drafter import Drafter
 from anydraft.models.llama_cpp.context import Context
 from anydraft.scheduling.directors import Choice
+from files import file, opened
+from real_pair import PROMPTS
 
 GRAMMAR = r"""
 root ::= "{" ws "\"name\":" ws string "," ws "\"age\":" ws [0-9]+ ws "}"
@@ -31,9 +30,8 @@ def plain() -> Any:
 
 
 @pytest.fixture
-def drafts_always(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def drafts_always(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Drafter, "_choose", lambda self, *_: Choice("slem", self._most_tokens))
-    yield
 
 
 def completed(llama: Any, prompt: str, **options: Any) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import anydraft
 import pytest
 import torch
-from files import Kind, alone, file, opened
-from real_pair import PROMPTS
 from scipy.stats import chisquare
 
+import anydraft
 from anydraft.models.llama_cpp.source import LlamaCppSource
 from anydraft.models.logits import processed_law
+from files import Kind, alone, file, opened
+from real_pair import PROMPTS
 
 NEW = 20
 SOME = PROMPTS[::2]
@@ -93,9 +93,13 @@ def test_a_crop_that_forgets_to_remove_is_caught(monkeypatch: pytest.MonkeyPatch
         self.lengths[row] = min(self.lengths[row], length)
 
     monkeypatch.setattr(type(context), "crop", forgets)
-    with pytest.raises(anydraft.ModelError, match="llama_decode gave -1"):
+
+    def generate() -> None:
         for prompt in PROMPTS[:8]:
             decoder.generate(prompt, max_new_tokens=NEW)
+
+    with pytest.raises(anydraft.ModelError, match="llama_decode gave -1"):
+        generate()
 
 
 @pytest.mark.parametrize("method", ["slem", "slrs"])

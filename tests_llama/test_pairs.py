@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import anydraft
 import pytest
 import torch
-from files import alone, file, opened
-from real_pair import PROMPTS
-from tiny_gguf import write
 
+import anydraft
 from anydraft.decoding.loop import decode
 from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.logits import processed_law
 from anydraft.sampling.laws import Greedy
+from files import alone, file, opened
+from real_pair import PROMPTS
+from tiny_gguf import write
 
 CODE = PROMPTS[5:9]
 
@@ -88,7 +88,9 @@ def test_a_chat_keeps_its_caches_and_reads_like_a_fresh_one(pair: anydraft.Specu
     assert theirs["usage"]["prompt_tokens"] == len(again.prompt_ids)  # one chat template
 
 
-def test_a_stream_that_is_given_up_leaves_caches_that_are_right(pair: anydraft.Speculator, llama: Any) -> None:
+def test_a_stream_that_is_given_up_leaves_caches_that_are_right(
+    pair: anydraft.Speculator, llama: Any
+) -> None:
     caches = pair.engine.caches()
     for event in pair.stream(CODE[0], caches=caches, max_new_tokens=20):
         if event.token_ids:
@@ -155,7 +157,9 @@ def test_a_draft_that_is_closed_is_left_out() -> None:
         ({"compile": True}, "two models that llama.cpp runs"),
     ],
 )
-def test_options_for_torch_are_refused(llama: Any, pair: anydraft.Speculator, options: Any, said: str) -> None:
+def test_options_for_torch_are_refused(
+    llama: Any, pair: anydraft.Speculator, options: Any, said: str
+) -> None:
     with pytest.raises(ArgumentError, match=said):
         anydraft.Speculator(llama, llama, *[pair.engine.tokenizers[0]] * 2, **options)
 

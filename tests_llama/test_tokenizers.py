@@ -1,5 +1,5 @@
-"""A GGUF file's tokenizer against llama.cpp's own, on 10,000 hard texts: the same ids, or a difference that is
-named here and nowhere else."""
+"""A GGUF file's tokenizer against llama.cpp's own, on 10,000 hard texts: the same ids, or a difference that
+is named here."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import random
 from functools import cache
 from typing import Any, Literal
 
-import anydraft
 import pytest
-from files import file
 from llama_cpp import Llama
 from llama_cpp import llama_cpp as api
-from texts import FRAGMENTS
 
+import anydraft
 from anydraft.bridge.prompts import encode_prompt, render
+from files import file
+from texts import FRAGMENTS
 
 Name = Literal["smollm2", "gemma3"]
 
 SPACE = "▁"
-"""Stands for a space in SentencePiece files: written in a text, it is one to llama.cpp too, but merged otherwise."""
+"""A space in SentencePiece files: written in a text, both take it for one, but merge it differently."""
 
 
 @cache
@@ -73,7 +73,11 @@ def test_prompts_have_the_same_ids(name: Name) -> None:
 @pytest.mark.parametrize("name", ["smollm2", "gemma3"])
 def test_text_that_is_no_control_token_has_the_same_ids(name: Name) -> None:
     llama, _, core = sides(name)
-    own = [i for i in range(llama.n_vocab()) if llama._model.token_get_attr(i) & api.LLAMA_TOKEN_ATTR_USER_DEFINED]
+    own = [
+        i
+        for i in range(llama.n_vocab())
+        if llama._model.token_get_attr(i) & api.LLAMA_TOKEN_ATTR_USER_DEFINED
+    ]
     contents = [piece(llama, i).decode() for i in own]  # these llama.cpp finds in any text
     written = [content for content in contents if content.strip() and not content.startswith("<unused")]
     compared = 0
@@ -88,7 +92,9 @@ def test_text_that_is_no_control_token_has_the_same_ids(name: Name) -> None:
 def test_tokens_have_the_same_bytes(name: Name) -> None:
     llama, _, core = sides(name)
     for i in range(llama.n_vocab()):
-        control = llama._model.token_get_attr(i) & (api.LLAMA_TOKEN_ATTR_CONTROL | api.LLAMA_TOKEN_ATTR_UNUSED)
+        control = llama._model.token_get_attr(i) & (
+            api.LLAMA_TOKEN_ATTR_CONTROL | api.LLAMA_TOKEN_ATTR_UNUSED
+        )
         if not control:
             assert core.decode([i]) == piece(llama, i), i
 

@@ -12,7 +12,6 @@ from tokenizers import normalizers
 from typer.testing import CliRunner, Result
 
 import cli_models
-import doctor_subjects
 import small
 from anydraft.cli.app import app
 from anydraft.doctor import Subject, examine

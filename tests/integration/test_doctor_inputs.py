@@ -20,10 +20,10 @@ import real
 import small
 from anydraft.bridge.tokenizer_source import TokenizerSource
 from anydraft.doctor import Subject
-from anydraft.loading.gguf_header import read_header
 from anydraft.doctor.model_facts import ModelFacts, model_facts
 from anydraft.errors import ModelFileError
 from anydraft.loading.folders import load_tokenizer
+from anydraft.loading.gguf_header import read_header
 from anydraft.loading.tiktoken_known import known_encoding
 
 needs_gguf = pytest.mark.skipif(

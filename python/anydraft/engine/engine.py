@@ -141,7 +141,7 @@ class Engine:
         return self._target.sequence(), self._draft.sequence()
 
     def target_sequences(self, count: int) -> list[Model]:
-        """Sequences of the target for as many rows, with empty caches, in one batch where that is possible."""
+        """Sequences of the target for as many rows, with empty caches, in one batch if that is possible."""
         return self._target.sequences(count)
 
     def draft_sequences(self, count: int) -> list[Model]:

@@ -76,8 +76,12 @@ class LlamaDraft(LlamaDraftModel):  # type: ignore[misc, unused-ignore]
         Llama's tokens a proposal has at most.
         """
         if not isinstance(num_draft_tokens, int) or num_draft_tokens < 1:
-            raise ArgumentError(f"got num_draft_tokens={num_draft_tokens!r}; expected a whole number, 1 or more")
-        self._draft: Any = draft if draft in drafts.NAMES or not isinstance(draft, (str, Path)) else model_at(draft)
+            raise ArgumentError(
+                f"got num_draft_tokens={num_draft_tokens!r}; expected a whole number, 1 or more"
+            )
+        self._draft: Any = (
+            draft if draft in drafts.NAMES or not isinstance(draft, (str, Path)) else model_at(draft)
+        )
         self._tokenizers = target_tokenizer, draft_tokenizer
         self._most = num_draft_tokens
         self._drafter: Drafter | None = None
@@ -169,7 +173,6 @@ def _caller() -> Any:
     llama = sys._getframe(2).f_locals.get("self")
     if not is_llama(llama):
         raise ArgumentError(
-            "got a call from outside of a Llama; expected it as llama_cpp.Llama(draft_model=...), which asks it"
+            "got a call from outside of a Llama; expected it as llama_cpp.Llama(draft_model=...)"
         )
     return llama
-

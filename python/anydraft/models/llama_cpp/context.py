@@ -1,4 +1,4 @@
-"""A context of our own on the model of a ``llama_cpp.Llama``: the caches of some sequences, and its passes."""
+"""A context of our own on a user's ``llama_cpp.Llama``: the caches of some sequences, and its passes."""
 
 from __future__ import annotations
 
@@ -90,12 +90,14 @@ class Context:
             found = self._passes(rows, [own.numpy() for own in ids], keep)
             for row, own in zip(rows, ids, strict=True):
                 self.lengths[row] += len(own)
-        return list(found.split(list(keep)))
+        return list(torch.split(found, list(keep)))
 
     def _passes(self, rows: Sequence[int], ids: Sequence[Any], keep: Sequence[int]) -> Tensor:
         counts = [len(own) for own in ids]
         tokens = np.concatenate(ids)
-        positions = np.concatenate([self.lengths[r] + np.arange(n) for r, n in zip(rows, counts, strict=True)])
+        positions = np.concatenate(
+            [self.lengths[r] + np.arange(n) for r, n in zip(rows, counts, strict=True)]
+        )
         places = np.repeat(rows, counts)
         kept = np.concatenate([np.arange(n) >= n - k for n, k in zip(counts, keep, strict=True)])
         found = torch.empty((sum(keep), self.vocab_size))
@@ -116,11 +118,13 @@ class Context:
         code = self._api.llama_decode(self._handle, batch)
         if code == 1:
             raise ModelError(
-                f"got a text that has no room in a context of {self.window} tokens; expected a shorter one, or "
-                "a Llama with a larger n_ctx"
+                f"got a text that has no room in a context of {self.window} tokens; expected a shorter one, "
+                "or a Llama with a larger n_ctx"
             )
         if code:
-            raise ModelError(f"llama.cpp failed in a pass over {batch.n_tokens} tokens: llama_decode gave {code}")
+            raise ModelError(
+                f"llama.cpp failed in a pass over {batch.n_tokens} tokens: llama_decode gave {code}"
+            )
 
     def crop(self, row: int, length: int) -> None:
         """Forget all but the first ``length`` cached tokens of a sequence, or all where that cannot be done.
@@ -144,7 +148,7 @@ class Context:
             self.lengths[row] = length
 
     def copy(self, source: int, target: int, length: int) -> None:
-        """Have an empty sequence begin with the first ``length`` cached tokens of another, which is shared."""
+        """Have an empty sequence begin with the first ``length`` cached tokens of another."""
         self._open()
         with self._undivided([target]):
             self._api.llama_memory_seq_cp(self._memory, source, target, -1, length)
@@ -153,7 +157,7 @@ class Context:
     def clear(self) -> None:
         """Forget everything."""
         if not closed(self.llama):
-            self._api.llama_memory_clear(self._memory, False)
+            self._api.llama_memory_clear(self._memory, 0)
         self.lengths = [0] * len(self.lengths)
 
     def _holds(self, row: int, length: int) -> bool:
@@ -180,8 +184,8 @@ class Context:
             )
         if self.lengths[row] + n > self.window:
             raise ModelError(
-                f"got {self.lengths[row] + n} tokens for a context of {self.window}; expected a shorter text, "
-                "or a Llama with a larger n_ctx"
+                f"got {self.lengths[row] + n} tokens for a context of {self.window}; expected a shorter "
+                "text, or a Llama with a larger n_ctx"
             )
 
     @contextmanager
@@ -209,7 +213,7 @@ class _Tokens:
         self._addresses = self._names.ctypes.data + 4 * np.arange(count, dtype=np.uint64)
         self._named = np.zeros(room, np.uint64)
         kinds = dict(api.llama_batch._fields_)
-        arrays = {
+        arrays: dict[str, Any] = {
             "token": self._token,
             "pos": self._pos,
             "n_seq_id": self._one,
@@ -222,7 +226,7 @@ class _Tokens:
         )
 
     def filled(self, tokens: Any, positions: Any, rows: Any, kept: Any) -> Any:
-        """The batch over these tokens: ids, positions, sequences, and whose logits are wanted, ``[n]`` each."""
+        """The batch over these tokens: ids, positions, rows, and whose logits are wanted, ``[n]`` each."""
         n = len(tokens)
         self._token[:n], self._pos[:n], self._kept[:n] = tokens, positions, kept
         self._named[:n] = self._addresses[rows]
