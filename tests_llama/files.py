@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -10,30 +9,17 @@ from typing import Any, Literal
 import llama_cpp
 from llama_cpp import llama_cpp as api
 
-from anydraft.loading import cache_dir
+from anydraft.bench.llama_cpp import converted
 from anydraft.loading.packaged import packaged
 
 Kind = Literal["own", "f16", "q4_0"]
-
-_TYPES = {"f16": api.LLAMA_FTYPE_MOSTLY_F16, "q4_0": api.LLAMA_FTYPE_MOSTLY_Q4_0}
 
 
 @cache
 def file(name: Literal["smollm2", "gemma3"] = "smollm2", kind: Kind = "own") -> Path:
     """A packaged model as it is, or converted once by llama.cpp itself."""
     path = packaged(name)
-    if kind == "own":
-        return path
-
-    def make(folder: Path) -> None:
-        params = api.llama_model_quantize_default_params()
-        params.ftype, params.allow_requantize = _TYPES[kind], True
-        code = api.llama_model_quantize(
-            str(path).encode(), str(folder / f"{name}-{kind}.gguf").encode(), ctypes.byref(params)
-        )
-        assert code == 0
-
-    return cache_dir.entry(f"tests-llama/{name}-{kind}", make) / f"{name}-{kind}.gguf"
+    return path if kind == "own" else converted(path, kind)
 
 
 def opened(path: Path | None = None, **options: Any) -> llama_cpp.Llama:

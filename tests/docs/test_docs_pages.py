@@ -34,6 +34,7 @@ DOCS = ROOT / "docs"
 ON_THEIR_OWN = {
     "class-coupling.md": "docs/test_docs_examples.py",
     "fuzzing.md": "docs/test_docs_fuzzing.py",
+    "llama-cpp.md": "../tests_llama/test_docs.py",
     "transformers.md": "docs/test_docs_transformers.py",
 }
 """Pages whose examples have a test of their own."""

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import time
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from anydraft.bench.contenders import Run
+from anydraft.errors import ModelFileError
+from anydraft.loading import cache_dir
+
+Kind = Literal["f16", "q4_0"]
+"""Numbers of 16 bits, or of 4 with a scale for every 32."""
 
 
 class LlamaAlone:
@@ -38,3 +45,23 @@ class LlamaAlone:
             if len(out) == tokens or api.llama_vocab_is_eog(vocab, token):
                 break
         return Run(out, time.perf_counter() - began, len(out) - 1)
+
+
+def converted(path: Path, kind: Kind) -> Path:
+    """A GGUF file in another format of numbers, made by llama.cpp once and kept in the cache folder.
+
+    Raises:
+        ModelFileError: llama.cpp cannot convert it.
+    """
+    from llama_cpp import llama_cpp as api
+
+    def make(folder: Path) -> None:
+        params = api.llama_model_quantize_default_params()
+        params.ftype = {"f16": api.LLAMA_FTYPE_MOSTLY_F16, "q4_0": api.LLAMA_FTYPE_MOSTLY_Q4_0}[kind]
+        params.allow_requantize = True
+        code = api.llama_model_quantize(str(path).encode(), str(folder / name).encode(), ctypes.byref(params))
+        if code:
+            raise ModelFileError(f"got {path}, which llama.cpp cannot convert to {kind}: it gave {code}")
+
+    name = f"{path.stem}-{kind}.gguf"
+    return cache_dir.entry(f"gguf/{path.stem}-{cache_dir.fingerprint(path)}-{kind}", make) / name

@@ -42,12 +42,15 @@ class Context:
         self.vocab_size = int(llama.n_vocab())
         self.lengths = [0] * count
         """Cached tokens of every sequence."""
+        self._least = [0] * count
+        """To how many tokens each can be cropped: a recurrent state goes back within the last pass only."""
+        self._recurrent = keeps_a_state(llama)
         given = llama.context_params
         params = type(given).from_buffer_copy(given)
         params.n_ctx, params.n_seq_max, params.kv_unified = self.window * count, count, True
         params.swa_full, params.embeddings = True, False
         params.pooling_type = api.LLAMA_POOLING_TYPE_UNSPECIFIED
-        params.n_rs_seq = _ROLLBACK if keeps_a_state(llama) else 0
+        params.n_rs_seq = min(_ROLLBACK, params.n_ubatch - 1) if self._recurrent else 0
         self._handle = api.llama_init_from_model(llama.model, params)
         if not self._handle:
             raise ModelError(
@@ -88,7 +91,11 @@ class Context:
             self._check(row, own, wanted)
         with self._undivided(rows):
             found = self._passes(rows, [own.numpy() for own in ids], keep)
+            end = 0
             for row, own in zip(rows, ids, strict=True):
+                start, end = end, end + len(own)
+                piece = (end - 1) // self._batch.room * self._batch.room
+                self._least[row] = self.lengths[row] + max(piece - start, 0) + 1 if self._recurrent else 0
                 self.lengths[row] += len(own)
         return list(torch.split(found, list(keep)))
 
@@ -129,7 +136,7 @@ class Context:
     def crop(self, row: int, length: int) -> None:
         """Forget all but the first ``length`` cached tokens of a sequence, or all where that cannot be done.
 
-        A recurrent state goes back a few tokens at most; what was forgotten is to be fed again.
+        A recurrent state goes back within the last pass, a few tokens at most; what was forgotten is to be fed again.
 
         Raises:
             ArgumentError: ``length`` is negative.
@@ -141,7 +148,8 @@ class Context:
             return
         self._open()
         with self._undivided([row]):
-            done = length > 0 and self._api.llama_memory_seq_rm(self._memory, row, length, -1)
+            done = length >= max(self._least[row], 1)  # further back llama.cpp agrees too, and is wrong
+            done = done and self._api.llama_memory_seq_rm(self._memory, row, length, -1)
             if not (done and self._holds(row, length)):
                 self._api.llama_memory_seq_rm(self._memory, row, -1, -1)
                 length = 0
@@ -164,7 +172,7 @@ class Context:
         """Whether a sequence's cache has all of the first ``length`` tokens, and no others."""
         last = self._api.llama_memory_seq_pos_max(self._memory, row)
         first = self._api.llama_memory_seq_pos_min(self._memory, row)
-        return last == length - 1 and (first == 0 or keeps_a_state(self.llama))
+        return last == length - 1 and (first == 0 or self._recurrent)
 
     def _open(self) -> None:
         if closed(self.llama):
