@@ -6,8 +6,9 @@ from pathlib import Path
 
 import gguf
 import numpy as np
-from tiny_gguf import CONTROL, NORMAL, SPECIALS
 from tokenizers.pre_tokenizers import ByteLevel
+
+from tiny_gguf import CONTROL, NORMAL, SPECIALS
 
 WIDTH, LAYERS = 64, 4
 

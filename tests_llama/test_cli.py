@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import anydraft
 import pytest
-from files import alone, opened
-from tiny_gguf import write
 from typer.testing import CliRunner, Result
 
+import anydraft
 from anydraft.cli.app import app
+from files import alone, opened
+from tiny_gguf import write
 
 
 def run(*arguments: object) -> Result:

@@ -116,3 +116,21 @@ def test_what_it_refuses() -> None:
         anydraft.LlamaDraft("nowhere.gguf")
     with pytest.raises(ArgumentError, match="from outside of a Llama"):
         anydraft.LlamaDraft()(np.zeros(3, np.intc))
+    draft = anydraft.LlamaDraft()
+    completed(opened(draft_model=draft), "One", max_tokens=3)
+    with pytest.raises(ArgumentError, match="make another"):
+        completed(opened(draft_model=draft), "Two", max_tokens=3)
+
+
+def test_llama_cpp_pythons_own_limit_is_as_the_docs_say() -> None:
+    """With any draft model, texts longer than ``n_batch`` need ``logits_all=True``."""
+    text = "one two three " * 20
+    for options, fails in (({}, True), ({"logits_all": True}, False)):
+        lookup = llama_cpp.llama_speculative.LlamaPromptLookupDecoding()
+        for draft in (lookup, anydraft.LlamaDraft()):
+            llama = opened(n_batch=32, draft_model=draft, **options)
+            if fails:
+                with pytest.raises(ValueError, match="could not broadcast"):
+                    completed(llama, text, max_tokens=3)
+            else:
+                assert completed(llama, text, max_tokens=3)

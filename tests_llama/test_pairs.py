@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import gguf
+import llama_cpp
+import numpy as np
 import pytest
 import torch
 
 import anydraft
 from anydraft.decoding.loop import decode
 from anydraft.errors import ArgumentError, ModelError
+from anydraft.models.llama_cpp.source import LlamaCppSource
 from anydraft.models.logits import processed_law
 from anydraft.sampling.laws import Greedy
 from files import alone, file, opened
@@ -104,8 +108,10 @@ def test_seeds_repeat(pair: anydraft.Speculator) -> None:
     assert pair.generate(CODE[2], **options).token_ids == pair.generate(CODE[2], **options).token_ids
 
 
-def test_rows_of_a_batch_go_on_while_others_end(pair: anydraft.Speculator, llama: Any) -> None:
-    engine, law = pair.engine, processed_law(temperature=0)
+@pytest.mark.parametrize("draft", ["tiny", "itself"])
+def test_rows_of_a_batch_go_on_while_others_end(pair: anydraft.Speculator, llama: Any, draft: str) -> None:
+    itself = anydraft.Speculator(llama, llama, method="tli", num_draft_tokens=3)
+    engine, law = (pair if draft == "tiny" else itself).engine, processed_law(temperature=0)
     targets, drafts = engine.target_sequences(3), engine.draft_sequences(3)
     rows = [
         engine.row(
@@ -172,6 +178,73 @@ def test_a_model_of_torch_needs_its_tokenizer(llama: Any) -> None:
 def test_a_file_of_only_a_vocabulary_is_refused(llama: Any) -> None:
     with pytest.raises(ModelError, match="vocab_only=True"):
         anydraft.Speculator(opened(vocab_only=True), llama)
+
+
+def test_the_users_settings_hold(llama: Any) -> None:
+    given = opened(n_ctx=768, n_batch=128, n_threads=2, n_threads_batch=1, type_k=8, type_v=8)  # Q8_0
+    decoder = anydraft.Speculator(given, llama, num_draft_tokens=3)
+    context = decoder.engine.sequences()[0].context  # type: ignore[attr-defined]
+    api, handle = context._api, context._handle
+    assert (context.window, api.llama_n_batch(handle)) == (768, 128)
+    assert (api.llama_n_threads(handle), api.llama_n_threads_batch(handle)) == (2, 1)
+    assert decoder.engine.sequences()[0].window == 768
+    out = decoder.generate(CODE[3], max_new_tokens=12)
+    assert out.token_ids == alone(given, out.prompt_ids, 12)
+    assert out.token_ids != decoder.generate(CODE[2], max_new_tokens=12).token_ids
+
+
+def test_a_text_may_fill_the_window(tmp_path: Any) -> None:
+    llama = opened(write(tmp_path / "tiny.gguf"), n_ctx=256)
+    decoder = anydraft.Speculator(llama, llama, num_draft_tokens=4, method="slem")
+    out = decoder.generate("the thing " * 20, max_new_tokens=1000, eos_token_id=[])
+    assert len(out.prompt_ids) + len(out.token_ids) == 256
+    assert out.finish_reason == "length"
+
+
+def test_a_lora_adapter_holds(tmp_path: Any) -> None:
+    base, adapter = write(tmp_path / "tiny.gguf"), lora(tmp_path / "lora.gguf")
+    adapted = opened(base, n_ctx=256, lora_path=str(adapter), logits_all=True)
+    adapted.eval([5, 6, 7])
+    expected = torch.from_numpy(adapted.scores[:3].copy())
+    ids = torch.tensor([5, 6, 7])
+    assert torch.equal(LlamaCppSource(adapted).sequence().advance(ids, 3), expected)
+    plain = LlamaCppSource(opened(base, n_ctx=256)).sequence().advance(ids, 3)
+    assert not torch.allclose(plain, expected, atol=0.1)
+
+
+def lora(path: Any) -> Any:
+    """An adapter of one matrix of the tiny model."""
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_type("adapter")
+    writer.add_string("adapter.type", "lora")
+    writer.add_float32("adapter.lora.alpha", 4.0)
+    random = np.random.default_rng(1)
+    for name, shape in (("lora_a", (4, 64)), ("lora_b", (64, 4))):
+        writer.add_tensor(f"blk.0.attn_v.weight.{name}", random.standard_normal(shape).astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [("llama_model_has_encoder", "decoder-only"), ("llama_model_is_diffusion", "left to right")],
+)
+def test_other_kinds_of_models_are_refused(
+    llama: Any, monkeypatch: pytest.MonkeyPatch, asked: str, said: str
+) -> None:
+    monkeypatch.setattr(llama_cpp.llama_cpp, asked, lambda _: True)
+    with pytest.raises(ModelError, match=said):
+        anydraft.Speculator(llama, llama)
+
+
+@pytest.mark.parametrize("fact", [{"bert.attention.causal": "false"}, {"qwen3.pooling_type": "3"}])
+def test_models_of_embeddings_are_refused(llama: Any, monkeypatch: pytest.MonkeyPatch, fact: Any) -> None:
+    monkeypatch.setattr(llama, "metadata", fact)
+    with pytest.raises(ModelError, match="embeddings"):
+        anydraft.Speculator(llama, llama)
 
 
 def test_a_small_file_made_here_runs(tmp_path: Any) -> None:

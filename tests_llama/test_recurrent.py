@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import anydraft
 import pytest
 import torch
+
+import anydraft
+from anydraft.models.llama_cpp.source import LlamaCppSource
 from files import alone, opened
 from recurrent_gguf import hybrid, mamba
-
-from anydraft.models.llama_cpp.source import LlamaCppSource
 
 
 @pytest.fixture(scope="module", params=[mamba, hybrid], ids=["mamba", "hybrid"])

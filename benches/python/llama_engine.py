@@ -4,8 +4,8 @@
 
 A pair is a target file and a draft: SmolLM2-135M-Instruct or Gemma-3-270M at its own precision (Q4), in Q4_0
 or in F16, and the packaged draft in PyTorch (``tiny``) or the other of the two files in llama.cpp
-(``other``). "The target alone" is this project's own loop without a draft; ``llama.cpp`` is ``Llama.generate``.
-For models of your own: ``anydraft bench``.
+(``other``). "The target alone" is this project's own loop without a draft; ``llama.cpp`` is
+``Llama.generate``. For models of your own: ``anydraft bench``.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ SPECIALS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 CONTROL, NORMAL = 3, 1
 
 
-def write(path: Path, *, seed: int = 0, add_bos: bool = False) -> Path:
-    """Write the file; equal arguments give equal bytes."""
+def write(path: Path, *, seed: int = 0, add_bos: bool = False, pre: str | None = None) -> Path:
+    """Write the file; equal arguments give equal bytes. ``pre``: what it says of how a text is cut."""
     tokens = [*SPECIALS, *sorted(ByteLevel.alphabet()), "th", "Ġth"]
     width, heads, layers, hidden = 64, 4, 2, 128
     writer = gguf.GGUFWriter(path, "llama")
@@ -29,6 +29,8 @@ def write(path: Path, *, seed: int = 0, add_bos: bool = False) -> Path:
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(len(tokens))
     writer.add_tokenizer_model("gpt2")
+    if pre is not None:
+        writer.add_tokenizer_pre(pre)
     writer.add_token_list(tokens)
     writer.add_token_types([CONTROL] * len(SPECIALS) + [NORMAL] * (len(tokens) - len(SPECIALS)))
     writer.add_token_merges(["t h", "Ġ th"])

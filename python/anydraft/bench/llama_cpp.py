@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import time
 from pathlib import Path
 from typing import Any, Literal
@@ -56,6 +57,7 @@ def converted(path: Path, kind: Kind) -> Path:
     from llama_cpp import llama_cpp as api
 
     def make(folder: Path) -> None:
+        logging.getLogger("llama-cpp-python").setLevel(logging.ERROR)  # a line for every tensor
         params = api.llama_model_quantize_default_params()
         params.ftype = {"f16": api.LLAMA_FTYPE_MOSTLY_F16, "q4_0": api.LLAMA_FTYPE_MOSTLY_Q4_0}[kind]
         params.allow_requantize = True

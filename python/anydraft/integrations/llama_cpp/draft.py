@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +87,7 @@ class LlamaDraft(LlamaDraftModel):  # type: ignore[misc, unused-ignore]
         self._tokenizers = target_tokenizer, draft_tokenizer
         self._most = num_draft_tokens
         self._drafter: Drafter | None = None
+        self._llama: Callable[[], Any] = lambda: None
         self._window = 0
         self._failed = False
         self._read = np.zeros(0, np.int32)
@@ -100,21 +103,21 @@ class LlamaDraft(LlamaDraftModel):  # type: ignore[misc, unused-ignore]
         A draft that fails is reported to the log, and proposes nothing from then on.
 
         Raises:
-            ArgumentError, ModelError, PairError, TokenizerError: at the first call, the pair will not do.
+            ArgumentError, ModelError, PairError, TokenizerError: at the first call, the pair will not do; or
+                another Llama asks than the first.
         """
-        if self._drafter is None:
-            self._attach(_caller())
+        drafter = self._drafter_for(_caller())
         nothing = np.zeros(0, np.intc)
-        if self._failed or self._drafter is None:
+        if self._failed:
             return nothing
         ids = np.asarray(input_ids, dtype=np.int32)
         before, self._read = self._read, ids.copy()
         follows = 0 < len(before) < len(ids) and np.array_equal(ids[: len(before)], before)
         if not follows:
-            self._drafter.pause()
+            drafter.pause()
         try:
             with torch.no_grad():
-                found = self._drafter.propose(
+                found = drafter.propose(
                     [ids], [len(ids) - len(before) if follows else 1], [self._window - len(ids)]
                 )
         except Exception:
@@ -123,7 +126,16 @@ class LlamaDraft(LlamaDraftModel):  # type: ignore[misc, unused-ignore]
             return nothing
         return np.asarray(found[0], dtype=np.intc)
 
-    def _attach(self, llama: Any) -> None:
+    def _drafter_for(self, llama: Any) -> Drafter:
+        """What drafts for the Llama that asks, made when it first does."""
+        if self._drafter is None:
+            self._drafter = self._made(llama)
+            self._llama = weakref.ref(llama)
+        elif self._llama() is not llama:
+            raise ArgumentError("got a second Llama for one LlamaDraft; expected one for each: make another")
+        return self._drafter
+
+    def _made(self, llama: Any) -> Drafter:
         target = tokenizer_of(llama, self._tokenizers[0], "target")
         model, draft = self._loaded(llama)
         ends = generation_of(llama), generation_of(model)
@@ -131,7 +143,7 @@ class LlamaDraft(LlamaDraftModel):  # type: ignore[misc, unused-ignore]
         bridge = Bridge(target, draft, to_target=paired.to_target, to_draft=paired.to_draft)
         roles = special_tokens.special_roles(target, ends[0])
         self._window = int(llama.n_ctx())
-        self._drafter = Drafter(
+        return Drafter(
             bridge,
             _sequences(model),
             opening_of(draft, roles, bridge.target.decode),

@@ -136,7 +136,8 @@ class Context:
     def crop(self, row: int, length: int) -> None:
         """Forget all but the first ``length`` cached tokens of a sequence, or all where that cannot be done.
 
-        A recurrent state goes back within the last pass, a few tokens at most; what was forgotten is to be fed again.
+        A recurrent state goes back within the last pass, a few tokens at most; what was forgotten is to be
+        fed again.
 
         Raises:
             ArgumentError: ``length`` is negative.
