@@ -198,7 +198,7 @@ def test_a_text_may_fill_the_window(tmp_path: Any) -> None:
     decoder = anydraft.Speculator(llama, llama, num_draft_tokens=4, method="slem")
     out = decoder.generate("the thing " * 20, max_new_tokens=1000, eos_token_id=[])
     assert len(out.prompt_ids) + len(out.token_ids) == 256
-    assert out.finish_reason == "length"
+    assert out.finish_reason == "window"
 
 
 def test_a_lora_adapter_holds(tmp_path: Any) -> None:
