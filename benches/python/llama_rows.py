@@ -1,9 +1,10 @@
-"""By how much llama.cpp's logits differ between reading tokens one by one and in blocks: its kernels, not ours.
+"""By how much llama.cpp's logits differ between reading tokens one by one and in blocks.
 
     python benches/python/llama_rows.py [--threads 1]
 
-The packaged models at their own precision (SmolLM2-135M: Q4_1, Gemma-3-270M: Q4_K_M), in Q4_0 and in F16, with
-flash attention and without. 16 tokens after 300: the largest difference of a logit, by the size of the blocks.
+The packaged models at their own precision (SmolLM2-135M: Q4_1, Gemma-3-270M: Q4_K_M), in Q4_0 and in F16,
+with flash attention and without. 16 tokens after 300: the largest difference of a logit, by the size of the
+blocks.
 """
 
 from __future__ import annotations

@@ -30,6 +30,10 @@ def test_the_draft_says_what_to_install() -> None:
     assert "pip install 'anydraft[llama-cpp]'" in said(f"import anydraft\n{tries}")
 
 
+def test_everything_else_can_be_imported() -> None:
+    assert said("from anydraft import *\nprint(Speculator.__name__)") == "Speculator"
+
+
 def test_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     monkeypatch.setattr(engines.importlib.util, "find_spec", lambda _: None)
     file = f"{tmp_path}/model.gguf"
