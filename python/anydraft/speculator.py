@@ -69,6 +69,9 @@ class Speculator:
     ) -> None:
         """Join two models.
 
+        A model is one of transformers, or a ``llama_cpp.Llama``, whose tokenizer may be left out: its file
+        has it. Either may be run by either.
+
         ``rule``: verify a block as one (``"block"``, accepts a little more) or token by token (``"token"``,
         cheaper); by default what pays for the method.
         ``num_draft_tokens`` is the number of draft tokens per block; ``"auto"`` learns from every round what
