@@ -94,7 +94,7 @@ $(VENV)/.llama: $(BUILT)
 	@touch $@
 
 test-llama: $(VENV)/.llama  ## pass the tests with llama.cpp, which is built first: ten minutes
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests_llama -p no:cacheprovider $(ARGS)
+	OMP_NUM_THREADS=1 $(PYTEST) tests_llama $(ARGS)
 
 TRANSFORMERS := $(abspath $(VENV))/transformers-$(VERSION)
 TRANSFORMERS_TESTS ?= tests/exactness/test_integrations_*.py tests/integration/test_integrations_*.py \
