@@ -27,7 +27,7 @@ export HF_HUB_OFFLINE := 1
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-rust test-python test-avx2 test-elsewhere test-vllm test-transformers sweep lint format
+.PHONY: help install demo test test-rust test-python test-avx2 test-elsewhere test-vllm test-llama test-transformers sweep lint format
 .PHONY: picture figures notebook docs docs-serve clean
 
 help:  ## show this list
@@ -87,6 +87,14 @@ test-vllm: $(VLLM)/.installed  ## pass the tests with a real vLLM engine on the 
 	$(BIN)/maturin build --release --quiet --out target/wheels-vllm
 	PIP_CONSTRAINT= $(VLLM)/bin/python -m pip install --no-deps --force-reinstall target/wheels-vllm/*.whl
 	$(VLLM)/bin/python -m pytest tests_vllm -p no:cacheprovider $(ARGS)
+
+# llama.cpp is built for this machine's processor: minutes, once.
+$(VENV)/.llama: $(BUILT)
+	PIP_CONSTRAINT= CMAKE_ARGS="-DLLAVA_BUILD=OFF" $(BIN)/python -m pip install diskcache llama-cpp-python==0.3.36
+	@touch $@
+
+test-llama: $(VENV)/.llama  ## pass the tests with llama.cpp, which is built first: ten minutes
+	OMP_NUM_THREADS=1 $(PYTEST) tests_llama $(ARGS)
 
 TRANSFORMERS := $(abspath $(VENV))/transformers-$(VERSION)
 TRANSFORMERS_TESTS ?= tests/exactness/test_integrations_*.py tests/integration/test_integrations_*.py \

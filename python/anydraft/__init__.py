@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from anydraft import drafts
     from anydraft.decoding.stream import Stream
     from anydraft.engine.options import SamplingKeywords, SamplingOptions
+    from anydraft.integrations.llama_cpp.draft import LlamaDraft as LlamaDraft
     from anydraft.integrations.transformers.method import custom_generate
     from anydraft.loading.folders import load_model, load_tokenizer
     from anydraft.planner import plan
@@ -65,6 +66,7 @@ __all__ = [
 ]
 
 _LAZY = {
+    "LlamaDraft": "anydraft.integrations.llama_cpp",  # not in __all__: it needs a package of its own
     "Plan": "anydraft.scheduling.plan",
     "SamplingKeywords": "anydraft.engine.options",
     "SamplingOptions": "anydraft.engine.options",

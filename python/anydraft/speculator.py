@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Literal
 
-from torch.nn import Module
-
 from anydraft.bridge.bridge import Bridge
 from anydraft.bridge.prompts import Ids, Messages, check_one
 from anydraft.bridge.protocols import AnyTokenizer
@@ -19,6 +17,7 @@ from anydraft.decoding.stream import Stream
 from anydraft.engine.begin import begin
 from anydraft.engine.engine import Engine
 from anydraft.engine.options import SamplingKeywords, SamplingOptions, check_names
+from anydraft.engine.tokenizers import AnyModel
 from anydraft.errors import ArgumentError
 from anydraft.models.tensor_parallel import team_of
 from anydraft.models.transformers import TransformersModel
@@ -48,10 +47,10 @@ class Speculator:
 
     def __init__(
         self,
-        target_model: Module,
-        draft_model: Module,
-        target_tokenizer: AnyTokenizer,
-        draft_tokenizer: AnyTokenizer,
+        target_model: AnyModel,
+        draft_model: AnyModel,
+        target_tokenizer: AnyTokenizer | None = None,
+        draft_tokenizer: AnyTokenizer | None = None,
         *,
         method: Method = "auto",
         rule: Rule | None = None,
@@ -64,6 +63,9 @@ class Speculator:
         bridge: Bridge | None = None,
     ) -> None:
         """Join two models.
+
+        A model is one of transformers, or a ``llama_cpp.Llama``, whose tokenizer may be left out: its file
+        has it. Either may be run by either.
 
         ``rule``: verify a block as one (``"block"``, accepts a little more) or token by token (``"token"``,
         cheaper); by default what pays for the method.

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = ROOT / "python"
 CORE = "_core"
-LIBRARIES = {"torch", "transformers", "tokenizers", "hypothesis", "typer", "rich"}
+LIBRARIES = {"torch", "transformers", "tokenizers", "hypothesis", "typer", "rich", "llama_cpp"}
 LIBRARIES |= {"starlette", "uvicorn", "pydantic"}
 """Those that only some packages may import."""
 

@@ -35,6 +35,7 @@ ON_THEIR_OWN = {
     "class-coupling.md": "docs/test_docs_examples.py",
     "fuzzing.md": "docs/test_docs_fuzzing.py",
     "serve.md": "docs/test_docs_serve.py",
+    "llama-cpp.md": "../tests_llama/test_docs.py",
     "transformers.md": "docs/test_docs_transformers.py",
 }
 """Pages whose examples have a test of their own."""

@@ -21,9 +21,13 @@ def write(
     groups: int = 4,
     layers: int = 2,
     hidden: int = 128,
+    pre: str | None = None,
     kind: gguf.GGMLQuantizationType = gguf.GGMLQuantizationType.Q8_0,
 ) -> Path:
-    """Write the file; equal arguments give equal bytes. Matrices are of ``kind``, ``groups``: of keys."""
+    """Write the file; equal arguments give equal bytes. Matrices are of ``kind``, ``groups``: of keys.
+
+    ``pre``: what it says of how a text is cut.
+    """
     tokens = [*SPECIALS, *sorted(ByteLevel.alphabet()), "th", "Ġth"]
     heads = 4
     writer = gguf.GGUFWriter(path, "llama")
@@ -39,6 +43,8 @@ def write(
     writer.add_layer_norm_rms_eps(1e-5)
     writer.add_vocab_size(len(tokens))
     writer.add_tokenizer_model("gpt2")
+    if pre is not None:
+        writer.add_tokenizer_pre(pre)
     writer.add_token_list(tokens)
     writer.add_token_types([CONTROL] * len(SPECIALS) + [NORMAL] * (len(tokens) - len(SPECIALS)))
     writer.add_token_merges(["t h", "Ġ th"])

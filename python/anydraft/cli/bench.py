@@ -57,7 +57,8 @@ def bench(
         bool, typer.Option("--shipped", help="Also transformers' TLI as it is shipped: not lossless.")
     ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Of anydraft only method auto.")] = False,
-    dtype: options.Dtype = "float32",
+    engine: options.Engine = "auto",
+    dtype: options.Dtype = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
     json_path: Annotated[Path | None, typer.Option("--json", help="Write all figures here.")] = None,
@@ -80,7 +81,7 @@ def bench(
         chosen = {name: SETS[name] for name in names}
         if prompts_file is not None:
             chosen[prompts_file.stem] = own_set(prompts_file)
-        big, small = load_pair(*sides, dtype=dtype, device=device, threads=threads)
+        big, small = load_pair(*sides, dtype=dtype, device=device, threads=threads, engine=engine)
 
         from anydraft.bench.comparison import Pair, Settings
         from anydraft.bench.record import Comparison
@@ -119,7 +120,10 @@ def show(out: Console, cell: Cell) -> None:
     out.print(table)
     for name, why in cell.found["failed"].items():
         out.print(f"{name} failed: {why}", markup=False, soft_wrap=True)
+    for name, count in cell.found["parted"].items():
+        out.print(f"{name}: {count} texts part from the target alone's at a near tie", markup=False)
     plan = cell.found["plan"]
+    out.print(plan["passes"], markup=False, soft_wrap=True)
     errors = ", ".join(f"{100 * error:+.0f} %" for error in plan["errors"])
     out.print(f"plan: {plan['recommends']}", markup=False, soft_wrap=True)
     if not plan["predicted"]:

@@ -51,7 +51,8 @@ def chat(
     method: options.Method = "auto",
     rule: options.Rule = None,
     num_draft_tokens: options.DraftTokens = None,
-    dtype: options.Dtype = "float32",
+    engine: options.Engine = "auto",
+    dtype: options.Dtype = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
 ) -> None:
@@ -62,7 +63,7 @@ def chat(
     with clean_endings():
         named = Named.find(target, draft, target_tokenizer, draft_tokenizer)
         drafted = {"method": method, "rule": rule, "num_draft_tokens": num_draft_tokens or "auto"}
-        pair = named.load(dtype=dtype, device=device, threads=threads, **drafted)
+        pair = named.load(dtype=dtype, device=device, threads=threads, engine=engine, **drafted)
         sampled: dict[str, Any] = {
             "max_new_tokens": max_new_tokens,
             "temperature": temperature,

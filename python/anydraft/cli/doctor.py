@@ -75,6 +75,7 @@ def doctor(
             "For one draft.",
         ),
     ] = False,
+    engine: options.Engine = "auto",
     threads: options.Threads = None,
     top: Annotated[int, typer.Option(min=0, help="How many lost tokens and false friends to list.")] = 12,
     pattern: options.Pattern = None,
@@ -107,7 +108,7 @@ def doctor(
             pairs = permutations(names, 2) if all_pairs else ((names[0], draft) for draft in names[1:])
             findings = _findings(list(pairs), opened, texts, top, tell)
         if predict:
-            findings = [_predicted(findings, paths, threads)]
+            findings = [_predicted(findings, paths, threads, engine)]
         if not all_pairs:
             findings = ranked(findings)
         if html is not None:
@@ -119,7 +120,9 @@ def doctor(
         raise typer.Exit(min(LEVELS.index(finding.verdict.level) for finding in findings))
 
 
-def _predicted(findings: Sequence[Finding], paths: Sequence[Path], threads: int | None) -> Finding:
+def _predicted(
+    findings: Sequence[Finding], paths: Sequence[Path], threads: int | None, engine: options.EngineName
+) -> Finding:
     """The only finding with the planner's measurements."""
     from anydraft.cli.doctor_prediction import predict
     from anydraft.doctor import Report
@@ -129,7 +132,7 @@ def _predicted(findings: Sequence[Finding], paths: Sequence[Path], threads: int 
     (finding,) = findings
     if not isinstance(finding, Report) or finding.verdict.level == "impossible":
         return finding
-    return replace(finding, predicted=predict(paths[0], paths[1], threads))
+    return replace(finding, predicted=predict(paths[0], paths[1], threads, engine))
 
 
 def _names(paths: Sequence[Path]) -> list[str]:

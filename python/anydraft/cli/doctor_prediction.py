@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from anydraft.cli.loading import load_pair, side
+from anydraft.cli.options import EngineName
 from anydraft.doctor.prediction import PredictedPlan, PredictedSpeed, Temperature
 
 if TYPE_CHECKING:
@@ -19,13 +20,17 @@ if TYPE_CHECKING:
 _SAMPLED = 0.7
 
 
-def predict(target: Path, draft: Path, threads: int | None) -> list[PredictedPlan]:
+def predict(
+    target: Path, draft: Path, threads: int | None, engine: EngineName = "auto"
+) -> list[PredictedPlan]:
     """Load both models and measure them for some seconds, greedily and at temperature 0.7.
 
     Raises:
         ModelFileError, ModelError, PairError: as for loading and joining the two.
     """
-    big, small = load_pair(side(target), side(draft), dtype="float32", device="auto", threads=threads)
+    big, small = load_pair(
+        side(target), side(draft), dtype=None, device="auto", threads=threads, engine=engine
+    )
     from anydraft.planner import plan
 
     models = big.model, small.model, big.tokenizer, small.tokenizer
@@ -62,4 +67,4 @@ def _plain(decoding: Temperature, found: Plan) -> PredictedPlan:
         PredictedSpeed(row.method, row.length, row.tokens_per_pass, row.tokens_per_second, row.speedup)
         for row in best.values()
     ]
-    return PredictedPlan(decoding, rows, found.reason())
+    return PredictedPlan(decoding, rows, f"{found.reason()}\n{found.passes()}")

@@ -58,7 +58,8 @@ def generate(
     method: options.Method = "auto",
     rule: options.Rule = None,
     num_draft_tokens: options.DraftTokens = None,
-    dtype: options.Dtype = "float32",
+    engine: options.Engine = "auto",
+    dtype: options.Dtype = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
 ) -> None:
@@ -66,7 +67,7 @@ def generate(
     with clean_endings():
         sides = side(target, target_tokenizer), side(draft, draft_tokenizer)
         text = _prompt(prompt)
-        big, small = load_pair(*sides, dtype=dtype, device=device, threads=threads)
+        big, small = load_pair(*sides, dtype=dtype, device=device, threads=threads, engine=engine)
         from anydraft.speculator import Speculator
 
         pair = Speculator(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from anydraft.cli.options import DtypeName
+from anydraft.cli.engines import in_llama_cpp, open_llama
+from anydraft.cli.options import DtypeName, EngineName
 from anydraft.cli.terminal import error_console
 from anydraft.errors import ArgumentError
 from anydraft.loading.paths import A_TOKENIZER, existing, model_at
@@ -52,23 +53,39 @@ class Loaded:
 
 
 def load_pair(
-    target: Side, draft: Side, *, dtype: DtypeName, device: str, threads: int | None
+    target: Side,
+    draft: Side,
+    *,
+    dtype: DtypeName | None,
+    device: str,
+    threads: int | None,
+    engine: EngineName = "torch",
 ) -> list[Loaded]:
-    """The target and the draft, in this order.
+    """The target and the draft, in this order; ``engine``: what runs those that are GGUF files.
 
     Raises:
         ModelFileError: a model or a tokenizer that is not there or cannot be read.
-        ArgumentError: no such device.
+        ArgumentError: no such device, or ``"llama-cpp"`` for what it cannot run.
+        MissingPackageError: ``"llama-cpp"`` without its package.
     """
-    return _load_all((target, draft), dtype, device, threads)
+    return _load_all((target, draft), dtype, device, threads, engine)
 
 
-def load_one(side: Side, *, dtype: DtypeName, device: str, threads: int | None) -> Loaded:
-    """One model; errors as for :func:`load_pair`."""
-    return _load_all((side,), dtype, device, threads)[0]
+def load_one(
+    side: Side,
+    *,
+    dtype: DtypeName | None,
+    device: str,
+    threads: int | None,
+    engine: EngineName = "torch",
+) -> Loaded:
+    """One model; arguments and errors as for :func:`load_pair`."""
+    return _load_all((side,), dtype, device, threads, engine)[0]
 
 
-def _load_all(sides: Sequence[Side], dtype: DtypeName, device: str, threads: int | None) -> list[Loaded]:
+def _load_all(
+    sides: Sequence[Side], dtype: DtypeName | None, device: str, threads: int | None, engine: EngineName
+) -> list[Loaded]:
     out = error_console()
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), TimeElapsedColumn()
     with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bars:
@@ -76,25 +93,38 @@ def _load_all(sides: Sequence[Side], dtype: DtypeName, device: str, threads: int
         place = _device(device, threads)
         bars.remove_task(waiting)
         known: dict[Any, Loaded] = {}
+        reports = [_reporter(bars, bars.add_task(side.name, total=None), side.name) for side in sides]
+        paths = [side.find(report) for side, report in zip(sides, reports, strict=True)]
+        own = in_llama_cpp(paths, engine, dtype)
         return [
-            _load(side, dtype, place, _reporter(bars, bars.add_task(side.name, total=None), side.name), known)
-            for side in sides
+            _load(side, path, None if path in own else dtype or "float32", device, place, report, known)
+            for side, path, report in zip(sides, paths, reports, strict=True)
         ]
 
 
 def _load(
-    side: Side, dtype: DtypeName, device: torch.device, report: Report, known: dict[Any, Loaded]
+    side: Side,
+    path: Path,
+    dtype: DtypeName | None,
+    device: str,
+    place: torch.device,
+    report: Report,
+    known: dict[Any, Loaded],
 ) -> Loaded:
-    """A model; one that is ``known`` by its path is not loaded twice."""
+    """A model, by llama.cpp without a ``dtype``; one that is ``known`` by its path is not loaded twice."""
     import torch
 
     from anydraft.loading import folders
 
-    path = side.find(report)
     key = path.resolve(), side.tokenizer
     if key not in known:
         tokenizer = folders.load_tokenizer(side.tokenizer or path, report)
-        model = folders.load_model(path, getattr(torch, dtype), device, report)
+        model: Any
+        if dtype is None:
+            report("opening in llama.cpp", 0.0)
+            model = open_llama(path, device, torch.get_num_threads())
+        else:
+            model = folders.load_model(path, getattr(torch, dtype), place, report)
         known[key] = Loaded(side.name, model, tokenizer)
     report("ready", 1.0)
     return replace(known[key], name=side.name)

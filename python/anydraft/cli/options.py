@@ -15,6 +15,8 @@ RuleName = Literal["token", "block"]
 
 DtypeName = Literal["float32", "bfloat16", "float16"]
 
+EngineName = Literal["auto", "torch", "llama-cpp"]
+
 _SAMPLING = "Sampling"
 _SPEED = "Drafting and speed"
 
@@ -75,7 +77,19 @@ Threads: TypeAlias = Annotated[
     typer.Option(min=1, help="CPU threads; without it torch decides.", rich_help_panel=_SPEED),
 ]
 Dtype: TypeAlias = Annotated[
-    DtypeName, typer.Option(help="Number format of both models.", rich_help_panel=_SPEED)
+    DtypeName | None,
+    typer.Option(
+        help="Number format of models that PyTorch runs, GGUF files among them; without it, float32.",
+        rich_help_panel=_SPEED,
+    ),
+]
+Engine: TypeAlias = Annotated[
+    EngineName,
+    typer.Option(
+        help="What runs GGUF files: llama-cpp, at their own precision, or torch, de-quantised; auto is "
+        "llama-cpp if llama-cpp-python is installed and no --dtype is given. Folders are run by torch.",
+        rich_help_panel=_SPEED,
+    ),
 ]
 MaxNewTokens: TypeAlias = Annotated[int, typer.Option(help="Stop after this many tokens.")]
 Temperature: TypeAlias = Annotated[

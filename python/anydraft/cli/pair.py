@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from anydraft.cli.loading import Loaded, Side, load_one, load_pair, side
-from anydraft.cli.options import DtypeName
+from anydraft.cli.options import DtypeName, EngineName
 from anydraft.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -44,16 +44,25 @@ class Named:
             )
         return cls(side(target, target_tokenizer), None)
 
-    def load(self, *, dtype: DtypeName, device: str, threads: int | None, **options: Any) -> Speculator:
+    def load(
+        self,
+        *,
+        dtype: DtypeName | None,
+        device: str,
+        threads: int | None,
+        engine: EngineName,
+        **options: Any,
+    ) -> Speculator:
         """Load and join them; ``options`` are those of :class:`~anydraft.Speculator`.
 
         Raises:
             AnydraftError: as for :func:`~anydraft.cli.loading.load_pair` and the speculator.
         """
         if self.draft is not None:
-            big, small = load_pair(self.target, self.draft, dtype=dtype, device=device, threads=threads)
+            sides = self.target, self.draft
+            big, small = load_pair(*sides, dtype=dtype, device=device, threads=threads, engine=engine)
         else:
-            big = load_one(self.target, dtype=dtype, device=device, threads=threads)
+            big = load_one(self.target, dtype=dtype, device=device, threads=threads, engine=engine)
             small = packaged_draft(big)
         from anydraft.speculator import Speculator
 
@@ -65,4 +74,5 @@ def packaged_draft(target: Loaded) -> Loaded:
     from anydraft import drafts
 
     model, tokenizer = drafts.load(PACKAGED)
-    return Loaded("the tiny draft", model.to(target.model.device), tokenizer)
+    device = getattr(target.model, "device", "cpu")  # what llama.cpp runs has its logits in ordinary memory
+    return Loaded("the tiny draft", model.to(device), tokenizer)

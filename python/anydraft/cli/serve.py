@@ -59,7 +59,8 @@ def serve(
     method: options.Method = "auto",
     rule: options.Rule = None,
     num_draft_tokens: options.DraftTokens = None,
-    dtype: options.Dtype = "float32",
+    engine: options.Engine = "auto",
+    dtype: options.Dtype = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
 ) -> None:
@@ -77,7 +78,7 @@ def serve(
 
         bound = bind(host, port)
         drafted = {"method": method, "rule": rule, "num_draft_tokens": num_draft_tokens or "auto"}
-        pair = named.load(dtype=dtype, device=device, threads=threads, **drafted)
+        pair = named.load(dtype=dtype, device=device, threads=threads, engine=engine, **drafted)
         from anydraft.serving.service import Service
 
         logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)

@@ -9,7 +9,6 @@ from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
-from torch.nn import Module
 
 from anydraft.bridge import prompts, special_tokens
 from anydraft.bridge.bridge import Bridge
@@ -19,20 +18,19 @@ from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.protocols import TargetLaw
 from anydraft.decoding.sequence import Row
 from anydraft.decoding.stopping import Stopping, StopRule
-from anydraft.engine.places import Places, Sequences
+from anydraft.engine.places import Places
+from anydraft.engine.sides import draft_side, generation_of, target_side
+from anydraft.engine.tokenizers import AnyModel, tokenizer_of
 from anydraft.errors import ArgumentError, PairError
 from anydraft.models.base import Model
-from anydraft.models.batch import renew
-from anydraft.models.fast.runner import FastPasses
-from anydraft.models.fast.twin import forget
 from anydraft.models.in_order import OrderedRow
 from anydraft.models.joint import Joint
+from anydraft.models.llama_cpp.objects import is_llama
 from anydraft.models.loaded import plain_of
-from anydraft.models.prefill import RowPrefill, placeholders, prefill_of
-from anydraft.models.transformers import TransformersModel
-from anydraft.models.weights import DraftWeights, Weights, pass_bytes
+from anydraft.models.prefill import RowPrefill, prefill_of
+from anydraft.models.weights import DraftWeights, Weights
 from anydraft.proposers.base import Strategy
-from anydraft.proposers.draft_head import DraftHead, Rows, Wish
+from anydraft.proposers.draft_head import Rows, Wish
 from anydraft.proposers.ngram_index import NgramIndex
 from anydraft.proposers.registry import AnyMethod, Method, Strategies, check_method
 from anydraft.sampling.laws import Greedy, Randomness
@@ -49,10 +47,10 @@ class Engine:
 
     def __init__(
         self,
-        target_model: Module,
-        draft_model: Module,
-        target_tokenizer: AnyTokenizer,
-        draft_tokenizer: AnyTokenizer,
+        target_model: AnyModel,
+        draft_model: AnyModel,
+        target_tokenizer: AnyTokenizer | None,
+        draft_tokenizer: AnyTokenizer | None,
         *,
         method: Method,
         rule: Rule | None,
@@ -70,6 +68,11 @@ class Engine:
             raise ArgumentError(
                 f"got num_draft_tokens={num_draft_tokens!r}; expected a whole number, 1 or more, or 'auto'"
             )
+        if compile and is_llama(target_model) and is_llama(draft_model):
+            raise ArgumentError(
+                "got compile=True and two models that llama.cpp runs; expected one of transformers, whose "
+                "passes PyTorch can compile. Leave it out"
+            )
         if weights not in get_args(Weights) or draft_weights not in get_args(DraftWeights):
             raise ArgumentError(
                 f"got weights={weights!r} and draft_weights={draft_weights!r}; expected "
@@ -77,8 +80,10 @@ class Engine:
             )
         self._method = method
         self.models = target_model, draft_model
+        target_tokenizer = tokenizer_of(target_model, target_tokenizer, "target")
+        draft_tokenizer = tokenizer_of(draft_model, draft_tokenizer, "draft")
         self.tokenizers = target_tokenizer, draft_tokenizer
-        generation = [getattr(model, "generation_config", None) for model in self.models]
+        generation = [generation_of(model) for model in self.models]
         self.end_ids = frozenset(special_tokens.end_ids(target_tokenizer, generation[0]))
         if bridge is None:
             roles = special_tokens.bridge_roles(target_tokenizer, draft_tokenizer, *generation)
@@ -90,36 +95,29 @@ class Engine:
         self.bridge = bridge
         sizes = len(bridge.target), len(bridge.draft)
         self._opening = prompts.opening(draft_tokenizer)
-        self._placeholders = placeholders(plain_of(target_model))
-        self._passes = FastPasses(weights, compile)
-        drafts = FastPasses(weights if draft_weights == "auto" else draft_weights, compile, drafts=True)
-        self._draft_head = DraftHead(draft_model, bridge, draft_head, drafts)
-        sequences = [TransformersModel(target_model, self._passes), TransformersModel(draft_model, drafts)]
-        for role, model, size in zip(("target", "draft"), sequences, sizes, strict=True):
-            if model.vocab_size < size:
+        self._target = target_side(target_model, weights, compile)
+        own = weights if draft_weights == "auto" and not is_llama(draft_model) else draft_weights
+        self._draft = draft_side(draft_model, bridge, draft_head, own, compile)
+        sides = self._target, self._draft
+        for role, side, size in zip(("target", "draft"), sides, sizes, strict=True):
+            if side.vocab_size < size:
                 raise PairError(
-                    f"got a {role} model with {model.vocab_size} logits and a tokenizer with {size} ids; "
+                    f"got a {role} model with {side.vocab_size} logits and a tokenizer with {size} ids; "
                     "expected at least as many logits. Is it the model's own tokenizer, or were tokens added "
                     "to it without model.resize_token_embeddings?"
                 )
-        self._strategies = Strategies(bridge, sequences[0], sequences[1], rule)
-        sizes = pass_bytes(target_model), pass_bytes(draft_model, self._draft_head.weights)
+        self._strategies = Strategies(bridge, *sides, rule)
         # As if the draft's were no bytes: that shortens its passes by less, and its reading of prompts not at
         # all. A draft thought too dear is tried a little later, one thought too cheap reads prompts in vain.
-        self._cost = pass_bytes(draft_model) / sizes[0]
+        self._cost = self._draft.bytes / self._target.bytes
         self._plan = plan
         self._length = num_draft_tokens
         self._directors: dict[tuple[str, bool, int, bool], Director] = {}
-        self._device = str(sequences[0].device)
-        self.window = sequences[0].window
+        self.window = self._target.window
         """The longest text of the target, prompt included, in tokens; ``None`` if unlimited."""
-        self._described = [
-            f"{type(model).__name__}, {size} bytes, {sequence.dtype}"
-            for model, size, sequence in zip(self.models, sizes, sequences, strict=True)
-        ]
         if compile:
-            for sequence in (sequences[0], self._draft_head.sequence()):
-                sequence.warm()
+            for side in sides:
+                side.warm()
 
     def prompt(
         self,
@@ -140,24 +138,33 @@ class Engine:
 
     def plain_prompt(self, ids: list[int]) -> Prompt:
         """Target ids that the draft reads as its own tokenizer writes them, but for pictures and sounds."""
-        return Prompt(ids, list(self._opening), [token for token in ids if token not in self._placeholders])
+        return Prompt(ids, list(self._opening), [i for i in ids if i not in self._target.placeholders])
 
     def read_by_the_target(self, inputs: Mapping[str, Any]) -> tuple[Prompt, RowPrefill | None]:
         """What a processor made of one prompt, as both sides read it; see :meth:`Speculator.stream`."""
+        if is_llama(self.models[0]):
+            raise ArgumentError(
+                "got inputs for a model that llama.cpp runs; expected a text, messages or input_ids, because "
+                "it reads text alone here"
+            )
         ids, prefill = prefill_of(plain_of(self.models[0]), inputs)
         return self.plain_prompt(ids), prefill
 
     def sequences(self) -> tuple[Model, Model]:
         """Both models with empty caches."""
-        return TransformersModel(self.models[0], self._passes), self._draft_head.sequence()
+        return self._target.sequence(), self._draft.sequence()
+
+    def target_sequences(self, count: int) -> list[Model]:
+        """Sequences of the target for as many rows, with empty caches, in one batch if that is possible."""
+        return self._target.sequences(count)
 
     def draft_sequences(self, count: int) -> list[Model]:
         """Sequences of the draft for as many rows, with empty caches, in one batch where that is possible."""
-        return self._draft_head.sequences(count)
+        return self._draft.sequences(count)
 
     def places(self) -> Places:
         """Where rows come and go."""
-        return Places(Sequences(self.models[0], self._passes), self._draft_head)
+        return Places(self._target, self._draft)
 
     def caches(self) -> PairCaches:
         """Empty caches of both models; what a decode has read stays in them for the next."""
@@ -165,8 +172,8 @@ class Engine:
 
     def renew(self, caches: PairCaches) -> None:
         """Have caches that were kept go on with the weights that the models have now."""
-        renew(caches.target)
-        self._draft_head.renew(caches.draft)
+        self._target.renew(caches.target)
+        self._draft.renew(caches.draft)
 
     def row(
         self,
@@ -224,7 +231,7 @@ class Engine:
 
     def suit(self, draft: Model, view: list[int]) -> bool:
         """Have the draft compute the part of its head that suits a text; whether that is not the whole."""
-        return self._draft_head.set_for(draft, view)
+        return self._draft.suit(draft, view)
 
     def strategy(self, method: str) -> Strategy:
         """The strategy of a method; raises :class:`PairError` if it cannot work with this pair."""
@@ -233,9 +240,10 @@ class Engine:
     @property
     def identity(self) -> dict[str, str]:
         """What tells this pair, on this machine, from others."""
-        marks, (target, draft) = self.bridge.fingerprints, self._described
-        told = {"target tokenizer": marks[0], "draft tokenizer": marks[1], "target": target, "draft": draft}
-        return {**told, "device": self._device, "threads": str(torch.get_num_threads())}
+        marks, target, draft = self.bridge.fingerprints, self._target, self._draft
+        told = {"target tokenizer": marks[0], "draft tokenizer": marks[1]}
+        told |= {"target": target.description, "draft": draft.description}
+        return {**told, "device": str(target.device), "threads": str(torch.get_num_threads())}
 
     def direct(self, row: Row, together: int, method: AnyMethod | None = None) -> None:
         """From now on a row is one of so many whose passes are joint: rows come and go.
@@ -244,7 +252,7 @@ class Engine:
         must not depend on who shares its passes, so it stays a row by itself.
         """
         method = self._checked(method)
-        trims = row.draft is not None and self._draft_head.trims(row.draft.model)
+        trims = row.draft is not None and self._draft.trims(row.draft.model)
         row.director = self._director(
             "measured", (isinstance(row.randomness, Greedy), together, trims), method
         )
@@ -288,9 +296,8 @@ class Engine:
 
     def refresh(self) -> None:
         """See :meth:`anydraft.Speculator.refresh`."""
-        for model in self.models:
-            forget(model)
-        self._draft_head.refresh()
+        for side in (self._target, self._draft):
+            side.refresh()
 
 
 def _rows_together(target: Model) -> int:

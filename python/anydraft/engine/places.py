@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, Protocol
 
-from torch.nn import Module
-
 from anydraft.decoding.caches import PairCaches
-from anydraft.models.base import Model, Passes
-from anydraft.models.batch import TransformersBatch, batch_of
-from anydraft.models.transformers import TransformersModel
+from anydraft.models.base import Model
 
 
 class Adding(Protocol):
@@ -27,22 +23,6 @@ class Opens(Protocol):
 
     def batch(self) -> Adding | None:
         """A batch without sequences; ``None`` where they cannot share passes."""
-
-
-class Sequences:
-    """What makes those of a model of transformers."""
-
-    def __init__(self, model: Module, passes: Passes) -> None:
-        """``passes``: what runs the model's."""
-        self._model, self._passes = model, passes
-
-    def sequence(self) -> TransformersModel:
-        """The model with an empty cache, by itself."""
-        return TransformersModel(self._model, self._passes)
-
-    def batch(self) -> TransformersBatch | None:
-        """A batch without sequences; ``None`` where they cannot share passes."""
-        return batch_of(self.sequence())
 
 
 class Places:

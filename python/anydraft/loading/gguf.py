@@ -19,12 +19,13 @@ from transformers import __version__ as transformers_version
 
 from anydraft.errors import ModelFileError
 from anydraft.loading import cache_dir
+from anydraft.loading.gguf_cuts import cut_as_named
 from anydraft.loading.packed import load_packed
 from anydraft.loading.quiet import Progress, quiet, tensors_counted
 from anydraft.loading.reading import reading, require_whole
 
-_RECIPE = 1
-"""Part of every entry's name: raise it when what is written changes."""
+_RECIPE, _TOKENIZER_RECIPE = 1, 2
+"""Parts of the entries' names: raise one when what is written changes."""
 
 _MODEL: Any = AutoModelForCausalLM
 _TOKENIZER: Any = PreTrainedTokenizerFast
@@ -107,10 +108,11 @@ def tokenizer_folder(file: Path, progress: Progress) -> Path:
                     str(file.parent), gguf_file=file.name, trust_remote_code=False
                 )
                 plain = _plain_tokenizer(read)
+                cut_as_named(plain.backend_tokenizer, file)
             plain.save_pretrained(folder)
         progress("reading tokenizer", 1.0)
 
-    return cache_dir.entry(f"gguf/{_key(file)}-tokenizer", make)
+    return cache_dir.entry(f"gguf/{_key(file)}-tokenizer{_TOKENIZER_RECIPE}", make)
 
 
 def _key(file: Path) -> str:

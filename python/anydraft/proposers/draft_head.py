@@ -54,7 +54,7 @@ class DraftHead:
         """Nothing is computed until a sequence is asked for."""
         self._model = model
         self._bridge = bridge
-        self._passes = passes
+        self.passes = passes
         self._wish: Wish = wish if isinstance(wish, str) else "shared"
         self._rows = None if isinstance(wish, str) else _checked(wish, len(bridge.draft))
         self._made: list[TrimmedHead | None] = []
@@ -69,8 +69,8 @@ class DraftHead:
         """The draft with an empty cache."""
         head = self._head()
         if head is None:
-            return TransformersModel(self._model, self._passes)
-        return TrimmedModel(self._model, head, self._passes)
+            return TransformersModel(self._model, self.passes)
+        return TrimmedModel(self._model, head, self.passes)
 
     def sequences(self, count: int) -> list[Model]:
         """Several of them, in one batch where that is possible."""
@@ -113,7 +113,7 @@ class DraftHead:
     @property
     def weights(self) -> DraftWeights:
         """What the draft multiplies by."""
-        return weights_of(self._model, self._passes.weights, drafts=self._passes.drafts)
+        return weights_of(self._model, self.passes.weights, drafts=self.passes.drafts)
 
     @cached_property
     def _kept(self) -> Tensor:
@@ -138,9 +138,9 @@ class DraftHead:
         return self._made[0]
 
     def _trimmed(self) -> TrimmedHead | None:
-        if self._wish == "full" or self._passes.weights == "model":
+        if self._wish == "full" or self.passes.weights == "model":
             return None
-        plain = TransformersModel(self._model, self._passes)
+        plain = TransformersModel(self._model, self.passes)
         rows = (torch.from_numpy(self._bridge.tables.draft_to_target) >= 0).sum()
         small = rows <= MOST_KEPT * plain.vocab_size and head_share(plain.plain) >= LEAST_SHARE
         if self._wish == "auto" and not small and kept_rows(self._model) is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
@@ -10,7 +10,6 @@ from torch import Tensor
 from anydraft.bridge.bridge import Bridge
 from anydraft.bridge.tables import Ids
 from anydraft.errors import ArgumentError
-from anydraft.models.base import Model
 from anydraft.proposers.base import Strategy
 from anydraft.proposers.ngram import NgramLookup
 from anydraft.proposers.pushforward import Pushforward
@@ -39,10 +38,22 @@ def check_method(method: str, rule: str | None) -> None:
             raise ArgumentError(f"got {name}={got!r}; expected one of {', '.join(get_args(known))}")
 
 
+class Shaped(Protocol):
+    """What a strategy has to know of a model."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Width of its logits."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where they come out."""
+
+
 class Strategies:
     """The strategies of one pair, each built when it is first asked for."""
 
-    def __init__(self, bridge: Bridge, target: Model, draft: Model, rule: Rule | None = None) -> None:
+    def __init__(self, bridge: Bridge, target: Shaped, draft: Shaped, rule: Rule | None = None) -> None:
         """``rule``: how blocks are verified where the method has a choice; ``None`` is its default."""
         self._bridge = bridge
         self._width = target.vocab_size

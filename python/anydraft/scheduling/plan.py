@@ -18,6 +18,9 @@ VERSION = 2
 WORTH = 1.02
 """A speed-up below this is not worth a draft."""
 
+_SHOWN = 5
+"""Tokens of the pass whose cost is told."""
+
 KNOWN = 8.0
 """How many candidates an acceptance counts that was measured on other text."""
 
@@ -122,6 +125,11 @@ class Plan:
             return f"no draft: {costs}, and the best, {row.method} with {row.length}, would give {speed}"
         tokens_per_pass = f"{row.tokens_per_pass:.2f} tokens come out of each target pass"
         return f"{row.method} with {row.length} draft tokens: {costs}, {tokens_per_pass}, {speed}"
+
+    def passes(self) -> str:
+        """What the target's passes over a few tokens cost, and what runs them, in a sentence."""
+        cost = interpolated(self.verify, _SHOWN) / self.verify[1]
+        return f"target: {self.pair['target']}; its pass over {_SHOWN} tokens takes {cost:.2f} of one over 1"
 
     def __str__(self) -> str:
         """The best line of every method, and the recommendation."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -12,15 +13,26 @@ from torch import Tensor
 from anydraft.bridge.bridge import Bridge
 from anydraft.decoding.protocols import Session
 from anydraft.integrations.vllm.requests import Ids, Known, RequestTable
+from anydraft.integrations.vllm.turns import Opening
 from anydraft.models.base import Model
-from anydraft.models.batch import TransformersBatch
 from anydraft.models.joint import advance_together
 from anydraft.proposers.draft_state import DraftState
 from anydraft.scheduling.cost import Round
 from anydraft.scheduling.directors import Adaptive, Choice
 
-Opening = Callable[[list[int]], tuple[list[int], list[int]]]
-"""A prompt's target ids to the draft's view: its own rendering, and target ids that it reads after that."""
+
+class Sequences(Protocol):
+    """The draft's sequences: a batch of any engine."""
+
+    @property
+    def model(self) -> Any:
+        """What they are sequences of; it has a ``device``."""
+
+    def add(self) -> Any:
+        """An empty one: a :class:`~anydraft.models.base.Model` with its number, ``row``."""
+
+    def close(self, row: int) -> None:
+        """One will not be advanced again."""
 
 
 @dataclass
@@ -65,7 +77,7 @@ class Drafter:
     def __init__(
         self,
         bridge: Bridge,
-        batch: TransformersBatch,
+        batch: Sequences,
         opening: Opening,
         *,
         most_tokens: int,
@@ -118,6 +130,10 @@ class Drafter:
         self._left = time.perf_counter()
         self.counts.own_seconds += self._left - began - (self.counts.draft_seconds - drafting_before)
         return proposals
+
+    def pause(self) -> None:
+        """What comes next does not follow from the last proposals: the time since then says nothing."""
+        self._began = None
 
     def _choose(self, requests: int, limit: int) -> Choice | None:
         """Whether to draft for so many requests."""

@@ -16,13 +16,13 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from anydraft.bridge import prompts, special_tokens
+from anydraft.bridge import special_tokens
 from anydraft.bridge.bridge import Bridge
 from anydraft.errors import ArgumentError, ModelError
 from anydraft.integrations.vllm.drafter import Drafter
 from anydraft.integrations.vllm.faults import mend
 from anydraft.integrations.vllm.metrics import Metrics
-from anydraft.integrations.vllm.turns import messages_of
+from anydraft.integrations.vllm.turns import opening_of
 from anydraft.loading.folders import generation_config, load_model, load_tokenizer
 from anydraft.models.batch import TransformersBatch
 from anydraft.models.fast.runner import FastPasses
@@ -147,20 +147,11 @@ class Proposer:
         )
         paired = special_tokens.bridge_roles(target, draft, *ends)
         bridge = Bridge(target, draft, to_target=paired.to_target, to_draft=paired.to_draft)
-        roles = special_tokens.special_roles(target, ends[0])
-        before = prompts.opening(draft)
-        retells = settings.templates == "draft" and bool(getattr(draft, "chat_template", None))
-
-        def opening(ids: list[int]) -> tuple[list[int], list[int]]:
-            messages = messages_of(ids, roles, bridge.target.decode) if retells else None
-            if messages is None:
-                return list(before), ids
-            return prompts.render_for_draft(draft, messages), []
-
+        roles = special_tokens.special_roles(target, ends[0]) if settings.templates == "draft" else None
         return Drafter(
             bridge,
             batch,
-            opening,
+            opening_of(draft, roles, bridge.target.decode),
             most_tokens=self._most,
             most_requests=settings.max_requests,
             adapt=settings.adapt == "on",

@@ -4,10 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from anydraft.bridge import prompts
+from anydraft.bridge.protocols import AnyTokenizer
 from anydraft.bridge.special_tokens import Roles
+
+Opening = Callable[[list[int]], tuple[list[int], list[int]]]
+"""A prompt's target ids to the draft's view: its own rendering, and target ids that it reads after that."""
 
 _ASSISTANT = ("assistant", "model")
 """What templates call the side that is to speak."""
+
+
+def opening_of(draft: AnyTokenizer, roles: Roles | None, decode: Callable[[list[int]], bytes]) -> Opening:
+    """What a draft with this tokenizer is shown of a prompt: a chat in its own template, if it has one.
+
+    ``roles`` are those of the target's tokenizer, ``None`` if chats are read as they are; ``decode``: the
+    target's ids to bytes.
+    """
+    before = prompts.opening(draft)
+    retells = roles is not None and bool(getattr(draft, "chat_template", None))
+
+    def opening(ids: list[int]) -> tuple[list[int], list[int]]:
+        messages = messages_of(ids, roles, decode) if retells and roles is not None else None
+        if messages is None:
+            return list(before), ids
+        return prompts.render_for_draft(draft, messages), []
+
+    return opening
 
 
 def messages_of(

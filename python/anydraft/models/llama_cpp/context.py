@@ -1,0 +1,243 @@
+"""A context of our own on a user's ``llama_cpp.Llama``: the caches of some sequences, and its passes."""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from anydraft.errors import ArgumentError, ModelError
+from anydraft.models.llama_cpp.objects import check, closed, described, keeps_a_state
+
+_ROLLBACK = 16
+"""Tokens by which a recurrent state can be rolled back, where llama.cpp keeps copies of it."""
+
+
+class Context:
+    """The caches of ``count`` sequences of one model, each as long as the user's own context may be.
+
+    Made with the parameters of the user's context, whose state is not touched: number of threads, layers on
+    an accelerator, types of the cache, flash attention and LoRA adapter are the user's. Two things differ:
+    sliding windows keep all their keys, so that they can be cropped, and embeddings are off.
+
+    Raises:
+        ModelError: a model that cannot speak token by token, or a context that llama.cpp cannot make.
+    """
+
+    def __init__(self, llama: Any, count: int = 1) -> None:
+        """Memory for ``count`` times the keys and values of ``llama.n_ctx()`` tokens is set aside."""
+        check(llama)
+        from llama_cpp import llama_cpp as api
+
+        self._api = api
+        self.llama = llama
+        self.window = int(llama.n_ctx())
+        """Tokens that a sequence may have."""
+        self.vocab_size = int(llama.n_vocab())
+        self.lengths = [0] * count
+        """Cached tokens of every sequence."""
+        self._least = [0] * count
+        """To how many tokens each can be cropped: a recurrent state goes back within the last pass only."""
+        self._recurrent = keeps_a_state(llama)
+        given = llama.context_params
+        params = type(given).from_buffer_copy(given)
+        params.n_ctx, params.n_seq_max, params.kv_unified = self.window * count, count, True
+        params.swa_full, params.embeddings = True, False
+        params.pooling_type = api.LLAMA_POOLING_TYPE_UNSPECIFIED
+        params.n_rs_seq = min(_ROLLBACK, params.n_ubatch - 1) if self._recurrent else 0
+        self._handle = api.llama_init_from_model(llama.model, params)
+        if not self._handle:
+            raise ModelError(
+                f"got {described(llama)}, of which llama.cpp can make no further context of {params.n_ctx} "
+                "tokens; expected room for its cache. Make the Llama with a smaller n_ctx"
+            )
+        self._free = weakref.finalize(self, api.llama_free, self._handle)
+        # A context must be freed before its model.
+        llama._model._exit_stack.callback(self._free)
+        self._memory = api.llama_get_memory(self._handle)
+        if self._memory is None:
+            raise ModelError(f"got {described(llama)}, which has no cache; expected a model that writes")
+        self._adapt()
+        self._batch = _Tokens(api, int(api.llama_n_batch(self._handle)), count)
+
+    def _adapt(self) -> None:
+        """Give the context the LoRA adapter that the user's has."""
+        adapter = getattr(self.llama, "_lora_adapter", None)
+        if adapter is None:
+            return
+        adapters = (self._api.llama_adapter_lora_p_ctypes * 1)(adapter)
+        scales = (ctypes.c_float * 1)(self.llama.lora_scale)
+        if self._api.llama_set_adapters_lora(self._handle, adapters, 1, scales):
+            raise ModelError("got a LoRA adapter that llama.cpp would not give to a second context")
+
+    def advance(self, rows: Sequence[int], ids: Sequence[Tensor], keep: Sequence[int]) -> list[Tensor]:
+        """Append ``ids[i]`` int64 ``[n_i]`` to sequence ``rows[i]``; logits float32 ``[keep_i, vocab_size]``.
+
+        In as few passes as the context's ``n_batch`` allows. If llama.cpp fails, or is interrupted, the
+        caches of these sequences are emptied and the error goes on.
+
+        Raises:
+            ArgumentError: wrong shapes, or an id outside the model's vocabulary.
+            ModelError: the Llama was closed, no room in the context, or llama.cpp failed.
+        """
+        self._open()
+        for row, own, wanted in zip(rows, ids, keep, strict=True):
+            self._check(row, own, wanted)
+        with self._undivided(rows):
+            found = self._passes(rows, [own.numpy() for own in ids], keep)
+            end = 0
+            for row, own in zip(rows, ids, strict=True):
+                start, end = end, end + len(own)
+                piece = (end - 1) // self._batch.room * self._batch.room
+                self._least[row] = self.lengths[row] + max(piece - start, 0) + 1 if self._recurrent else 0
+                self.lengths[row] += len(own)
+        return list(torch.split(found, list(keep)))
+
+    def _passes(self, rows: Sequence[int], ids: Sequence[Any], keep: Sequence[int]) -> Tensor:
+        counts = [len(own) for own in ids]
+        tokens = np.concatenate(ids)
+        positions = np.concatenate(
+            [self.lengths[r] + np.arange(n) for r, n in zip(rows, counts, strict=True)]
+        )
+        places = np.repeat(rows, counts)
+        kept = np.concatenate([np.arange(n) >= n - k for n, k in zip(counts, keep, strict=True)])
+        found = torch.empty((sum(keep), self.vocab_size))
+        done = 0
+        for start in range(0, len(tokens), self._batch.room):
+            part = slice(start, start + self._batch.room)
+            batch = self._batch.filled(tokens[part], positions[part], places[part], kept[part])
+            self._decode(batch)
+            count = int(kept[part].sum())
+            if count:  # they are overwritten by the next pass
+                logits = self._api.llama_get_logits(self._handle)
+                shown = np.ctypeslib.as_array(logits, shape=(count, self.vocab_size))
+                found[done : done + count] = torch.from_numpy(shown)
+                done += count
+        return found
+
+    def _decode(self, batch: Any) -> None:
+        code = self._api.llama_decode(self._handle, batch)
+        if code == 1:
+            raise ModelError(
+                f"got a text that has no room in a context of {self.window} tokens; expected a shorter one, "
+                "or a Llama with a larger n_ctx"
+            )
+        if code:
+            raise ModelError(
+                f"llama.cpp failed in a pass over {batch.n_tokens} tokens: llama_decode gave {code}"
+            )
+
+    def crop(self, row: int, length: int) -> None:
+        """Forget all but the first ``length`` cached tokens of a sequence, or all where that cannot be done.
+
+        A recurrent state goes back within the last pass, a few tokens at most; what was forgotten is to be
+        fed again.
+
+        Raises:
+            ArgumentError: ``length`` is negative.
+            ModelError: the Llama was closed.
+        """
+        if length < 0:
+            raise ArgumentError(f"got a crop to {length} tokens; expected 0 or more")
+        if self.lengths[row] <= length:
+            return
+        self._open()
+        with self._undivided([row]):
+            done = length >= max(self._least[row], 1)  # further back llama.cpp agrees too, and is wrong
+            done = done and self._api.llama_memory_seq_rm(self._memory, row, length, -1)
+            if not (done and self._holds(row, length)):
+                self._api.llama_memory_seq_rm(self._memory, row, -1, -1)
+                length = 0
+            self.lengths[row] = length
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Have an empty sequence begin with the first ``length`` cached tokens of another."""
+        self._open()
+        with self._undivided([target]):
+            self._api.llama_memory_seq_cp(self._memory, source, target, -1, length)
+            self.lengths[target] = length
+
+    def clear(self) -> None:
+        """Forget everything."""
+        if not closed(self.llama):
+            self._api.llama_memory_clear(self._memory, 0)
+        self.lengths = [0] * len(self.lengths)
+
+    def _holds(self, row: int, length: int) -> bool:
+        """Whether a sequence's cache has all of the first ``length`` tokens, and no others."""
+        last = self._api.llama_memory_seq_pos_max(self._memory, row)
+        first = self._api.llama_memory_seq_pos_min(self._memory, row)
+        return last == length - 1 and (first == 0 or self._recurrent)
+
+    def _open(self) -> None:
+        if closed(self.llama):
+            raise ModelError("got a Llama that was closed; expected it to stay open while it is decoded with")
+
+    def _check(self, row: int, ids: Tensor, keep: int) -> None:
+        n = ids.shape[0] if ids.dim() == 1 else 0
+        if not 1 <= keep <= n:
+            raise ArgumentError(
+                f"got ids of shape {list(ids.shape)} and keep={keep}; expected ids [n] with n >= keep >= 1"
+            )
+        low, high = torch.stack(torch.aminmax(ids)).tolist()
+        if low < 0 or high >= self.vocab_size:
+            raise ArgumentError(
+                f"got token id {low if low < 0 else high}; expected ids from 0 to {self.vocab_size - 1}, the "
+                f"vocabulary of {described(self.llama)}. Is this the model's own tokenizer?"
+            )
+        if self.lengths[row] + n > self.window:
+            raise ModelError(
+                f"got {self.lengths[row] + n} tokens for a context of {self.window}; expected a shorter "
+                "text, or a Llama with a larger n_ctx"
+            )
+
+    @contextmanager
+    def _undivided(self, rows: Sequence[int]) -> Iterator[None]:
+        """An error or an interrupt inside leaves empty caches, not some that are half changed."""
+        try:
+            yield
+        except BaseException:
+            for row in rows:
+                self.lengths[row] = 0
+                if not closed(self.llama):
+                    self._api.llama_memory_seq_rm(self._memory, row, -1, -1)
+            raise
+
+
+class _Tokens:
+    """The arrays of a ``llama_batch``, made once."""
+
+    def __init__(self, api: Any, room: int, count: int) -> None:
+        self.room = room
+        """Tokens that a pass may have."""
+        self._token, self._pos = np.zeros(room, np.int32), np.zeros(room, np.int32)
+        self._kept, self._one = np.zeros(room, np.int8), np.ones(room, np.int32)
+        self._names = np.arange(count, dtype=np.int32)
+        self._addresses = self._names.ctypes.data + 4 * np.arange(count, dtype=np.uint64)
+        self._named = np.zeros(room, np.uint64)
+        kinds = dict(api.llama_batch._fields_)
+        arrays: dict[str, Any] = {
+            "token": self._token,
+            "pos": self._pos,
+            "n_seq_id": self._one,
+            "seq_id": self._named,
+            "logits": self._kept,
+        }
+        self._batch = api.llama_batch(
+            n_tokens=0,
+            **{name: ctypes.cast(array.ctypes.data, kinds[name]) for name, array in arrays.items()},
+        )
+
+    def filled(self, tokens: Any, positions: Any, rows: Any, kept: Any) -> Any:
+        """The batch over these tokens: ids, positions, rows, and whose logits are wanted, ``[n]`` each."""
+        n = len(tokens)
+        self._token[:n], self._pos[:n], self._kept[:n] = tokens, positions, kept
+        self._named[:n] = self._addresses[rows]
+        self._batch.n_tokens = n
+        return self._batch

@@ -1,0 +1,58 @@
+"""A ``llama_cpp.Llama`` as what sequences are opened from; contexts that are no longer used serve again."""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+from anydraft.models.base import Model
+from anydraft.models.llama_cpp.context import Context
+from anydraft.models.llama_cpp.objects import check, described
+from anydraft.models.llama_cpp.sequences import LlamaCppBatch, LlamaCppModel
+
+
+class LlamaCppSource:
+    """Sequences of one model. Each that runs alone has a context, which takes the memory of its cache.
+
+    Raises:
+        ModelError: a model that cannot speak token by token.
+    """
+
+    def __init__(self, llama: Any) -> None:
+        """``llama``: a ``llama_cpp.Llama``; no context is made before it is needed."""
+        check(llama)
+        self.llama = llama
+        self._idle: list[Context] = []
+
+    def sequence(self) -> LlamaCppModel:
+        """An empty sequence; once it is dropped, its context serves the next."""
+        context = self._idle.pop() if self._idle else Context(self.llama)
+        context.clear()
+        model = LlamaCppModel(context)
+        weakref.finalize(model, self._idle.append, context).atexit = False
+        return model
+
+    def batch(self, count: int) -> LlamaCppBatch:
+        """Room for ``count`` sequences in one context."""
+        return LlamaCppBatch(Context(self.llama, count))
+
+    def sequences(self, count: int) -> list[Model]:
+        """``count`` empty sequences, in one batch where there are several."""
+        if count == 1:
+            return [self.sequence()]
+        batch = self.batch(count)
+        return [batch.add() for _ in range(count)]
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all weights."""
+        from llama_cpp import llama_cpp as api
+
+        return int(api.llama_model_size(self.llama.model))
+
+    @property
+    def description(self) -> str:
+        """What tells the file, and how it is run, from others."""
+        given = self.llama.context_params
+        run = f"{given.n_threads} and {given.n_threads_batch} threads"
+        return f"{described(self.llama)}, {self.bytes} bytes, llama.cpp, {run}"
