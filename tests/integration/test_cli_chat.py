@@ -9,6 +9,7 @@ import select
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -139,6 +140,7 @@ def read_until(end: int, wanted: str) -> str:
 def test_on_a_terminal_lines_are_asked_for(models: list[str]) -> None:
     with terminal(models) as (running, end):
         read_until(end, "> ")
+        time.sleep(0.5)  # readline writes its prompt before it waits for signals
         os.write(end, b"half a li\x03")
         read_until(end, "> ")
         os.write(end, b"The quick\n")

@@ -181,8 +181,8 @@ def test_a_state_that_is_not_put_back_would_be_seen(name: str, monkeypatch: pyte
             rollback.crop_keys(cache, length - wanted)
         return cache, wanted
 
+    decode = Decode(stateful.made(name), 0)  # before: its trial would notice
     monkeypatch.setattr(Replay, "back", back)
-    decode = Decode(stateful.made(name), 0)
     assert max(decode.round(3, 1) for _ in range(4)) > 10 * CLOSE
 
 
@@ -192,8 +192,8 @@ def test_inputs_that_are_not_dropped_would_be_seen(monkeypatch: pytest.MonkeyPat
         rollback.crop_keys(cache, length - wanted)
         return cache, wanted
 
+    decode = Decode(stateful.made("lfm2, conv"), 0)  # before: its trial would notice
     monkeypatch.setattr(Recording, "back", back)
-    decode = Decode(stateful.made("lfm2, conv"), 0)
     assert max(decode.round(3, 1) for _ in range(4)) > 10 * CLOSE
 
 
