@@ -74,7 +74,5 @@ def packaged_draft(target: Loaded) -> Loaded:
     from anydraft import drafts
 
     model, tokenizer = drafts.load(PACKAGED)
-    device: Any = getattr(
-        target.model, "device", "cpu"
-    )  # what llama.cpp runs has its logits in ordinary memory
+    device: Any = getattr(target.model, "device", "cpu")  # llama.cpp's logits are in ordinary memory
     return Loaded("the tiny draft", model.to(device), tokenizer)

@@ -19,25 +19,27 @@ _NAMES = """
     Gemma3ForConditionalGeneration Gemma3nForCausalLM Gemma4ForCausalLM Gemma4ForConditionalGeneration
     Gemma4UnifiedForCausalLM Gemma4UnifiedForConditionalGeneration GemmaForCausalLM
     Glm46VForConditionalGeneration Glm4ForCausalLM Glm4MoeForCausalLM Glm4MoeLiteForCausalLM
-    Glm4vForConditionalGeneration Glm4vMoeForConditionalGeneration GlmAsrForConditionalGeneration
-    GlmForCausalLM GlmMoeDsaForCausalLM GlmOcrForConditionalGeneration GotOcr2ForConditionalGeneration
-    GptOssForCausalLM Granite4VisionForConditionalGeneration GraniteDoclingForConditionalGeneration
-    GraniteForCausalLM GraniteMoeForCausalLM GraniteMoeHybridForCausalLM GraniteMoeSWAForCausalLM
-    GraniteMoeSharedForCausalLM GraniteSWAForCausalLM GraniteSpeechForConditionalGeneration
-    GraniteSpeechPlusForConditionalGeneration HYV3ForCausalLM HYV4ForCausalLM HeliumForCausalLM
-    HrmTextForCausalLM HunYuanDenseV1ForCausalLM HunYuanMoEV1ForCausalLM HunYuanVLForConditionalGeneration
-    HyperCLOVAXForCausalLM HyperCLOVAXVisionV2ForConditionalGeneration Idefics2ForConditionalGeneration
-    Idefics3ForConditionalGeneration Inkling2ForCausalLM InklingForCausalLM
-    InternVLForConditionalGeneration Jais2ForCausalLM JambaForCausalLM JetMoeForCausalLM
-    KimiLinearForCausalLM Kimi_K25ForConditionalGeneration Kolibri1ForCausalLM LagunaForCausalLM
-    Lfm2ForCausalLM Lfm2MoeForCausalLM Lfm2VlForConditionalGeneration Lfm3ForCausalLM
+    Glm4vForConditionalGeneration Glm4vMoeForConditionalGeneration Glm5NextForConditionalGeneration
+    GlmAsrForConditionalGeneration GlmForCausalLM GlmMoeDsaForCausalLM GlmOcrForConditionalGeneration
+    GotOcr2ForConditionalGeneration GptOssForCausalLM Granite4VisionForConditionalGeneration
+    GraniteDoclingForConditionalGeneration GraniteForCausalLM GraniteMoeForCausalLM
+    GraniteMoeHybridForCausalLM GraniteMoeSWAForCausalLM GraniteMoeSharedForCausalLM GraniteSWAForCausalLM
+    GraniteSpeechForConditionalGeneration GraniteSpeechPlusForConditionalGeneration HYV3ForCausalLM
+    HYV4ForCausalLM HeliumForCausalLM HrmTextForCausalLM HunYuanDenseV1ForCausalLM HunYuanMoEV1ForCausalLM
+    HunYuanVLForConditionalGeneration HyperCLOVAXForCausalLM HyperCLOVAXVisionV2ForConditionalGeneration
+    Idefics2ForConditionalGeneration Idefics3ForConditionalGeneration Inkling2ForCausalLM
+    Inkling2ForConditionalGeneration InklingForCausalLM InternVLForConditionalGeneration Jais2ForCausalLM
+    JambaForCausalLM JetMoeForCausalLM KimiLinearForCausalLM Kimi_K25ForConditionalGeneration
+    Kolibri1ForCausalLM LagunaForCausalLM Lfm2ForCausalLM Lfm2MoeForCausalLM
+    Lfm2VlForConditionalGeneration Lfm3ForCausalLM Lfm3VlForConditionalGeneration
     LightOnOcrForConditionalGeneration Llama4ForCausalLM Llama4ForConditionalGeneration LlamaForCausalLM
     LlavaForConditionalGeneration LlavaNextForConditionalGeneration LlavaNextVideoForConditionalGeneration
     LlavaOnevisionForConditionalGeneration LongcatFlashForCausalLM Mamba2ForCausalLM MambaForCausalLM
-    MellumForCausalLM MiMoV2FlashForCausalLM MiniCPM3ForCausalLM MiniMaxForCausalLM MiniMaxM2ForCausalLM
-    MiniMaxM3SparseForConditionalGeneration MiniMaxM3VLForCausalLM Ministral3ForCausalLM
-    MinistralForCausalLM Mistral3ForConditionalGeneration Mistral4ForCausalLM MistralForCausalLM
-    MistralLarge4ForConditionalGeneration MixtralForCausalLM MllamaForCausalLM
+    MellumForCausalLM MiMoV2FlashForCausalLM MiniCPM3ForCausalLM MiniCPMOcrForConditionalGeneration
+    MiniCPMV4_6ForConditionalGeneration MiniCPMV4_7ForConditionalGeneration MiniMaxForCausalLM
+    MiniMaxM2ForCausalLM MiniMaxM3SparseForConditionalGeneration MiniMaxM3VLForCausalLM
+    Ministral3ForCausalLM MinistralForCausalLM Mistral3ForConditionalGeneration Mistral4ForCausalLM
+    MistralForCausalLM MistralLarge4ForConditionalGeneration MixtralForCausalLM MllamaForCausalLM
     MllamaForConditionalGeneration ModernBertDecoderForCausalLM Molmo2ForConditionalGeneration
     MossTranscribeDiarizeForConditionalGeneration MptForCausalLM MuseGlimmerForConditionalGeneration
     MuseSparkForConditionalGeneration NanoChatForCausalLM NemotronForCausalLM NemotronHForCausalLM
@@ -48,7 +50,8 @@ _NAMES = """
     Qwen2MoeForCausalLM Qwen2VLForConditionalGeneration Qwen2_5OmniThinkerForConditionalGeneration
     Qwen2_5_VLForConditionalGeneration Qwen3ASRForConditionalGeneration Qwen3ForCausalLM
     Qwen3MoeForCausalLM Qwen3NextForCausalLM Qwen3OmniMoeThinkerForConditionalGeneration
-    Qwen3VLForConditionalGeneration Qwen3VLMoeForConditionalGeneration Qwen3_5MoeForCausalLM
+    Qwen3VLForConditionalGeneration Qwen3VLMoeForConditionalGeneration Qwen3_5ForCausalLM
+    Qwen3_5ForConditionalGeneration Qwen3_5MoeForCausalLM Qwen3_5MoeForConditionalGeneration
     Qwen4ExpForCausalLM SeedOssForCausalLM SmolLM3ForCausalLM SmolVLMForConditionalGeneration
     SolarOpenForCausalLM StableLmForCausalLM Starcoder2ForCausalLM Step3p7ForConditionalGeneration
     VaultGemmaForCausalLM VideoLlama3ForConditionalGeneration VideoLlavaForConditionalGeneration
@@ -99,6 +102,7 @@ ALONE = frozenset({"GPTNeoForCausalLM"})
 UNLIKE = {
     "DogeForCausalLM": "which keeps the keys that look largest and chooses among equal ones by rounding",
     "RwkvForCausalLM": "whose generate reads the rows of a batch otherwise than each by itself",
+    "UnlimitedOcrForConditionalGeneration": "whose window keeps the beginning of a text, padding included",
     "MoshiForCausalLM": "whose masks leave out the window that its cache keeps to, so that a block sees more "
     "than one token does",
 }
