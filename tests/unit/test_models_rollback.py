@@ -106,7 +106,6 @@ def test_what_is_read_again_is_bounded() -> None:
     decode = Decode(stateful.made("qwen3_5_text"), 3)
     for _ in range(20):
         unread = len(decode.ids) - decode.model.length
-        assert unread <= 12 or decode.rounds
         assert decode.rounds == 0 or unread <= TOGETHER + 4
         decode.round(4, 3)
 
@@ -118,7 +117,7 @@ def test_what_is_read_again_is_bounded() -> None:
         (0, 34, 30, False, [(30, False), (4, True)]),  # with candidates: read apart
         (30, 5, 31, False, [(5, True)]),  # a round
         (30, 8, 34, False, [(8, True)]),  # one that reads accepted tokens again
-        (30, 14, 39, False, [(9, False), (5, True)]),  # too many of them
+        (30, 22, 47, False, [(17, False), (5, True)]),  # too many of them
         (31, 1, 31, False, [(1, True)]),  # a draft's first token that may go
         (32, 1, 31, False, [(1, False)]),  # its second
         (30, 3, 31, True, [(1, False), (1, True), (1, False)]),
