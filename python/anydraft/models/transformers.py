@@ -13,7 +13,7 @@ from torch.nn import Module
 from transformers import DynamicCache
 
 from anydraft.errors import ArgumentError, ModelError
-from anydraft.models.base import OWN_PASSES, Output, Passes
+from anydraft.models.base import OWN_PASSES, Passes
 from anydraft.models.faithful import takes_positions, way_of
 from anydraft.models.growing import growing_of
 from anydraft.models.kv_cache import GrowingLayer, copy_into, copy_out, is_filled
@@ -153,8 +153,8 @@ class TransformersModel:
         n = len(ids)
         positions = positions_at(start, n, self._offset)[..., None, :] if self.takes_positions else None
         types = None if self.token_types is None else types_at(self.token_types, start, n)[None]
-        output = self._call(ids[None], cache, keep, position_ids=positions, token_type_ids=types)
-        return self._logits(output, keep)[0], cache_returned(output) if self.way.own else cache
+        logits, returned = self.read(ids[None], cache, keep, position_ids=positions, token_type_ids=types)
+        return logits[0], returned if self.way.own else cache
 
     def _split(self, ids: Tensor, keep: int) -> Tensor:
         """A pass wherever plain decoding would change the rotary scales."""
@@ -193,21 +193,23 @@ class TransformersModel:
 
     def run(self, ids: Tensor, cache: DynamicCache, keep: int, **arguments: Any) -> Tensor:
         """One forward pass over ``ids`` int64 ``[B, n]``: the last ``keep`` logits ``[B, keep, V]``."""
-        return self._logits(self._call(ids, cache, keep, **arguments), keep)
+        return self.read(ids, cache, keep, **arguments)[0]
 
-    def _call(self, ids: Tensor, cache: Any, keep: int, **arguments: Any) -> Output:
+    def read(self, ids: Tensor, cache: Any, keep: int, **arguments: Any) -> tuple[Tensor, Any]:
+        """The same, and the cache that the model returns."""
         if self._keeps_logits:
             arguments["logits_to_keep"] = keep
-        return self.runner(
+        output = self.runner(
             input_ids=ids,
             **{self.cache_argument: cache},
             use_cache=True,
             return_dict=True,
             **{name: value for name, value in arguments.items() if value is not None},
         )
+        return self.on_device(output.logits[:, -keep:]), cache_returned(output)
 
-    def _logits(self, output: Output, keep: int) -> Tensor:
-        logits = output.logits[:, -keep:]
+    def on_device(self, logits: Tensor) -> Tensor:
+        """Logits where ids go in: a model in parts may make them elsewhere."""
         return logits if logits.device == self.device else logits.to(self.device)
 
     def renew(self) -> None:
@@ -248,23 +250,15 @@ class TransformersModel:
     def give_back(self, ids: Tensor, cache: DynamicCache | None) -> Any:
         """A cache that holds all of a text, int64 ``[L]``: ``cache``, if it is given, else our own.
 
-        What a crop has lost of the text is read again.
-
-        Raises:
-            ModelError: the model's cache is an object of its own, and another one was given.
+        What a crop has lost of the text is read again. A model that makes its cache itself has no other.
         """
         if self.length < len(ids):
             self.settle(len(ids))
             self.advance(ids[self.length :])
         if cache is None and self.stateful and not self.way.own:
             cache = DynamicCache(config=self.plain.config.get_text_config(decoder=True))
-        if cache is None:
+        if cache is None or self.way.own:
             return self._held.cache
-        if self.way.own:
-            raise ModelError(
-                f"got past_key_values for {type(self.plain).__name__}, which makes a cache of its own kind; "
-                "expected none. Leave them out"
-            )
         copy_out(self._held.cache, cache)
         return cache
 

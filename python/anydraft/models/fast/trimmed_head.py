@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache
 
 from anydraft.models.base import OWN_PASSES, Passes
 from anydraft.models.fast.cpu_linear import FewRows
@@ -15,6 +14,7 @@ from anydraft.models.fast.fingerprint import Fingerprint
 from anydraft.models.fast.twin import IN_BYTES, fits, ways_of
 from anydraft.models.loaded import embedding_of, head_of, plain_of
 from anydraft.models.transformers import TransformersModel
+from anydraft.models.versions import cache_returned
 from anydraft.models.weights import DraftWeights
 
 KEPT_ROWS = "anydraft_kept_rows"
@@ -137,12 +137,12 @@ class TrimmedModel(TransformersModel):
         self.trims = True
         """Whether the trimmed head is used; the whole one may be for texts that it would not suit."""
 
-    def run(self, ids: Tensor, cache: DynamicCache, keep: int, **arguments: Any) -> Tensor:
-        """See :meth:`TransformersModel.run`."""
+    def read(self, ids: Tensor, cache: Any, keep: int, **arguments: Any) -> tuple[Tensor, Any]:
+        """See :meth:`TransformersModel.read`."""
         if not self.trims:
-            return super().run(ids, cache, keep, **arguments)
+            return super().read(ids, cache, keep, **arguments)
         given: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
         given[self.cache_argument] = cache
         output = _decoder(self.runner)(input_ids=ids, use_cache=True, return_dict=True, **given)
         logits = self.head(output.last_hidden_state[:, -keep:])
-        return logits if logits.device == self.device else logits.to(self.device)
+        return self.on_device(logits), cache_returned(output)
