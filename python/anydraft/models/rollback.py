@@ -18,9 +18,9 @@ from transformers import DynamicCache, PretrainedConfig, PreTrainedModel
 from anydraft.models.kv_cache import crop_keys, recording, state_of
 
 TOGETHER = 16
-"""So many tokens that stay are read in one pass with candidates, and again if those are rejected. More are read
-in a pass of their own. Where a token makes a pass 2 to 3 % dearer and a round commits three, that is when
-another pass costs what the wider ones do."""
+"""So many tokens that stay are read in one pass with candidates, and again if those are rejected. More get a
+pass of their own. Where a token makes a pass 2 to 3 % dearer and a round commits three, that is when another
+pass costs what the wider ones do."""
 
 
 class Way(NamedTuple):
