@@ -77,7 +77,7 @@ def test_a_pass_is_that_of_the_weights_there_are(
         change(model)
         kept.renew()
         for one in (TransformersModel(model, FastPasses(weights)), kept):
-            one._cache = one._new_cache()  # of the dtype that there is now
+            one._forget()  # a new cache, of the dtype that there is now
             found = torch.cat([one.advance(part, len(part)) for part in ids.split([5, 1, 3])])
             assert close(found, own(model, ids))
             one.crop(0)

@@ -99,6 +99,7 @@ class Talk:
         if said == "/quit":
             return False
         if said == "/reset":
+            del self._chat  # its caches first: there may be room for one conversation
             self._chat = self._begin()
         elif said == "/stats":
             _tell(in_a_line(self._stats))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 from anydraft.decoding.caches import PairCaches
+from anydraft.decoding.sequence import close
 from anydraft.models.base import Model
 
 
@@ -45,7 +46,11 @@ class Places:
         so without this what is drafted for a row, though never what it says, may depend on other rows.
         """
         target, own = self._sides
-        return PairCaches(
-            target.sequence() if self._target is None else self._target.add(),
-            own.sequence() if self._draft is None or draft == "own" else self._draft.add(),
-        )
+        speaks = target.sequence() if self._target is None else self._target.add()
+        try:
+            alone = self._draft is None or draft == "own"
+            drafts = own.sequence() if alone or self._draft is None else self._draft.add()
+        except BaseException:
+            close(speaks)
+            raise
+        return PairCaches(speaks, drafts)

@@ -54,6 +54,22 @@ def batch_of(model: TransformersModel) -> TransformersBatch | None:
     return batch if batch.possible and _as_alone(model) else None
 
 
+def needed_batch(model: TransformersModel) -> TransformersBatch:
+    """The same for a draft whose rows must share passes.
+
+    Raises:
+        ModelError: they cannot.
+    """
+    batch = batch_of(model)
+    if batch is None:
+        raise ModelError(
+            f"got the draft {type(model.plain).__name__}, several texts of which cannot share a pass (it "
+            "keeps states, or its scales, biases or attention are for all rows at once); expected plain "
+            "layers and attn_implementation='sdpa' or 'eager'"
+        )
+    return batch
+
+
 def whole_of(model: Model) -> Model:
     """The model that a sequence of a batch is one of; any other is itself."""
     return model.batch.model if isinstance(model, TransformersRow) else model
@@ -156,7 +172,8 @@ class TransformersBatch:
                 layer.move(self._slots[last], slot, self._lengths[last])
             self._slots[last] = slot
         del self._slots[row], self._lengths[row]
-        self._offsets.pop(row, None)
+        for kept in (self._offsets, self.prefills, self.token_types):
+            kept.pop(row, None)
 
     @torch.no_grad()  # not inference_mode: a model may renew its own buffers, which must stay trainable
     def advance(self, rows: Sequence[int], ids: Sequence[Tensor], keep: Sequence[int]) -> list[Tensor]:

@@ -270,7 +270,7 @@ def _copy_state(source: Any, target: Any, row: int = 0) -> None:
     for name in names - {_RECORDS}:
         value = getattr(source, name)
         rows = (
-            {i: None if states is None else states[row : row + 1] for i, states in value.items()}
+            {i: None if states is None else states[row : row + 1].clone() for i, states in value.items()}
             if name in _BY_ROW
             else value
         )

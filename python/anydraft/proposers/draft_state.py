@@ -13,6 +13,9 @@ from anydraft.errors import DraftError
 from anydraft.models.base import Model
 from anydraft.models.joint import Batch, Joint
 
+_SEAM = 2
+"""So many of the last ids of a view may be spelled anew together with what follows."""
+
 
 def of_the_draft(error: Exception) -> DraftError:
     """Whatever the draft's model raises, which is the user's, as one error."""
@@ -107,7 +110,7 @@ class DraftState:
         shown = len(self.ids) - self._start
         if self.model.length >= shown:
             self.crop(shown - 1)
-        self.model.settle(shown)
+        self.model.settle(max(shown - _SEAM, 0))
         unfed = self.ids[self._start + self.model.length :]
         return torch.tensor(unfed, dtype=torch.int64, device=self.device)
 

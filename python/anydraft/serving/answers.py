@@ -81,16 +81,16 @@ class Answer:
 
     def usage(self) -> dict[str, int]:
         """Tokens of the target."""
-        read, said = len(self._job.prompt.ids), self._job.row.stats.tokens if self._job.row else 0
+        read, said = len(self._job.prompt.ids), self._job.stats.tokens if self._job.stats else 0
         return {"prompt_tokens": read, "completion_tokens": said, "total_tokens": read + said}
 
     def told(self) -> dict[str, Any]:
         """What the drafts brought."""
-        row = self._job.row
-        assert row is not None
+        stats = self._job.stats
+        assert stats is not None
         names = ("target_passes", "draft_passes", "drafted", "proposed", "accepted", "looked_up")
-        counts = {name: getattr(row.stats, name) for name in names}
-        return {"method": row.method, **counts, "draft_failure": self._failure}
+        counts = {name: getattr(stats, name) for name in names}
+        return {"method": self._job.drafted_with, **counts, "draft_failure": self._failure}
 
     def _object(self, name: str, said: dict[str, Any]) -> dict[str, Any]:
         reason = _REASONS[self._reason] if self._reason else None

@@ -10,13 +10,13 @@ from anydraft.bridge.prompts import Prompt
 from anydraft.bridge.text import written_out
 from anydraft.decoding.events import Event
 from anydraft.decoding.sequence import Row
+from anydraft.decoding.stats import Stats
 from anydraft.decoding.stop_rules import stop_rules
 from anydraft.decoding.stopping import StopRule
 from anydraft.engine.begin import begin, follows_clocks
 from anydraft.engine.engine import Engine
 from anydraft.engine.options import SamplingOptions
 from anydraft.engine.places import Places
-from anydraft.errors import AnydraftError
 from anydraft.proposers.registry import AnyMethod
 from anydraft.scheduling.directors import NONE
 
@@ -33,6 +33,11 @@ class Job:
     """Called by the scheduler's thread with every event. The last has a finish reason, or is an error."""
     began: float = field(default_factory=time.perf_counter)
     row: Row | None = None
+    """While it has a place."""
+    stats: Stats | None = None
+    """What was counted of it so far; ``None`` before it has had a place."""
+    drafted_with: str = "none"
+    """What its latest block was drafted with."""
     gone: bool = False
     """Nobody listens any more."""
 
@@ -57,7 +62,15 @@ class Job:
         given = engine, self.prompt, caches, self.options
         try:
             self.row = begin(*given, stops=stops, method=self.method, together=1)
-        except AnydraftError:
+        except BaseException:
             caches.leave()
             raise
+        self.stats = self.row.stats
         return self.row
+
+    def leave(self) -> None:
+        """Give the place back. Nothing of the models stays, however long the client takes to read."""
+        if self.row is not None:
+            self.drafted_with = self.row.method
+            self.row.leave()
+            self.row = None

@@ -18,7 +18,8 @@ from anydraft.serving.job import Job
 log = logging.getLogger(__name__)
 
 _CHUNK = 512
-"""Tokens of a prompt that are read between two rounds of the others."""
+"""Tokens of a prompt that are read between two rounds of the others. Where there are no others a prompt is
+read at once, as plain decoding reads it: scales of some models go by the length of a pass."""
 
 
 class Scheduler:
@@ -162,7 +163,7 @@ class Scheduler:
         job = self._reading[0]
         assert job.row is not None
         try:
-            if len(job.row.unfed) > _CHUNK:
+            if self._most > 1 and len(job.row.unfed) > _CHUNK:
                 job.row.target.advance(job.row.unfed[:_CHUNK])
                 return
             self._reading.popleft()
@@ -225,5 +226,4 @@ class Scheduler:
         for jobs in (self._open, self._reading):
             if job in jobs:
                 jobs.remove(job)
-        if job.row is not None:
-            job.row.leave()
+        job.leave()

@@ -87,8 +87,7 @@ class Service:
             outcome = "abandoned" if job.gone else "failed" if told.status >= 500 else "refused"
             if told.code == "model_error":
                 log.error("a request failed", exc_info=error)
-        stats = job.row.stats if job.row else None
-        self.metrics.ended(outcome, len(job.prompt.ids), time.perf_counter() - job.began, stats)
+        self.metrics.ended(outcome, len(job.prompt.ids), time.perf_counter() - job.began, job.stats)
 
 
 class Call:

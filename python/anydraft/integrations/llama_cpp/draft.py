@@ -24,7 +24,7 @@ from anydraft.integrations.vllm.drafter import Counts, Drafter, Sequences
 from anydraft.integrations.vllm.turns import opening_of
 from anydraft.loading.folders import load_model, load_tokenizer
 from anydraft.loading.paths import model_at
-from anydraft.models.batch import TransformersBatch
+from anydraft.models.batch import needed_batch
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.llama_cpp.objects import is_llama
 from anydraft.models.llama_cpp.source import LlamaCppSource
@@ -177,7 +177,7 @@ def _sequences(model: Any) -> Sequences:
     """Several texts of the draft, whichever engine runs it."""
     if is_llama(model):
         return LlamaCppSource(model).batch(_ROWS)
-    return TransformersBatch(TransformersModel(model, FastPasses(drafts=True)))
+    return needed_batch(TransformersModel(model, FastPasses(drafts=True)))
 
 
 def _caller() -> Any:

@@ -36,7 +36,9 @@ from anydraft.integrations.transformers.generate_arguments import (
 from anydraft.integrations.transformers.guidance import Guidance, is_guidance
 from anydraft.integrations.transformers.recording import RecordingLaw
 from anydraft.integrations.transformers.row_processors import for_row
+from anydraft.models.faithful import way_of
 from anydraft.models.in_order import OrderedProcessors, OrderedRow
+from anydraft.models.kv_cache import is_filled
 from anydraft.models.logits import pure
 from anydraft.models.prefill import Prefill
 from anydraft.models.versions import cache_of
@@ -153,6 +155,21 @@ class GenerateCall:
             raise ArgumentError(
                 "got assistant_model and custom_generate; expected one of them. The draft of custom_generate "
                 "is the one it was made with"
+            )
+
+    def refuse_second_pass(self) -> None:
+        """Raise :class:`ArgumentError` for what takes a pass over the finished text, where a model has none.
+
+        Behind a state some models read one token a pass, and some make a cache that no other can stand for.
+        """
+        way, several = way_of(self.model), self.padded or len(self.prompts) > 1
+        filled = self.cache is not None and is_filled(self.cache)
+        again = self.wants_states or (self.wants_cache and several)
+        if again and ((way.own and self.wants_cache) or (way.singly and filled)):
+            raise ArgumentError(
+                f"got hidden states, attentions or several rows, and past_key_values, of "
+                f"{type(self.model).__name__}, which cannot read a finished text in one pass behind its "
+                "cache; expected one row without them. Leave them out, or set use_cache=False"
             )
 
     def refuse_guidance(self) -> None:

@@ -140,6 +140,7 @@ class CustomGenerate:
             fills_cache=anydraft_fills_cache,
         )
         call.refuse_assistant(anydraft_assistant)
+        call.refuse_second_pass()
         team = team_of(model)
         if team is not None:
             call.refuse_guidance()

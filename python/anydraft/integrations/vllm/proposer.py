@@ -18,13 +18,13 @@ import torch
 
 from anydraft.bridge import special_tokens
 from anydraft.bridge.bridge import Bridge
-from anydraft.errors import ArgumentError, ModelError
+from anydraft.errors import ArgumentError
 from anydraft.integrations.vllm.drafter import Drafter
 from anydraft.integrations.vllm.faults import mend
 from anydraft.integrations.vllm.metrics import Metrics
 from anydraft.integrations.vllm.turns import opening_of
 from anydraft.loading.folders import generation_config, load_model, load_tokenizer
-from anydraft.models.batch import TransformersBatch
+from anydraft.models.batch import needed_batch
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.transformers import TransformersModel
 
@@ -135,12 +135,7 @@ class Proposer:
         model = TransformersModel(
             load_model(settings.draft, getattr(torch, settings.dtype), device), FastPasses(drafts=True)
         )
-        if model.stateful:
-            raise ModelError(
-                f"got the draft {type(model.plain).__name__}, which keeps states, so that its rows cannot "
-                "share a pass; expected a draft whose layers are plain attention"
-            )
-        batch = TransformersBatch(model)
+        batch = needed_batch(model)
         ends = (
             generation_config(vllm_config.model_config.model),
             generation_config(settings.draft),
