@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import anydraft
 import small
 from anydraft.serving import scheduler as module
 from anydraft.serving.errors import RequestError
@@ -57,11 +58,29 @@ def test_a_long_prompt_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None
     assert max(sizes) < 100 < len(made.engine.prompt(text).ids)
 
 
-def test_models_whose_rows_cannot_share_passes_take_turns() -> None:
+def apart() -> anydraft.Speculator:
+    """A pair whose target's scales grow with the text, so that its rows share no passes."""
     tokenizers = small.byte_fallback(), small.byte_level()
     growing = {"rope_parameters": {"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0}}
     target, draft = small.model(tokenizers[0], **growing), small.model(tokenizers[1], seed=1)
-    made = small.join((target, draft, *tokenizers))
+    return small.join((target, draft, *tokenizers))
+
+
+def test_where_rows_share_no_passes_a_prompt_is_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As plain decoding reads it: its scales go by the length of a pass."""
+    made, sizes = apart(), list[int]()
+    target: Any = made.engine.models[0]
+    target.register_forward_pre_hook(
+        lambda _, __, given: sizes.append(given["input_ids"].shape[1]), with_kwargs=True
+    )
+    monkeypatch.setattr(module, "_CHUNK", 4)
+    with running(made) as scheduler:
+        texts(scheduler, [Asked(made, "The quick brown fox", max_new_tokens=3)])
+    assert max(sizes) >= len(made.engine.prompt("The quick brown fox").ids) > 4
+
+
+def test_models_whose_rows_cannot_share_passes_take_turns() -> None:
+    made = apart()
     assert not made.engine.places().joint
     with running(made) as scheduler:
         ours, most = asked(made), 0

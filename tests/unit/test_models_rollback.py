@@ -15,6 +15,7 @@ import fidelity
 import stateful
 import tiny
 from anydraft.models import rollback
+from anydraft.models.batch import batch_of, needed_batch
 from anydraft.models.rollback import TOGETHER, Part, Recording, Replay, Way
 from anydraft.models.transformers import TransformersModel
 
@@ -201,6 +202,14 @@ def test_inputs_that_are_not_dropped_would_be_seen(monkeypatch: pytest.MonkeyPat
 def test_what_version_4_cannot_read_behind_a_state_is_refused(name: str) -> None:
     with pytest.raises(anydraft.ModelError, match="cannot read several tokens at once"):
         TransformersModel(fidelity.made(name))
+
+
+def test_rows_with_states_share_no_passes() -> None:
+    made = TransformersModel(stateful.made("qwen3_5_text"))
+    assert batch_of(made) is None
+    with pytest.raises(anydraft.ModelError, match="cannot share a pass"):
+        needed_batch(made)
+    assert len(needed_batch(TransformersModel(tiny.llama()))) == 0
 
 
 def test_an_error_in_a_pass_leaves_an_empty_cache() -> None:
