@@ -33,6 +33,7 @@ KINDS = {
     "deepseek_v3": "same",  # compressed keys
     "phi3, longrope": "same",
     "llama, dynamic": "same",
+    "paligemma": "same",  # positions from 1 on, prompts that see all of themselves
 }
 pytestmark = pytest.mark.filterwarnings("ignore")
 

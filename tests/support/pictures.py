@@ -42,6 +42,7 @@ class Family(NamedTuple):
     """From a seed to the tensors of one picture."""
     types: str | None = None
     """The argument that tells pictures from text, if there is one."""
+    calm: float = _CALM
 
 
 def _plain(side: int = _SIDE) -> Callable[[int], dict[str, Tensor]]:
@@ -99,6 +100,17 @@ FAMILIES = {
         Family("llama4, pictures", {"vision_config": {**_LLAMA4, **_CLIP}}, _plain()),
         Family("smolvlm", {"vision_config": {**_CLIP, "image_size": 56}, "scale_factor": 2}, _several),
         Family(
+            "paligemma",
+            {
+                "vision_config": {**_CLIP, "projection_dim": 64},
+                "projection_dim": 64,
+                "image_token_index": PLACEHOLDER,
+            },
+            _plain(),
+            "token_type_ids",
+            calm=1.0,  # or it says one token again and again
+        ),
+        Family(
             "voxtral",
             {
                 "audio_config": {"max_source_positions": 16, "intermediate_size": 256},
@@ -127,7 +139,7 @@ def model(name: str, *, seed: int = 0) -> PreTrainedModel:
     made.generation_config = GenerationConfig(pad_token_id=0)
     for label, values in made.named_parameters():
         if label.endswith(_LEAVES_ATTENTION):
-            values.data *= _CALM
+            values.data *= FAMILIES[name].calm
     return made
 
 

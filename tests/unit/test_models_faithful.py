@@ -16,8 +16,6 @@ from transformers import (
     LlamaForCausalLM,
     OpenAIGPTConfig,
     OpenAIGPTLMHeadModel,
-    PaliGemmaConfig,
-    PaliGemmaForConditionalGeneration,
     PreTrainedModel,
     XLNetConfig,
     XLNetLMHeadModel,
@@ -59,19 +57,6 @@ def bart() -> PreTrainedModel:
             pad_token_id=0,
         )
     ).eval()
-
-
-def paligemma() -> PreTrainedModel:
-    """A prompt sees all of itself, which only ``prepare_inputs_for_generation`` says."""
-    text = {**BERT, "model_type": "gemma", "num_key_value_heads": 1, "head_dim": 16, "pad_token_id": 0}
-    sight = {"hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 1, "num_attention_heads": 4}
-    sight |= {"patch_size": 8, "image_size": 16}
-    config = PaliGemmaConfig(
-        text_config=text, vision_config=sight, projection_dim=64, hidden_size=64, image_token_index=95
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return PaliGemmaForConditionalGeneration(config).eval()
 
 
 class BothWays(LlamaForCausalLM):
@@ -120,7 +105,6 @@ REFUSED: dict[str, tuple[Callable[[], PreTrainedModel], str]] = {
     "no cache": (lambda: OpenAIGPTLMHeadModel(OpenAIGPTConfig(**GPT)).eval(), "keeps no key-value cache"),
     "two streams": (lambda: XLNetLMHeadModel(XLNetConfig(**XLNET)).eval(), "keeps no key-value cache"),
     "state": (lambda: shrunk.shrunk("recurrent_gemma", 96), "whose states cannot be taken back"),
-    "prefix": (paligemma, "several tokens at once are not those"),
     "both ways": (lambda: custom(BothWays), "several tokens at once are not those"),
     "off by one": (lambda: custom(OffByOne), "several tokens at once are not those"),
 }

@@ -48,7 +48,7 @@ def sequences_of(make: Callable[[], TransformersModel], count: int) -> list[Mode
 
 def batch_of(model: TransformersModel) -> TransformersBatch | None:
     """A batch without sequences; ``None`` if rows of one pass would not get what each gets by itself."""
-    if model.stateful:  # states would read the filler of shorter rows
+    if model.stateful or model.way.shift:  # states would read the filler of shorter rows
         return None
     batch = TransformersBatch(model)
     return batch if batch.possible and _as_alone(model) else None

@@ -22,7 +22,7 @@ from anydraft.errors import ModelError
 from anydraft.models.growing import growing_of
 from anydraft.models.kv_cache import stateful
 from anydraft.models.loaded import embedding_of, width_of
-from anydraft.models.proven import PROVEN, UNLIKE
+from anydraft.models.proven import PROVEN, SHIFTED, UNLIKE
 from anydraft.models.rollback import BLOCKS, Way
 from anydraft.models.sequence_cache import SequenceCache
 from anydraft.models.versions import cache_argument, cache_returned
@@ -65,6 +65,8 @@ def way_of(model: PreTrainedModel) -> Way:
     name = type(model).__name__
     if own(model) and name in UNLIKE:
         raise ModelError(f"got {name}, {UNLIKE[name]}; expected another architecture, or leave anydraft out")
+    if own(model) and name in SHIFTED:
+        return Way(shift=SHIFTED[name])
     if proven(model) and not stateful(model):
         return BLOCKS
     with _lock:

@@ -22,7 +22,6 @@ from anydraft.models.faithful import near, text, tried_with, way_of
 from anydraft.models.growing import growing_of
 from anydraft.models.kv_cache import copy_into, new_cache
 from anydraft.models.proven import PICTURES
-from anydraft.models.rollback import BLOCKS
 from anydraft.models.versions import CACHE_NAMES, cache_argument
 
 _STEPS = 3
@@ -78,7 +77,8 @@ class Prefill:
         Raises:
             ModelError: the model changes its rotary scales with the length of the text.
         """
-        if growing_of(model) is not None or way_of(model) != BLOCKS:
+        way = way_of(model)
+        if growing_of(model) is not None or way.own or way.singly:
             raise ModelError(
                 f"got pictures or sounds for {type(model).__name__}, whose rotary scales change with the "
                 "length of the text, or which reads one token a pass; expected text alone. Leave anydraft "

@@ -72,6 +72,9 @@ _STATEFUL = """
 STATEFUL = frozenset(_STATEFUL.split())
 """Classes that keep states beside keys and values, or instead of them."""
 
+SHIFTED = {"PaliGemmaForConditionalGeneration": 1}
+"""The position of the first token of those that do not count from 0; their prompts see all of themselves."""
+
 CONVOLUTIONAL = frozenset({"Lfm2ForCausalLM", "Lfm2MoeForCausalLM", "Lfm3ForCausalLM"})
 """Those whose states are the last inputs of convolutions."""
 
@@ -92,6 +95,7 @@ _PICTURES = """
     Llama4ForConditionalGeneration LlavaForConditionalGeneration Mistral3ForConditionalGeneration
     Qwen2VLForConditionalGeneration Qwen2_5_VLForConditionalGeneration Qwen3VLForConditionalGeneration
     Qwen3VLMoeForConditionalGeneration SmolVLMForConditionalGeneration VoxtralForConditionalGeneration
+    PaliGemmaForConditionalGeneration
 """
 PICTURES = frozenset(_PICTURES.split())
 """They read blocks behind pictures or sounds as they read tokens one by one (tests/support/pictures.py)."""

@@ -30,6 +30,8 @@ class Way(NamedTuple):
     """It makes its cache itself, and only a copy of all of that leads back."""
     singly: bool = False
     """It reads one token a pass: a longer one would forget its states."""
+    shift: int = 0
+    """The position of its first token. Where that is not 0, a prompt sees all of itself and is read apart."""
 
 
 BLOCKS = Way()

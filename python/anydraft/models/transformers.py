@@ -81,7 +81,9 @@ class TransformersModel:
         """The cache from before it was read again."""
         self.prefill: RowPrefill | None = None
         """How the first tokens are read, if not by their ids alone."""
-        self._offset = torch.zeros((), dtype=torch.int64, device=self.device)
+        self._whole = 0
+        """Tokens of the prompt that can only be forgotten together."""
+        self._offset = torch.full((), self.way.shift, dtype=torch.int64, device=self.device)
         """What positions are beside the count of tokens: see :attr:`~anydraft.models.prefill.Read.offset`."""
 
     @property
@@ -127,6 +129,8 @@ class TransformersModel:
         with self._undivided():
             if self.prefill is not None and self.length == 0:
                 logits = self._begin(self.prefill, ids, keep)
+            elif self.way.shift and self.length == 0:
+                logits = self._apart(ids, keep)
             else:
                 logits = self._pass(ids, keep) if self.growing is None else self._split(ids, keep)
         if logits.shape != (keep, self.vocab_size):
@@ -136,10 +140,19 @@ class TransformersModel:
             )
         return logits
 
+    def _apart(self, ids: Tensor, keep: int) -> Tensor:
+        """A prompt that sees all of itself, and the candidates after it, which it must not see."""
+        self._whole = len(ids) - keep + 1
+        found = [self._pass(ids[: self._whole], 1)]
+        if keep > 1:
+            found.append(self._pass(ids[self._whole :], keep - 1))
+        return torch.cat(found)
+
     def _begin(self, prefill: RowPrefill, ids: Tensor, keep: int) -> Tensor:
         """The prompt as the model itself reads it, and what follows it behind that."""
         read = prefill.read()
         self._held.length, self._offset = read.fill(self._held.cache), read.offset
+        self._whole = prefill.length
         following = ids[self.length :]
         if not len(following):
             return read.logits[None]
@@ -216,6 +229,8 @@ class TransformersModel:
         """Look at the model's weights again: a decode begins on what was read before."""
         model, passes = self._given
         self.runner = passes.runner(model)
+        if self.way.shift:
+            self._forget()  # another prompt sees all of itself
 
     def warm(self) -> None:
         """Have passes compiled now that are to be compiled, so that none that is timed waits for it."""
@@ -239,7 +254,8 @@ class TransformersModel:
         """
         self._forget()
         filled = is_filled(cache)
-        if filled and (self.growing is not None or self.way.own or (self.stateful and padding)):
+        again = self.growing is not None or self.way.own or self.way.shift > 0
+        if filled and (again or (self.stateful and padding)):
             raise ModelError(
                 f"got filled past_key_values of {type(self.plain).__name__}, which may have to read its text "
                 "again; expected none. Leave them out"
@@ -277,7 +293,7 @@ class TransformersModel:
             raise ArgumentError(f"got a crop to {length} tokens; expected 0 or more")
         if length >= self.length:
             return
-        if self.prefill is not None and length < self.prefill.length:
+        if length < self._whole:
             self._forget()  # a part of such a prompt cannot be read again
             return
         with self._undivided():
@@ -300,7 +316,7 @@ class TransformersModel:
             raise
 
     def _forget(self) -> None:
-        self._held, self._before = self._empty(), None
+        self._held, self._before, self._whole = self._empty(), None, 0
 
     def _check_ids(self, ids: Tensor) -> None:
         if not len(ids):

@@ -165,11 +165,19 @@ class GenerateCall:
         way, several = way_of(self.model), self.padded or len(self.prompts) > 1
         filled = self.cache is not None and is_filled(self.cache)
         again = self.wants_states or (self.wants_cache and several)
-        if again and ((way.own and self.wants_cache) or (way.singly and filled)):
+        if again and (way.shift or (way.own and self.wants_cache) or (way.singly and filled)):
             raise ArgumentError(
                 f"got hidden states, attentions or several rows, and past_key_values, of "
                 f"{type(self.model).__name__}, which cannot read a finished text in one pass behind its "
                 "cache; expected one row without them. Leave them out, or set use_cache=False"
+            )
+
+    def refuse_types(self) -> None:
+        """Raise :class:`ArgumentError` for types of tokens that say which of a prompt see each other."""
+        if self.token_types is not None and way_of(self.model).shift:
+            raise ArgumentError(
+                f"got token_type_ids for {type(self.model).__name__} without pictures, with which it reads a "
+                "prompt in another way; expected ids alone, or all that its processor makes. Leave them out"
             )
 
     def refuse_guidance(self) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import LogitsProcessor, UnbatchedClassifierFreeGuidanceLogitsProcessor
 
 from anydraft.bridge.common import common_prefix
+from anydraft.errors import ArgumentError
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.transformers import TransformersModel
 
@@ -25,6 +26,11 @@ class Guidance(LogitsProcessor):
         self._scale = theirs.guidance_scale
         self._start = prompt
         self._model = TransformersModel(theirs.model, FastPasses())
+        if self._model.way.shift:
+            raise ArgumentError(
+                f"got guidance_scale for {type(theirs.model).__name__}, whose guidance counts positions in "
+                "another way than its generate; expected none. Leave it, or custom_generate, out"
+            )
         if self._model.growing is not None:  # theirs calls forward alone, which reads nothing again
             self._model.growing = self._model.growing._replace(rereads=False)
         self._fed: list[int] = []
