@@ -21,7 +21,7 @@ KINDS = {
     "bert, decoder": "same",
     "openai-gpt": "refused",  # no cache
     "prophetnet": "refused",  # one token a pass
-    "mamba": "refused",  # a state
+    "mamba": "same",  # a state
     "xlnet": "refused",
     "bloom": "same",  # biases by distance
     "falcon, alibi": "same",  # the same in a class that has positions too

@@ -213,7 +213,7 @@ def test_after_a_pass_that_raises_the_prompt_is_read_again(monkeypatch: pytest.M
     model.prefill = prefill
     expected = model.advance(torch.tensor(ids))
     with monkeypatch.context() as patched:
-        patched.setattr(model, "run", lambda *_, **__: 1 / 0)
+        patched.setattr(model, "read", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             model.advance(torch.tensor([5]))
     assert model.length == 0

@@ -125,6 +125,6 @@ def test_a_missing_package_is_one_sentence_with_the_command(
 
 def test_the_packaged_draft_has_a_name(models: list[str]) -> None:
     named = pair_module.Named.find(Path(models[0]), Path("tiny"), None, None)
-    made = named.load(dtype="float32", device="cpu", threads=None)
+    made = named.load(dtype="float32", device="cpu", threads=None, engine="auto")
     assert len(made.bridge.draft) == 6144
     json.dumps(made.engine.identity)

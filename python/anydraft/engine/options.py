@@ -16,7 +16,7 @@ from anydraft.models.logits import ProcessedLaw, Processor, least_length, proces
 if TYPE_CHECKING:
     from transformers import GenerationConfig
 
-PROMPTS = ("prompt", "messages", "input_ids", "caches")
+PROMPTS = ("prompt", "messages", "input_ids", "inputs", "caches")
 """What a decode begins with; the rest are options."""
 
 

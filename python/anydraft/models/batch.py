@@ -172,8 +172,7 @@ class TransformersBatch:
                 layer.move(self._slots[last], slot, self._lengths[last])
             self._slots[last] = slot
         del self._slots[row], self._lengths[row]
-        for kept in (self._offsets, self.prefills, self.token_types):
-            kept.pop(row, None)
+        self._offsets.pop(row, None)
 
     @torch.no_grad()  # not inference_mode: a model may renew its own buffers, which must stay trainable
     def advance(self, rows: Sequence[int], ids: Sequence[Tensor], keep: Sequence[int]) -> list[Tensor]:

@@ -171,7 +171,9 @@ def state_of(layer: Any) -> dict[str, Any]:
     """What a layer of a cache holds that no crop takes back, by name."""
     if isinstance(layer, GrowingStateLayer):
         return {name: value for name, value in vars(layer).items() if name not in _KEYS}
-    cropped = isinstance(layer, GrowingLayer) or type(layer).__name__ in _KEPT_AS_MADE
+    kind = type(layer)
+    ours = kind.__module__.startswith("anydraft.")
+    cropped = ours or kind in (DynamicLayer, DynamicSlidingWindowLayer) or kind.__name__ in _KEPT_AS_MADE
     return {} if cropped else dict(vars(layer))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from torch import Tensor
 from torch.nn import Module
 
 from anydraft.models.loaded import embedding_of, head_of
@@ -43,7 +44,6 @@ def _bytes(module: Module) -> int:
 def _held(tensor: Any) -> int:
     """Bytes of a tensor; one that is made of others, as quantised ones are, counts as those."""
     flatten = getattr(tensor, "__tensor_flatten__", None)
-    if flatten is None:
-        return int(tensor.numel() * tensor.element_size())
-    names, _ = flatten()
-    return sum(_held(getattr(tensor, name)) for name in names)
+    parts = [] if flatten is None else [getattr(tensor, name) for name in flatten()[0]]
+    inner = [part for part in parts if isinstance(part, Tensor)]  # one that is spread names its mesh too
+    return sum(map(_held, inner)) if inner else int(tensor.numel() * tensor.element_size())
