@@ -37,7 +37,7 @@ SIZES = (1, 2, 4, 8, 16)
 """Tokens of the passes that are timed."""
 CONTEXT = 200
 ROUNDS = ("slem", "tli", "slrs")
-SAMPLE = [PROMPTS[name][0] for name in ("code", "prose")]
+SAMPLE = [PROMPTS[name][i] for name in ("code", "prose") for i in (0, 1)]
 
 
 class Bench:
@@ -239,50 +239,65 @@ def launches(run: Callable[[], Any]) -> float:
 
 
 def speed(bench: Bench) -> dict[str, Any]:
-    """Tokens per second of everybody, turn by turn, with a target in the shapes of a 7B model."""
+    """Tokens per second of everybody, turn by turn, with a target in the shapes of a 7B model.
+
+    First what needs no compiling, at both temperatures: the machine may be taken away at any time.
+    """
     found: dict[str, Any] = {}
     parts = bench.parts("wide", getattr(torch, bench.options.dtype))
-    for temperature in (0.0, 0.7):
-        everybody: dict[str, Any] = {}
-        ways: dict[str, dict[str, Any]] = {"": {}}
-        if bench.options.compile:
-            ways[", compiled"] = {"compile": True}
-        method = "slem" if temperature == 0 else "slrs"
-        for suffix, way in ways.items():
-            everybody[f"target alone{suffix}"] = alone = Ours(parts, "slem", 4, **way)
-            alone.alone = True
-            everybody[f"{method}{suffix}"] = Ours(parts, method, 4, **way)
-            everybody[f"auto{suffix}"] = Ours(parts, "auto", "auto", **way)
-        everybody["transformers"] = Theirs(parts, assisted=False)
-        everybody["transformers, assisted"] = Theirs(parts, assisted=True)
-        ids = [bench.tokenizer(prompt)["input_ids"] for prompt in SAMPLE]
-        for name in list(everybody):
-            began = time.perf_counter()
-            try:
-                for _ in range(2 if name.startswith("auto") else 1):
-                    everybody[name](ids[0], 24, temperature, 0)
-            except Exception as error:  # transformers' may not run: the others are measured all the same
-                found[f"{name} T={temperature:g}"] = {"failed": f"{type(error).__name__}: {error}"}
-                print(f"{name} failed: {type(error).__name__}: {str(error)[:300]}", flush=True)
-                del everybody[name]
-            else:
-                print(f"{name}: first call {time.perf_counter() - began:.1f} s", flush=True)
-        runs: dict[str, list[Any]] = {name: [] for name in everybody}
-        for turn in range(bench.options.turns):
-            for number, prompt in enumerate(ids):
-                for name, contender in everybody.items():
-                    bench.wait()
-                    runs[name].append(
-                        contender(prompt, bench.options.tokens, temperature, 10 * turn + number)
-                    )
-                    title = f"{name} T={temperature:g}"
-                    found[title] = row = told(runs[name], runs["target alone"] if temperature == 0 else [])
-                    print(f"{title}: {row}", flush=True)
-                bench.keep("speed", found)
+    for compiled in (False, True) if bench.options.compile else (False,):
+        for temperature in (0.0, 0.7):
+            contest(bench, found, contenders(parts, temperature, compiled=compiled), temperature)
     if bench.device.type == "cuda":
         found["peak memory, GiB"] = torch.cuda.max_memory_allocated() / 2**30
         print(f"peak memory: {found['peak memory, GiB']:.2f} GiB")
     return found
+
+
+def contenders(parts: tuple[Any, ...], temperature: float, *, compiled: bool) -> dict[str, Any]:
+    """Who takes part, by name."""
+    way: dict[str, Any] = {"compile": True} if compiled else {}
+    suffix = ", compiled" if compiled else ""
+    method = "slem" if temperature == 0 else "slrs"
+    alone = Ours(parts, "slem", 4, **way)
+    alone.alone = True
+    everybody: dict[str, Any] = {
+        f"target alone{suffix}": alone,
+        f"{method}{suffix}": Ours(parts, method, 4, **way),
+        f"auto{suffix}": Ours(parts, "auto", "auto", **way),
+    }
+    if not compiled:
+        everybody["transformers"] = Theirs(parts, assisted=False)
+        everybody["transformers, assisted"] = Theirs(parts, assisted=True)
+    return everybody
+
+
+def contest(bench: Bench, found: dict[str, Any], everybody: dict[str, Any], temperature: float) -> None:
+    """Have ``everybody`` decode the same prompts turn by turn; rows are added to ``found`` as they come."""
+    ids = [bench.tokenizer(prompt)["input_ids"] for prompt in SAMPLE]
+    for name in list(everybody):
+        began = time.perf_counter()
+        try:
+            for _ in range(2 if name.startswith("auto") else 1):
+                everybody[name](ids[0], 24, temperature, 0)
+        except Exception as error:  # transformers' may not run: the others are measured all the same
+            found[f"{name} T={temperature:g}"] = {"failed": f"{type(error).__name__}: {error}"}
+            print(f"{name} failed: {type(error).__name__}: {str(error)[:300]}", flush=True)
+            del everybody[name]
+        else:
+            print(f"{name}: first call {time.perf_counter() - began:.1f} s", flush=True)
+    runs: dict[str, list[Any]] = {name: [] for name in everybody}
+    alone = next(iter(everybody))
+    for turn in range(bench.options.turns):
+        for number, prompt in enumerate(ids):
+            for name, contender in everybody.items():
+                bench.wait()
+                runs[name].append(contender(prompt, bench.options.tokens, temperature, 10 * turn + number))
+                row = told(runs[name], runs[alone] if temperature == 0 else [])
+                found[f"{name} T={temperature:g}"] = row
+            bench.keep("speed", found)
+    for name in everybody:
+        print(f"{name} T={temperature:g}: {found[f'{name} T={temperature:g}']}", flush=True)
 
 
 def told(runs: Sequence[Any], alone: Sequence[Any]) -> dict[str, Any]:
@@ -292,6 +307,10 @@ def told(runs: Sequence[Any], alone: Sequence[Any]) -> dict[str, Any]:
         "tokens per second": counted / seconds,
         "tokens per pass": counted / max(1, sum(run.passes for run in runs)),
         "runs": [round(run.counted / run.seconds, 2) for run in runs],
+        "method": runs[-1].method,
+        "outside the models": statistics.mean(run.stats.overhead for run in runs if run.stats)
+        if runs[-1].stats
+        else None,
     }
     if alone:
         row["same text as the target alone"] = sum(a.ids == b.ids for a, b in zip(runs, alone, strict=False))

@@ -115,9 +115,8 @@ class Engine:
         self._directors: dict[tuple[str, bool, int, bool], Director] = {}
         self.window = self._target.window
         """The longest text of the target, prompt included, in tokens; ``None`` if unlimited."""
-        if compile:
-            for side in sides:
-                side.warm()
+        for side in sides:
+            side.warm()
 
     def prompt(
         self,

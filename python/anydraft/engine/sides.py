@@ -61,7 +61,7 @@ class Side(Protocol):
         """Whether a draft computes only a part of its logits."""
 
     def warm(self) -> None:
-        """Have passes compiled that are to be compiled."""
+        """Have passes compiled or recorded that are to be."""
 
 
 def generation_of(model: object) -> object:

@@ -233,7 +233,7 @@ class TransformersModel:
             self._forget()  # another prompt sees all of itself
 
     def warm(self) -> None:
-        """Have passes compiled now that are to be compiled, so that none that is timed waits for it."""
+        """Have passes compiled or recorded now that are to be, so that none that is timed waits for it."""
         sizes = self._given[1].sizes(self.runner)
         if self.length or not sizes:
             return
