@@ -158,10 +158,10 @@ def test_the_two_models_may_have_different_dtypes(method: Method, temperature: f
 def test_the_two_models_may_be_on_different_devices(method: Method, places: tuple[str, str]) -> None:
     target, draft = small.byte_fallback(), small.byte_level()
     models = small.model(target).to(places[0]), small.model(draft, seed=1).to(places[1])
-    pair = anydraft.Speculator(*models, target, draft, method=method)
+    pair = anydraft.Speculator(*models, target, draft, method=method, num_draft_tokens=3)
     for temperature in (0.0, 1.0):
         out = pair.generate("The quick", max_new_tokens=20, temperature=temperature, seed=0)
-        assert out.stats.drafted > 0
+        assert out.stats.drafted > 0 or method == "auto"  # which may find that it does not pay
         assert out.draft_failure is None
 
 

@@ -21,7 +21,7 @@ from anydraft.proposers.base import DraftContext, Strategy
 from anydraft.proposers.draft_state import DraftState
 from anydraft.proposers.draw import Draft
 from anydraft.proposers.ngram_index import NgramIndex
-from anydraft.sampling.laws import Randomness, best_of
+from anydraft.sampling.laws import Greedy, Randomness, best_of
 from anydraft.scheduling.cost import Round
 from anydraft.scheduling.directors import LOOKUP, Choice, Director
 
@@ -128,6 +128,7 @@ class Row:
             speller=self.session,
             target_device=self.target.device,
             target_width=self.target.vocab_size,
+            best=self.draft.best if self.draft and isinstance(self.randomness, Greedy) else None,
             limit=limit,
             ngrams=self.ngrams,
         )

@@ -145,7 +145,7 @@ class ProcessedLaw:
                 "expected one row more than candidates"
             )
         if not self.reads_prefix:
-            return self._blind_scores(logits)
+            return self.blind_scores(logits)
         scores = logits.to(self._dtype, copy=True)  # a processor may write into what it is given
         start = len(prefix)
         before = torch.as_tensor(prefix, dtype=torch.int64, device=logits.device)
@@ -158,20 +158,37 @@ class ProcessedLaw:
                 scores = torch.cat(rows)
         return scores
 
-    def without_prefix(self, logits: Tensor) -> Tensor:
-        """The law by only those processors that do not look at the ids: ``[..., V]`` to ``[..., V]``.
+    @property
+    def without_prefix(self) -> LawWithoutPrefix:
+        """The law by only those processors that do not look at the ids.
 
         For a draft, whose own law may be any law: what the others know is in the target's ids.
         """
-        rows = logits.reshape(-1, logits.shape[-1])
-        return to_law(self._blind_scores(rows), self._temperature).reshape(logits.shape)
+        return LawWithoutPrefix(self)
 
-    def _blind_scores(self, logits: Tensor) -> Tensor:
+    def blind_scores(self, logits: Tensor) -> Tensor:
+        """The logits ``[k, V]`` as processed by those that do not look at the ids."""
         scores = logits.to(self._dtype)
         for processor in self.processors:
             if type(processor) in _BLIND:
                 scores = processor(None, scores)
         return scores
+
+
+class LawWithoutPrefix:
+    """See :attr:`ProcessedLaw.without_prefix`."""
+
+    def __init__(self, law: ProcessedLaw) -> None:
+        """``law``: where the processors come from."""
+        self._law = law
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """Logits ``[..., V]`` to laws ``[..., V]``."""
+        return self._law.law_of(self.scores(logits))
+
+    def scores(self, logits: Tensor) -> Tensor:
+        """The processed logits ``[..., V]``, of which the first maximum is the likeliest token."""
+        return self._law.blind_scores(logits.reshape(-1, logits.shape[-1])).reshape(logits.shape)
 
 
 def pure(processor: object) -> bool:

@@ -35,6 +35,8 @@ class DraftContext:
     speller: Speller
     target_device: torch.device
     target_width: int
+    best: Callable[[Tensor], Tensor] | None = None
+    """Logits ``[vocab]`` to the likeliest token, 0-d int64, where that can be had without the law."""
     limit: int | None = None
     """The most candidates that will be verified, >= 1; ``None`` is no limit.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,6 +16,17 @@ from anydraft.models.joint import Batch, Joint
 
 _SEAM = 2
 """So many of the last ids of a view may be spelled anew together with what follows."""
+
+
+@runtime_checkable
+class Scoring(Protocol):
+    """A law that is made of scores: the more likely a token, the higher."""
+
+    def __call__(self, logits: Tensor, /) -> Tensor:
+        """Logits ``[V]`` to the law ``[V]``."""
+
+    def scores(self, logits: Tensor, /) -> Tensor:
+        """Logits ``[V]`` to scores ``[V]``."""
 
 
 def of_the_draft(error: Exception) -> DraftError:
@@ -36,8 +48,8 @@ class DraftState:
         self.ids = ids
         self._law = law
         self._start = 0
-        self.broken = torch.zeros((), dtype=torch.bool, device=model.device)
-        """0-d bool on the draft's device: whether any law since :meth:`begin` was NaN."""
+        self._seen: list[Tensor] = []
+        """Of every law since :meth:`begin` a number that is NaN if the law is."""
         self.passes = 0
         self.seconds = 0.0
 
@@ -89,18 +101,39 @@ class DraftState:
         """See :class:`Model`."""
         self.model.settle(length)
 
+    @property
+    def broken(self) -> Tensor:
+        """0-d bool on the draft's device: whether any law since :meth:`begin` was NaN."""
+        if not self._seen:
+            return torch.zeros((), dtype=torch.bool, device=self.device)
+        return torch.stack(self._seen).isnan().any()
+
     def law(self, logits: Tensor) -> Tensor:
-        """The processed law, which also notes whether it is broken."""
+        """The processed law of logits ``[V]``, which also notes whether it is broken."""
         law = self._law(logits)
-        self.broken = self.broken | law[..., 0].isnan().any()
+        self._seen.append(law[0])
         return law
+
+    @property
+    def best(self) -> Callable[[Tensor], Tensor] | None:
+        """What gives the likeliest token of logits ``[V]`` without the law, if the law is of such a kind."""
+        if not isinstance(self._law, Scoring):
+            return None
+        scoring = self._law
+
+        def best(logits: Tensor) -> Tensor:
+            value, index = scoring.scores(logits).max(-1)
+            self._seen.append(value)
+            return index
+
+        return best
 
     def begin(self, gamma: int) -> Tensor | None:
         """Make room for ``gamma`` tokens; return the uncached ids ``[n]``, n >= 1.
 
         ``None`` if the view is empty: there is nothing to draft from.
         """
-        self.broken = torch.zeros((), dtype=torch.bool, device=self.device)
+        self._seen = []
         if not self.ids:
             return None
         if self.window is not None and len(self.ids) - self._start + gamma > self.window:

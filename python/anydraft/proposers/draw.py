@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TypeGuard
 
 import torch
 from torch import Tensor
+from torch.utils.weak import WeakIdKeyDictionary
 
 from anydraft.errors import DraftError
 from anydraft.models.joint import advance_together
 from anydraft.proposers.base import Block, DraftContext, Drawing, Drawn, Strategy
 from anydraft.proposers.draft_state import of_the_draft
 from anydraft.sampling.laws import Randomness
+
+_points: MutableMapping[Tensor, Tensor] = WeakIdKeyDictionary()
+"""By what is allowed: :func:`first_allowed`."""
 
 Draft = tuple[Strategy, DraftContext, int, Randomness]
 """One row's block to be drafted: its strategy, its context, the number of tokens, its source of chance."""
@@ -82,28 +87,36 @@ class Draws:
     def __post_init__(self) -> None:
         """Nothing is drawn yet."""
         self.unfed = self.context.pending
-        self.first = self.allowed.byte().argmax()
 
     def next(self, logits: Tensor) -> None:
         """Draw the next token by the draft's ``logits`` ``[vocab]``."""
-        law = allowed_law(self.context, logits, self.allowed, self.first)
-        self.unfed = self.randomness.draw(law).view(1)
+        if self.context.best is not None:
+            self.unfed = self.context.best(only(self.allowed, logits)).view(1)
+        else:
+            law = allowed_law(self.context, logits, self.allowed)
+            self.unfed = self.randomness.draw(law).view(1)
+            self.laws.append(law)
         self.ids.append(self.unfed)
-        self.laws.append(law)
 
     def end(self, failure: DraftError) -> None:
         """The draft has failed; see :func:`draw_rows`."""
         self.failure = failure
-        if self.laws:
-            law = torch.zeros_like(self.laws[-1]).index_fill_(-1, self.first, 1)
+        if self.ids:
+            law = first_allowed(self.allowed, self.laws[-1].dtype if self.laws else torch.float32)
             self.ids.append(self.randomness.draw(law).view(1))
-            self.laws.append(law)
+            self.laws += [law] if self.laws else []
 
     @property
     def drawn(self) -> Drawn:
         """All of it."""
-        if self.ids:
+        if self.laws:
             return Drawn(torch.cat(self.ids), torch.stack(self.laws), self.failure)
+        if self.ids:
+            ids = torch.cat(self.ids)
+            first = first_allowed(self.allowed, torch.float32).argmax()  # where nothing had a probability
+            ids = torch.where(self.allowed.index_select(0, ids), ids, first)
+            laws = ids.new_zeros((len(ids), len(self.allowed)), dtype=torch.float32)
+            return Drawn(ids, laws.scatter_(1, ids[:, None], 1.0), self.failure)
         none = self.context.pending[:0]
         return Drawn(none, none.new_empty(0, 0, dtype=torch.float32), self.failure)
 
@@ -132,25 +145,41 @@ def draw_rows(rows: Sequence[Draws]) -> list[Drawn]:
     return [row.drawn for row in rows]
 
 
-def allowed_law(
-    context: DraftContext, logits: Tensor, allowed: Tensor, first: Tensor | None = None
-) -> Tensor:
+def allowed_law(context: DraftContext, logits: Tensor, allowed: Tensor) -> Tensor:
     """The draft's processed law ``[D]`` of logits ``[vocab]``, over what is allowed (bool ``[D]``).
 
     What is not allowed is taken away before the processors, or a cut such as top-p might leave nothing else.
     """
-    return restrict(context.law(torch.where(allowed, logits[: len(allowed)], -torch.inf)), allowed, first)
+    return restrict(context.law(only(allowed, logits)), allowed)
 
 
-def restrict(law: Tensor, allowed: Tensor, first: Tensor | None = None) -> Tensor:
-    """The law ``[D]`` given that the token is allowed (bool ``[D]``); ``first``: the first one that is.
+def only(allowed: Tensor, logits: Tensor) -> Tensor:
+    """Logits ``[vocab]`` of what is allowed, bool ``[D]``; minus infinity for the rest: ``[D]``."""
+    return torch.where(allowed, logits[: len(allowed)], _minus_infinity(logits.dtype, logits.device))
+
+
+def restrict(law: Tensor, allowed: Tensor) -> Tensor:
+    """The law ``[D]`` given that the token is allowed (bool ``[D]``).
 
     A law that is broken (NaN) or has no mass there becomes a point mass on the first allowed token. The
     output stays exact, because that is then the law drawn from; the target rejects it where it disagrees.
     """
-    given = torch.where(allowed, law, 0.0)
+    given = law * allowed
     total = given.sum()
-    nothing = ~(total > 0)
-    first = allowed.byte().argmax() if first is None else first
-    given.div_(total).masked_fill_(nothing, 0.0)
-    return given.index_add_(0, first.view(1), nothing.to(given).view(1))
+    return torch.where(total > 0, given.div_(total), first_allowed(allowed, law.dtype))
+
+
+def first_allowed(allowed: Tensor, dtype: torch.dtype) -> Tensor:
+    """The point mass ``[D]`` on the first token that is allowed (bool ``[D]``, true at least once)."""
+    known = _points.get(allowed)
+    if known is None or known.dtype != dtype:
+        known = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device)
+        known.index_fill_(-1, allowed.byte().argmax(), 1)
+        _points[allowed] = known
+    return known
+
+
+@cache
+def _minus_infinity(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """As a tensor there: a number would be copied there every time."""
+    return torch.full((), -torch.inf, dtype=dtype, device=device)

@@ -43,7 +43,7 @@ class ClassChain:
         """``[n]``."""
         token = self.laws[self._rows, torch.where(self._classwise, 0, self._symbols.clamp(min=0))]
         target = torch.where(self._classwise, self._masses, token * self._given)
-        proposal = torch.stack([mass_at(step.symbol, step.weights, step.labels) for step in self.steps])
+        proposal = mass_at(self._symbols[:, None], self._weights, self._labels)
         return likelihood_ratios(self._symbols, target, proposal)
 
     def overlaps(self, scale: Tensor) -> Tensor:
@@ -69,8 +69,7 @@ class ClassChain:
         step = kept.clamp(max=count - 1)
         classwise = pick(self._classwise, step) & pending
         within = torch.where(pending, pick(self._within, step), NO_TOKEN)
-        weights = pick(torch.stack([step.weights for step in self.steps]), step) * pending
-        labels = pick(torch.stack([step.labels for step in self.steps]), step)
+        weights, labels = pick(self._weights, step) * pending, pick(self._labels, step)
         start = width + 1  # classes are numbered behind the tokens, and each row ends in a slot for none
         proposed = push(weights, labels + start * classwise, start + size)
         masses = law.new_zeros(size + 1).scatter_add_(0, self.spelling.class_of, law)
@@ -81,6 +80,16 @@ class ClassChain:
         factor = torch.where(classwise, of_class, scale * given)
         difference = law * factor.index_select(0, self.spelling.class_of) - proposed[:width]
         return residual_law(difference, law * given.index_select(0, self.spelling.class_of))
+
+    @cached_property
+    def _weights(self) -> Tensor:
+        """``[n, D]``."""
+        return torch.stack([step.weights for step in self.steps])
+
+    @cached_property
+    def _labels(self) -> Tensor:
+        """int64 ``[n, D]``."""
+        return torch.stack([step.labels for step in self.steps])
 
     @cached_property
     def _rows(self) -> Tensor:
