@@ -151,7 +151,11 @@ def passes(bench: Bench) -> dict[str, Any]:
     ids = torch.arange(100, 100 + CONTEXT, device=bench.device)
     for name in ("draft", "small", "wide"):
         model = bench.model(name, getattr(torch, bench.options.dtype))
-        ways = {"own": FastPasses("model"), "ours": FastPasses("unpacked")}
+        ways = {
+            "own": FastPasses("model"),
+            "one by one": FastPasses("unpacked", record=False),
+            "recorded": FastPasses("unpacked"),
+        }
         if bench.options.compile and name != "small":  # compiling takes as long as for the wide one
             ways["compiled"] = FastPasses("unpacked", compile=True)
         runners = {}

@@ -1,1 +1,1 @@
-"""The same passes, sooner: lean, packed, in bytes, trimmed, compiled."""
+"""The same passes, sooner: lean, packed, in bytes, trimmed, recorded, compiled."""
