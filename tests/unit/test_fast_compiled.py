@@ -21,14 +21,15 @@ import small
 import tiny
 from anydraft.errors import ModelError
 from anydraft.models.fast import compiled as compiling
+from anydraft.models.fast import graphs
 from anydraft.models.fast import recorded as recording
-from anydraft.models.fast import runner
 from anydraft.models.fast.compiled import CompiledLean, StaticLayer
 from anydraft.models.fast.recorded import RecordedLean
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.static import StaticLean
 from anydraft.models.fast.trimmed_head import TrimmedModel, trimmed_head
 from anydraft.models.transformers import TransformersModel
+from graphs import rehearse
 
 COMPILER = any(shutil.which(name) for name in ("c++", "g++", "clang++"))
 WITH_COMPILER = pytest.mark.skipif(not COMPILER, reason="needs a C++ compiler")
@@ -50,13 +51,6 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> tupl
     if (kind, device) == ("recorded", "cpu"):
         rehearse(monkeypatch)
     return kind == "compiled", device
-
-
-def rehearse(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a CPU record: where a graph would be replayed, its pass is run."""
-    monkeypatch.setattr(runner, "records", lambda _: True)
-    monkeypatch.setattr(recording, "run_apart", lambda run, _: run().clone())
-    monkeypatch.setattr(recording, "record", lambda run, *_: run)
 
 
 def own(model: Any, ids: torch.Tensor) -> torch.Tensor:
@@ -196,7 +190,7 @@ def test_where_nothing_can_be_recorded_passes_are_run(monkeypatch: pytest.Monkey
     def fail(*_: Any) -> None:
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    monkeypatch.setattr(recording, "record", fail)
+    monkeypatch.setattr(graphs, "record", fail)
     model, ids = tiny.llama(), tiny.ids(30)
     ours, expected = static(model, compile=False), own(model, ids)
     ours.advance(ids[:10])

@@ -12,10 +12,12 @@ from transformers import PreTrainedModel
 import anydraft
 import tiny
 from anydraft.models.batch import TransformersBatch, sequences
+from anydraft.models.fast import recorded as recording
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.joint import advance_together
 from anydraft.models.row import TransformersRow
 from anydraft.models.transformers import TransformersModel
+from graphs import rehearse
 
 MODELS: list[Callable[..., PreTrainedModel]] = [tiny.llama, tiny.gemma3, tiny.llama4]
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -26,11 +28,19 @@ def alone(model: PreTrainedModel, ids: torch.Tensor, keep: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("make", MODELS)
-@pytest.mark.parametrize("attention", ["sdpa", "eager"])
-def test_rows_of_any_lengths_get_their_own_logits(make: Any, attention: str) -> None:
+@pytest.mark.parametrize("attention", ["sdpa", "eager", "recorded"])
+def test_rows_of_any_lengths_get_their_own_logits(
+    make: Any, attention: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Random passes, crops and absences, far beyond the sliding window; compared with fresh single passes."""
+    passes: list[int] = []
+    records = attention == "recorded" and make is not tiny.llama4  # which has no lean form
+    if records:
+        rehearse(monkeypatch)
+        attention, static = "sdpa", recording.static_batch
+        monkeypatch.setattr(recording, "static_batch", lambda *a, **b: passes.append(1) or static(*a, **b))
     model = make()
-    model.config._attn_implementation = attention
+    model.config._attn_implementation = attention if attention != "recorded" else "sdpa"
     rows = sequences(model, 3, FastPasses())
     texts = [tiny.ids(90, seed=seed) for seed in range(3)]
     chance = torch.Generator().manual_seed(0)
@@ -51,6 +61,7 @@ def test_rows_of_any_lengths_get_their_own_logits(make: Any, attention: str) -> 
             if step % 3 == 0:
                 rows[i].crop(start + (n + 1) // 2)
                 assert rows[i].length == start + (n + 1) // 2
+    assert len(passes) > 5 if records else not passes
 
 
 def test_one_pass_serves_all_rows() -> None:

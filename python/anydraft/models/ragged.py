@@ -78,19 +78,18 @@ class RaggedLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore]
     def __init__(self, layout: Layout, window: int | None) -> None:
         """Start empty; ``window`` is in tokens and counts the token that looks."""
         super().__init__()  # type: ignore[no-untyped-call, unused-ignore]
-        self._layout = layout
+        self.layout = layout
         self.window = window
         self.is_sliding = window is not None
 
     def update(self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
         """Put ``[B, heads, n, head size]`` keys and values in place; return all that may be looked at."""
-        layout = self._layout
+        layout = self.layout
         if not self.is_initialized:
             self.dtype, self.device = key_states.dtype, key_states.device
             self.keys, self.values = (_room(states, layout) for states in (key_states, value_states))
             self.is_initialized = True
-        elif self.keys.shape[0] < layout.slots or self.keys.shape[2] < layout.capacity:
-            self.keys, self.values = (_moved(old, layout) for old in (self.keys, self.values))
+        self.reserve()
         places = layout.places.to(key_states.device)
         row = torch.arange(len(places), device=places.device)[:, None]
         first = layout.first(self.window)
@@ -101,6 +100,12 @@ class RaggedLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore]
             seen.append(rows.narrow(2, first, layout.end - first))
         return seen[0], seen[1]
 
+    def reserve(self) -> None:
+        """Have the slots and places that the coming pass needs."""
+        layout = self.layout
+        if self.keys.shape[0] < layout.slots or self.keys.shape[2] < layout.capacity:
+            self.keys, self.values = (_moved(old, layout) for old in (self.keys, self.values))
+
     def move(self, source: int, target: int, length: int) -> None:
         """Copy the first ``length`` tokens of one slot to another."""
         if self.is_initialized and length:
@@ -109,12 +114,12 @@ class RaggedLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore]
 
     def get_seq_length(self, *_: Any, **__: Any) -> int:
         """Longest sequence before the coming pass; positions are given to the model, so none rests on it."""
-        return max(self._layout.starts, default=0)
+        return max(self.layout.starts, default=0)
 
     def get_mask_sizes(self, *_: Any, **__: Any) -> tuple[int, int]:
         """Number of keys that the next :meth:`update` returns, and how many it leaves out before them."""
-        first = self._layout.first(self.window)
-        return self._layout.end - first, first
+        first = self.layout.first(self.window)
+        return self.layout.end - first, first
 
 
 def _room(like: Tensor, layout: Layout) -> Tensor:

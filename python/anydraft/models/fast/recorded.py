@@ -6,33 +6,30 @@ than running them. Recording takes as long as a pass or two, so it needs no aski
 
 from __future__ import annotations
 
-import gc
-import threading
 import warnings
 import weakref
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from anydraft.models.fast.forward import LeanModel
+from anydraft.models.fast.graphs import GiveUp, Recorded
 from anydraft.models.fast.static import StaticLean, Step, rotations_of, static_pass
+from anydraft.models.fast.static_batch import Inputs, filled, layout_of, static_batch
 from anydraft.models.kv_cache import GrowingLayer
 
 _LEAST_PLACES = 512
 _PARTS = 4
 """Places grow in steps of a quarter to a half of what there is: keys that nobody sees cost reading too."""
 
+_MOST_TOKENS = 512
+"""Of all texts of a batch: a pass over more is arithmetic, not launches."""
+
 _FREE = 4
 """Sets of stores of one size that are kept for the next texts: with them their graphs."""
-
-GiveUp: TypeAlias = "weakref.WeakMethod[Callable[[Exception], None]]"
-
-_capturing = threading.Lock()
-_streams: dict[torch.device, torch.cuda.Stream] = {}
 
 
 class RecordedLayer(GrowingLayer):  # type: ignore[no-untyped-call, unused-ignore]
@@ -77,6 +74,24 @@ class RecordedLean(StaticLean):
         return places.steps.get((size, head)) or places.record(
             size, weakref.WeakMethod(self._give_up), head=head
         )
+
+    def batch(self, ids: Tensor, layers: list[Any], *, head: bool) -> Tensor | None:
+        """See :meth:`StaticLean.batch`."""
+        count, n = ids.shape
+        layout = layout_of(layers, count)
+        rows, size = 1 << (count - 1).bit_length(), next(size for size in self.sizes if size >= n)
+        if layout is None or not self._works or rows * size > _MOST_TOKENS:
+            return None
+        layout.slots = max(layout.slots, rows)
+        for layer in layers:
+            layer.reserve()
+        slots: _Slots | None = vars(layers[0]).get("recorded")
+        if slots is None or slots.of is not self._read or not slots.hold(layers):
+            slots = layers[0].recorded = _Slots(self.lean, layers, self._read)
+        given = Inputs(ids, layout.positions, layout.places)
+        step = slots.step(rows, size, weakref.WeakMethod(self._give_up), head=head)
+        output = step(*filled(given, rows, size, slots.places - 1))
+        return output[:count, size - n :]
 
     def _give_up(self, error: Exception) -> None:
         self._works = False
@@ -149,7 +164,7 @@ class _Places:
             layer.take(length)
 
     def record(self, size: int, give_up: GiveUp, *, head: bool) -> Step:
-        """The pass over ``size`` tokens, recorded when it is first run; see :class:`_Recorded`."""
+        """The pass over ``size`` tokens, recorded when it is first run; see :class:`Recorded`."""
         device = self._stores[0][0].device
         ids = torch.zeros(1, size, dtype=torch.int64, device=device)
         start = torch.zeros((), dtype=torch.int64, device=device)
@@ -159,7 +174,7 @@ class _Places:
         def run() -> Tensor:
             return static_pass(lean, ids, start + ahead, rotations, stores, head=head)
 
-        step = _Recorded(run, ids, start, self._pool, give_up)
+        step = Recorded(run, (ids, start), self._pool, give_up)
         self.steps[size, head] = step
         return step
 
@@ -167,92 +182,46 @@ class _Places:
         """A copy of a cache has stores of its own, which no graph knows."""
 
 
-class _Recorded:
-    """One pass. It holds all that its graph reads and writes."""
+class _Slots:
+    """The passes that were recorded on the stores of a batch."""
 
-    def __init__(
-        self,
-        run: Callable[[], Tensor],
-        ids: Tensor,
-        start: Tensor,
-        pool: list[Any],
-        give_up: GiveUp,
-    ) -> None:
-        """``run`` reads ``ids`` and ``start``; ``give_up`` is told why it cannot be recorded."""
-        self._run, self._ids, self._start, self._pool = run, ids, start, pool
-        self._give_up = give_up
-        self._replay: Callable[[], Tensor] | None = None
+    def __init__(self, lean: LeanModel, layers: Sequence[Any], read: list[Tensor]) -> None:
+        """``read``: the model's parameters, where they lie."""
+        self._lean, self.of = lean, read
+        self._stores = [(layer.keys, layer.values) for layer in layers]
+        self.places = int(layers[0].keys.shape[2])
+        self._rotations = rotations_of(lean, self.places)
+        self._pool: list[Any] = []
+        self._steps: dict[tuple[int, int, bool], Recorded] = {}
 
-    def __call__(self, ids: Tensor, start: int) -> Tensor:
-        """See :class:`~anydraft.models.fast.static.Step`."""
-        self._ids.copy_(ids)
-        self._start.fill_(start)
-        if self._replay is not None:
-            return self._replay().clone()
-        output = run_apart(self._run, self._ids.device)
-        try:
-            self._replay = record(self._run, self._ids.device, self._pool)
-        except RuntimeError as error:
-            tell = self._give_up()
-            if tell is not None:
-                tell(error)
-        return output
+    def hold(self, layers: Sequence[Any]) -> bool:
+        """Whether the stores of the layers are these."""
+        return all(
+            layer.keys is keys and layer.values is values
+            for layer, (keys, values) in zip(layers, self._stores, strict=True)
+        )
+
+    def step(self, rows: int, size: int, give_up: GiveUp, *, head: bool) -> Recorded:
+        """The pass over ``size`` tokens of each of the first ``rows`` slots; its inputs: :class:`Inputs`."""
+        if (rows, size, head) not in self._steps:
+            device = self._stores[0][0].device
+            given = Inputs(*(torch.zeros(rows, size, dtype=torch.int64, device=device) for _ in range(3)))
+            lean, stores, rotations = self._lean, self._stores, self._rotations
+
+            def run() -> Tensor:
+                return static_batch(lean, given, rotations, stores, head=head)
+
+            self._steps[rows, size, head] = Recorded(run, given, self._pool, give_up)
+        return self._steps[rows, size, head]
+
+    def __deepcopy__(self, memo: object) -> None:
+        """See :meth:`_Places.__deepcopy__`."""
 
 
 def places_for(length: int) -> int:
     """Places of stores for ``length`` tokens: few different numbers, none much larger than needed."""
     part = max(_LEAST_PLACES, (1 << (length - 1).bit_length()) // (2 * _PARTS))
     return -(-length // part) * part
-
-
-def run_apart(run: Callable[[], Tensor], device: torch.device) -> Tensor:
-    """Run a pass on the stream for recording: libraries make their workspaces for it."""
-    with _apart(device):
-        output = run()
-    return output.clone()
-
-
-def record(run: Callable[[], Tensor], device: torch.device, pool: list[Any]) -> Callable[[], Tensor]:
-    """Record a pass, without running it: what runs it, always into the same memory."""
-    graph = torch.cuda.CUDAGraph()
-    with _capturing, _apart(device), _uncollected():
-        if not pool:
-            pool.append(torch.cuda.graph_pool_handle())
-        graph.capture_begin(pool=pool[0], capture_error_mode="thread_local")
-        try:
-            kept = run()
-        finally:
-            graph.capture_end()
-
-    def replay() -> Tensor:
-        graph.replay()
-        return kept
-
-    return replay
-
-
-@contextmanager
-def _apart(device: torch.device) -> Iterator[None]:
-    """On the stream for recording, after all that was issued before; what follows waits for it."""
-    if device not in _streams:
-        _streams[device] = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-    stream, current = _streams[device], torch.cuda.current_stream(device)
-    stream.wait_stream(current)
-    with torch.cuda.stream(stream):
-        yield
-    current.wait_stream(stream)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Garbage waits: what it would free may not be freed while a graph is recorded."""
-    collecting = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collecting:
-            gc.enable()
 
 
 def _like(states: Tensor, count: int) -> Tensor:

@@ -21,7 +21,7 @@ Stores = Sequence[tuple[Tensor, Tensor]]
 class Step(Protocol):
     """A pass in one shape."""
 
-    def __call__(self, ids: Tensor, start: int) -> Tensor:
+    def __call__(self, ids: Tensor, start: int, /) -> Tensor:
         """Read ``ids`` int64 ``[1, size]`` behind ``start`` tokens.
 
         Result: logits or hidden states ``[1, size, ...]``, in memory of their own.
@@ -31,7 +31,7 @@ class Step(Protocol):
 class StaticLean:
     """Called as a :class:`LeanModel`, which takes the passes that have no static shape.
 
-    Those are passes over more tokens than :attr:`sizes`, passes with a mask, and the first of a text.
+    Those are passes over more tokens than :attr:`sizes`, and the first of a text.
     """
 
     layer_of: type[GrowingLayer]
@@ -53,6 +53,13 @@ class StaticLean:
         """
         raise NotImplementedError
 
+    def batch(self, ids: Tensor, layers: list[Any], *, head: bool) -> Tensor | None:
+        """The pass over ``ids`` int64 ``[B, n]``, n at most the last of :attr:`sizes`, of several texts.
+
+        Result: ``[B, n, ...]``; ``None``: not in this shape, or never.
+        """
+        return None
+
     def __call__(self, *, input_ids: Tensor, logits_to_keep: int = 0, **given: Any) -> Logits:
         """See :class:`LeanModel`."""
         output = self._run(input_ids, given, head=True)
@@ -67,8 +74,10 @@ class StaticLean:
 
     def _run(self, ids: Tensor, given: Mapping[str, Any], *, head: bool) -> Tensor | None:
         n, layers = ids.shape[1], given["past_key_values"].layers
-        if given.get("attention_mask") is not None or ids.shape[0] != 1 or n > self.sizes[-1]:
+        if n > self.sizes[-1]:
             return None
+        if given.get("attention_mask") is not None or ids.shape[0] != 1:
+            return self.batch(ids, layers, head=head)
         if not all(type(layer) is self.layer_of and layer.is_initialized for layer in layers):
             return None
         size = next(size for size in self.sizes if size >= n)
