@@ -19,6 +19,7 @@ import torch
 from anydraft.bridge import special_tokens
 from anydraft.bridge.bridge import Bridge
 from anydraft.errors import ArgumentError
+from anydraft.integrations.vllm import versions
 from anydraft.integrations.vllm.drafter import Drafter
 from anydraft.integrations.vllm.faults import mend
 from anydraft.integrations.vllm.metrics import Metrics
@@ -52,6 +53,8 @@ class Settings:
     """Larger batches are not drafted for: there the target's pass is no longer bound by memory."""
     adapt: Literal["on", "off"] = "on"
     """Whether to measure if drafting pays, and to stop where it does not."""
+    untested: bool = False
+    """Whether to try a version of vLLM that is not known here."""
 
     @classmethod
     def of(cls, additional_config: Any) -> Settings:
@@ -80,10 +83,11 @@ class Proposer:
         """Read the configuration; the draft is loaded here too, so that a mistake shows at once.
 
         Raises:
-            ArgumentError: the configuration will not do.
+            ArgumentError: the configuration will not do, or the version of vLLM is not known.
             TokenizerError, ModelError, ModelFileError: the pair will not.
         """
         self.settings = Settings.of(vllm_config.additional_config)
+        versions.check(versions.installed(), untested=self.settings.untested)
         self._most = int(vllm_config.speculative_config.num_speculative_tokens)
         self._window = int(vllm_config.model_config.max_model_len)
         self._names = str(vllm_config.model_config.model), self.settings.draft
