@@ -22,7 +22,7 @@ if [[ ${PARTS:-tests measure} == *tests* ]]; then
     timeout 200 "$python" -m pytest -q -p no:cacheprovider -n 8 -k "cuda or different_devices" \
         tests/integration/test_devices.py tests/integration/test_speculator.py \
         tests/integration/test_integrations_refusals.py \
-        tests/unit/test_fast_compiled.py tests/unit/test_proposers_sync.py 2>&1 | tee "$out/cuda.log" || failed=1
+        tests/unit/test_fast_compiled.py tests/unit/test_models_batch.py tests/unit/test_proposers_sync.py 2>&1 | tee "$out/cuda.log" || failed=1
     unset OMP_NUM_THREADS
 fi
 

@@ -22,8 +22,8 @@ METHODS = ["tli", "slem", "pushforward", "slrs", "lookup"]
 LAUNCHES = {
     "tli": (40, 145),
     "slem": (40, 115),
-    "pushforward": (60, 260),
-    "slrs": (95, 225),
+    "pushforward": (60, 205),
+    "slrs": (95, 220),
     "lookup": (18, 18),
 }
 """At temperature 0, and above. Before they were counted: 119 and 335, 117 and 268, 140 and 402, 171 and 412,

@@ -19,6 +19,7 @@ from anydraft.models.row import TransformersRow
 from anydraft.models.transformers import TransformersModel
 from graphs import rehearse
 
+WITH_CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 MODELS: list[Callable[..., PreTrainedModel]] = [tiny.llama, tiny.gemma3, tiny.llama4]
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
@@ -28,21 +29,22 @@ def alone(model: PreTrainedModel, ids: torch.Tensor, keep: int) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("make", MODELS)
-@pytest.mark.parametrize("attention", ["sdpa", "eager", "recorded"])
+@pytest.mark.parametrize("attention", ["sdpa", "eager", "recorded", pytest.param("cuda", marks=WITH_CUDA)])
 def test_rows_of_any_lengths_get_their_own_logits(
     make: Any, attention: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Random passes, crops and absences, far beyond the sliding window; compared with fresh single passes."""
     passes: list[int] = []
-    records = attention == "recorded" and make is not tiny.llama4  # which has no lean form
-    if records:
+    records = attention in ("recorded", "cuda") and make is not tiny.llama4  # which has no lean form
+    if attention == "recorded":
         rehearse(monkeypatch)
-        attention, static = "sdpa", recording.static_batch
-        monkeypatch.setattr(recording, "static_batch", lambda *a, **b: passes.append(1) or static(*a, **b))
-    model = make()
-    model.config._attn_implementation = attention if attention != "recorded" else "sdpa"
+    static = recording.static_batch
+    monkeypatch.setattr(recording, "static_batch", lambda *a, **b: passes.append(1) or static(*a, **b))
+    device = "cuda" if attention == "cuda" else "cpu"
+    model = make().to(device)
+    model.config._attn_implementation = "eager" if attention == "eager" else "sdpa"
     rows = sequences(model, 3, FastPasses())
-    texts = [tiny.ids(90, seed=seed) for seed in range(3)]
+    texts = [tiny.ids(90, seed=seed).to(device) for seed in range(3)]
     chance = torch.Generator().manual_seed(0)
     for step in range(25):
         taking = [i for i in range(3) if step == 0 or torch.rand((), generator=chance) < 0.8]
@@ -61,7 +63,7 @@ def test_rows_of_any_lengths_get_their_own_logits(
             if step % 3 == 0:
                 rows[i].crop(start + (n + 1) // 2)
                 assert rows[i].length == start + (n + 1) // 2
-    assert len(passes) > 5 if records else not passes
+    assert len(passes) > 5 if records else not passes  # on CUDA: twice for each shape, then graphs
 
 
 def test_one_pass_serves_all_rows() -> None:

@@ -52,9 +52,14 @@ class Expansion:
                 self._columns[depth] = found
         return found
 
-    def going_on(self, prefix: list[int]) -> Tensor:
-        """bool ``[D]``: whose row starts with ``prefix`` and is longer."""
+    def going_on(self, prefix: list[int], before: Tensor | None = None) -> Tensor:
+        """bool ``[D]``: whose row starts with ``prefix`` and is longer.
+
+        ``before``: the same for all of ``prefix`` but its last id, if that is known.
+        """
         agrees = self.lengths > len(prefix)
+        if before is not None:
+            return agrees & before & (self.column(len(prefix) - 1) == prefix[-1])
         for depth, target_id in enumerate(prefix):
             agrees = agrees & (self.column(depth) == target_id)
         return agrees

@@ -76,10 +76,11 @@ class Pushforward:
         labels: list[Tensor] = []
         drafted: list[int] = drawn.ids.tolist()
         for position, draft_id in enumerate(drafted):
-            row = self._expansion.row(draft_id)
+            row, law, agrees = self._expansion.row(draft_id), laws[position], None
             for depth in range(min(len(row), limit - len(candidates))):
-                law = laws[position]
-                weights.append(renormalise(law * self._expansion.going_on(row[:depth])) if depth else law)
+                if depth:
+                    agrees = self._expansion.going_on(row[:depth], agrees)
+                weights.append(law if agrees is None else renormalise(law * agrees))
                 labels.append(self._expansion.column(depth))
                 candidates.append(row[depth])
         ids = torch.tensor(candidates, dtype=torch.int64, device=context.target_device)

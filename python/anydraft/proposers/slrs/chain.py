@@ -37,7 +37,7 @@ class ClassChain:
     @cached_property
     def finished(self) -> Tensor:
         """int64 ``[n + 1]``."""
-        return self._integers([*(step.row for step in self.steps), len(self.laws) - 1])
+        return self._numbers[0]
 
     def ratios(self) -> Tensor:
         """``[n]``."""
@@ -92,20 +92,27 @@ class ClassChain:
         return torch.stack([step.labels for step in self.steps])
 
     @cached_property
+    def _numbers(self) -> Tensor:
+        """int64 ``[4, n + 1]``, in one copy to the device: of each step its row, symbol, class and kind."""
+        steps = [[step.row, step.symbol, step.within, int(step.classwise)] for step in self.steps]
+        end = [len(self.laws) - 1, NO_TOKEN, NO_TOKEN, 0]
+        return torch.tensor([*steps, end], dtype=torch.int64).to(self.laws.device).T
+
+    @property
     def _rows(self) -> Tensor:
-        return self._integers([step.row for step in self.steps])
+        return self._numbers[0, :-1]
 
-    @cached_property
+    @property
     def _symbols(self) -> Tensor:
-        return self._integers([step.symbol for step in self.steps])
+        return self._numbers[1, :-1]
 
-    @cached_property
+    @property
     def _within(self) -> Tensor:
-        return self._integers([step.within for step in self.steps])
+        return self._numbers[2, :-1]
 
     @cached_property
     def _classwise(self) -> Tensor:
-        return self._integers([int(step.classwise) for step in self.steps]).bool()
+        return self._numbers[3, :-1].bool()
 
     @cached_property
     def _masses(self) -> Tensor:
@@ -123,6 +130,3 @@ class ClassChain:
     def _given(self) -> Tensor:
         """``[n]``: what a token's probability is multiplied with, given what the step is given."""
         return torch.where(self._within >= 0, 1 / self._masses, 1.0)
-
-    def _integers(self, values: list[int]) -> Tensor:
-        return torch.tensor(values, dtype=torch.int64, device=self.laws.device)

@@ -51,9 +51,10 @@ class ClassPlan:
         )
         while position < len(self.ids) and len(self.candidates) < self.limit:
             row = expansion.row(self.ids[position])
-            rule = "end"
+            rule, going = "end", None
             for depth in range(len(row)):
-                agrees = _both(known, expansion.going_on(row[:depth]) if depth else None)
+                going = expansion.going_on(row[:depth], going) if depth else None
+                agrees = _both(known, going)
                 if position == len(self.ids) - 1:
                     self._token(position, agrees, expansion.column(depth), row[depth])
                 else:
