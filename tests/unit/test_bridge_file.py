@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tokenizers
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from anydraft import Bridge, BridgeFileError
+from anydraft.bridge.file import _checksum
 from anydraft.bridge.tokenizer_source import TokenizerSource
 from byte_tokenizers import as_tiktoken, byte_level
 
@@ -103,6 +106,59 @@ class TestFile:
                 continue
             for name, array in fresh.tables.arrays().items():
                 assert np.array_equal(loaded.tables.arrays()[name], array)
+
+    @pytest.mark.parametrize(
+        ("name", "change"),
+        [
+            ("draft_to_target", lambda a: np.where(a == 3, 10**9, a)),
+            ("draft_to_target", lambda a: np.where(a == 3, -2, a)),
+            ("draft_to_target", lambda a: a.astype(np.int32)),
+            ("draft_to_target", lambda a: a[None]),
+            ("draft_to_target", lambda a: a[:-1]),
+            ("target_to_draft", lambda a: np.where(a == 3, 10**9, a)),
+            ("expansion_offsets", lambda a: a[::-1].copy()),
+            ("expansion_offsets", lambda a: a + 1),
+            ("expansion_ids", lambda a: a + 10**6),
+            ("class_of", lambda a: a[1:]),
+            ("class_of", lambda a: np.full_like(a, 2**62)),
+            ("merge_ids", lambda a: np.concatenate((a, a, [0]))),
+            ("crossing", lambda a: np.full_like(a, 10**6)),
+            ("rest_offsets", lambda a: a - 1),
+            ("to_target", lambda a: "9999999999:1"),
+            ("to_target", lambda a: "-1:1"),
+            ("to_draft", lambda a: "1:x"),
+            ("to_draft", lambda a: "1"),
+        ],
+    )
+    def test_refuses_tables_that_are_none_whatever_the_checksum(
+        self, saved: Path, name: str, change: Any
+    ) -> None:
+        with safe_open(str(saved), "np") as file:
+            metadata, arrays = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        if name in arrays:
+            arrays[name] = change(arrays[name])
+        else:
+            metadata[name] = change(metadata[name])
+        del metadata["checksum"]
+        metadata["checksum"] = _checksum(metadata, arrays)
+        save_file(arrays, str(saved), metadata)
+        with pytest.raises(BridgeFileError, match=r"no bridge|cannot be read"):
+            Bridge.load(saved, *self.sides())
+
+    def test_refuses_tables_of_other_sizes(self, saved: Path) -> None:
+        """They agree with each other, and the fingerprints are right: seen when the tokenizers are read."""
+        other = saved.with_name("other")
+        Bridge(byte_level("he", "ll", "lo"), byte_level("he", "lo")).save(other)
+        with safe_open(str(saved), "np") as file:
+            metadata = file.metadata()
+        with safe_open(str(other), "np") as file:
+            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        del metadata["checksum"]
+        metadata["checksum"] = _checksum(metadata, arrays)
+        save_file(arrays, str(saved), metadata)
+        bridge = Bridge.load(saved, *self.sides())
+        with pytest.raises(BridgeFileError, match="got a saved bridge for 260 target"):
+            bridge.session()
 
     def test_a_folder_that_is_not_there(self, tmp_path: Path) -> None:
         with pytest.raises(BridgeFileError, match="cannot write"):

@@ -85,8 +85,21 @@ class Bridge:
                 target, draft = self._sources
                 with ThreadPoolExecutor(2) as pool:
                     read = pool.submit(target.load), pool.submit(draft.load)
-                self._core = _core.Bridge(read[0].result(), read[1].result(), *self._roles)
+                sides = read[0].result(), read[1].result()
+                self._fit(*sides)
+                self._core = _core.Bridge(*sides, *self._roles)
             return self._core
+
+    def _fit(self, target: _core.Tokenizer, draft: _core.Tokenizer) -> None:
+        """Raise :class:`BridgeFileError` where tables that were read are for vocabularies of other sizes."""
+        if self._tables is None:
+            return
+        got = len(self._tables.target_to_draft), len(self._tables.draft_to_target)
+        if got != (len(target), len(draft)):
+            raise BridgeFileError(
+                f"got a saved bridge for {got[0]} target and {got[1]} draft tokens; expected "
+                f"{len(target)} and {len(draft)}. Build the bridge again and save it."
+            )
 
     @property
     def target(self) -> _core.Tokenizer:

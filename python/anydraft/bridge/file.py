@@ -14,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from anydraft.bridge.tables import Ids
+from anydraft.bridge.validation import fault
 from anydraft.errors import BridgeFileError
 
 FORMAT = "anydraft-bridge-1"
@@ -59,7 +60,7 @@ class BridgeFile:
         """Read a file that must have the tables ``names``.
 
         Raises:
-            BridgeFileError: no file, another version, or a damaged file.
+            BridgeFileError: no file, another version, a damaged file, or tables that are none.
         """
         try:
             with safe_open(str(path), "np") as file:
@@ -76,13 +77,17 @@ class BridgeFile:
         checksum = metadata.pop("checksum", None)
         if set(arrays) != set(names) or checksum != _checksum(metadata, arrays):
             raise BridgeFileError(f"got {path}, which is damaged: its checksum is wrong. {_AGAIN}")
-        return cls(
-            metadata["target"],
-            metadata["draft"],
-            _read_pairs(metadata["to_target"]),
-            _read_pairs(metadata["to_draft"]),
-            arrays,
-        )
+        try:
+            to_target, to_draft = (_read_pairs(metadata[name]) for name in ("to_target", "to_draft"))
+            file = cls(metadata["target"], metadata["draft"], to_target, to_draft, arrays)
+        except (KeyError, ValueError) as error:
+            raise BridgeFileError(
+                f"got {path}, whose description cannot be read: {error!r}. {_AGAIN}"
+            ) from error
+        wrong = fault(arrays, file.to_target, file.to_draft)
+        if wrong is not None:
+            raise BridgeFileError(f"got {path}, which is no bridge: {wrong}. {_AGAIN}")
+        return file
 
     def _metadata(self) -> dict[str, str]:
         return {

@@ -1,0 +1,56 @@
+"""Whether tables that come from a file are tables at all: a checksum says nothing of who has written it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from anydraft.bridge.tables import MISSING, Ids
+
+
+def fault(
+    arrays: Mapping[str, Ids], to_target: list[tuple[int, int]], to_draft: list[tuple[int, int]]
+) -> str | None:
+    """What is wrong with the tables of a bridge and its pairs of control tokens; ``None``: nothing.
+
+    Every id that is found in them is one of the side that it is for, so that none leads outside a table or a
+    law. That a token stands for the one named is not looked at: drafts that say otherwise are rejected.
+    """
+    for name, array in arrays.items():
+        if array.dtype != np.int64 or array.ndim != 1:
+            return f"{name} is {array.dtype} of shape {list(array.shape)}; expected int64 [n]"
+    drafts, targets = len(arrays["draft_to_target"]), len(arrays["target_to_draft"])
+    lengths = {
+        "expansion_offsets": drafts + 1,
+        "class_of": targets,
+        "merge_ids": len(arrays["merge_keys"]),
+        "crossing": drafts,
+        "rest_offsets": drafts + 1,
+    }
+    for name, length in lengths.items():
+        if len(arrays[name]) != length:
+            return f"{name} has {len(arrays[name])} entries; expected {length}"
+    ranges = {
+        "draft_to_target": (MISSING, targets),
+        "target_to_draft": (MISSING, drafts),
+        "expansion_ids": (0, targets),
+        "class_of": (MISSING, drafts),
+        "merge_keys": (0, drafts * drafts),
+        "merge_ids": (0, targets),
+        "crossing": (MISSING, targets),
+        "rest_ids": (0, targets),
+    }
+    for name, (low, end) in ranges.items():
+        array = arrays[name]
+        if array.size and not low <= int(array.min()) <= int(array.max()) < end:
+            return f"{name} has entries from {array.min()} to {array.max()}; expected {low} to {end - 1}"
+    for offsets, ids in (("expansion_offsets", "expansion_ids"), ("rest_offsets", "rest_ids")):
+        array = arrays[offsets]
+        if array[0] != 0 or array[-1] != len(arrays[ids]) or bool((np.diff(array) < 0).any()):
+            return f"{offsets} does not ascend from 0 to {len(arrays[ids])}, the number of {ids}"
+    for pairs, sizes in ((to_target, (drafts, targets)), (to_draft, (targets, drafts))):
+        for pair in pairs:
+            if not all(0 <= token < size for token, size in zip(pair, sizes, strict=True)):
+                return f"the control tokens {pair[0]} and {pair[1]} are not both ids"
+    return None
