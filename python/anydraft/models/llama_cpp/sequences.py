@@ -51,12 +51,14 @@ class LlamaCppModel:
 
 
 class LlamaCppBatch:
-    """A model with the caches of several sequences in one context. Sequences come and go."""
+    """A model with the caches of several sequences in one context. Sequences come and go.
+
+    Where more are open than the context has room for, one with twice the room takes its place, and what is
+    cached goes over to it. So memory is set aside for as many as there have been at once, or up to twice so.
+    """
 
     def __init__(self, context: Context) -> None:
-        """``context``: has as many sequences as may be open at once; all are empty."""
-        self.model = LlamaCppModel(context)
-        """What the rows are sequences of; it is not advanced itself."""
+        """``context``: all its sequences are empty."""
         self.context = context
         self._free = list(range(len(context.lengths)))
 
@@ -64,17 +66,29 @@ class LlamaCppBatch:
         """Number of sequences that are open."""
         return len(self.context.lengths) - len(self._free)
 
+    @property
+    def model(self) -> LlamaCppModel:
+        """What the rows are sequences of; it is not advanced itself."""
+        return LlamaCppModel(self.context)
+
     def add(self) -> LlamaCppRow:
         """An empty sequence.
 
         Raises:
-            ArgumentError: as many are open as the context has.
+            ModelError: there is no room for it, and llama.cpp can make no larger context.
         """
+        return LlamaCppRow(self, self._place())
+
+    def apart(self) -> LlamaCppRow:
+        """An empty sequence whose passes no other shares. Errors as for :meth:`add`."""
+        return LlamaCppRow(self, self._place(), joint=False)
+
+    def _place(self) -> int:
         if not self._free:
-            raise ArgumentError(
-                f"got one more sequence for a context of {len(self)}; expected one to be closed first"
-            )
-        return LlamaCppRow(self, self._free.pop(0))
+            count = len(self.context.lengths)
+            self.context = self.context.grown(2 * count)
+            self._free = list(range(count, 2 * count))
+        return self._free.pop(0)
 
     def advance(self, rows: Sequence[int], ids: Sequence[Tensor], keep: Sequence[int]) -> list[Tensor]:
         """See :meth:`Context.advance`.
@@ -99,23 +113,24 @@ class LlamaCppRow:
 
     device = _CPU
 
-    def __init__(self, batch: LlamaCppBatch, row: int) -> None:
-        """Made by :class:`LlamaCppBatch`."""
-        self.batch = batch
+    def __init__(self, own: LlamaCppBatch, row: int, *, joint: bool = True) -> None:
+        """Made by :class:`LlamaCppBatch`; ``joint``: whether others may share its passes."""
+        self._own = own
+        self.batch = own if joint else None
         self.row = row
         self._closed = False
-        self.vocab_size = batch.model.vocab_size
-        self.window = batch.model.window
+        self.vocab_size = own.context.vocab_size
+        self.window: int | None = own.context.window
 
     @property
     def length(self) -> int:
         """Number of tokens in the cache; 0 once it is closed."""
-        return 0 if self._closed else self.batch.context.lengths[self.row]
+        return 0 if self._closed else self._own.context.lengths[self.row]
 
     def advance(self, ids: Tensor, keep: int = 1) -> Tensor:
         """A pass in which the other sequences sit still; see :class:`~anydraft.models.base.Model`."""
         self._check()
-        return self.batch.advance([self.row], [ids], [keep])[0]
+        return self._own.advance([self.row], [ids], [keep])[0]
 
     def settle(self, length: int) -> None:
         """Nothing to note: see :meth:`crop`."""
@@ -123,7 +138,7 @@ class LlamaCppRow:
     def crop(self, length: int) -> None:
         """Forget all but the first ``length`` cached tokens, or more: see :meth:`Context.crop`."""
         if not self._closed:
-            self.batch.context.crop(self.row, length)
+            self._own.context.crop(self.row, length)
 
     def passed(self, seconds: float) -> None:
         """Nothing to note: the loop keeps the times."""
@@ -132,7 +147,7 @@ class LlamaCppRow:
         """This sequence will not be advanced again."""
         if not self._closed:
             self._closed = True
-            self.batch.close(self.row)
+            self._own.close(self.row)
 
     def _check(self) -> None:
         if self._closed:

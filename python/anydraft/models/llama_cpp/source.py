@@ -32,8 +32,8 @@ class LlamaCppSource:
         weakref.finalize(model, self._idle.append, context).atexit = False
         return model
 
-    def batch(self, count: int) -> LlamaCppBatch:
-        """Room for ``count`` sequences in one context."""
+    def batch(self, count: int = 1) -> LlamaCppBatch:
+        """Room for ``count`` sequences in one context, and for more where more are added."""
         return LlamaCppBatch(Context(self.llama, count))
 
     def sequences(self, count: int) -> list[Model]:
