@@ -22,7 +22,9 @@ KINDS: list[dict[str, Any]] = [
     {"temperature": 0.8, "top_p": 0.9, "stop": ["the"], "anydraft": {"method": "slrs"}},
     {"temperature": 0, "anydraft": {"method": "none"}},
     {"temperature": 0, "repetition_penalty": 1.2},
-    {"n": 3},
+    {"n": 3, "logprobs": True, "top_logprobs": 2},
+    {"temperature": 0.7, "presence_penalty": 0.5, "logit_bias": {"5": -100}},
+    {"tools": [{"type": "function"}]},
 ]
 
 

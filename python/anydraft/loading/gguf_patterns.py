@@ -1,7 +1,7 @@
 """How a text is cut before it is encoded, by the name that a GGUF file gives for it: llama.cpp's own table.
 
 A file says ``tokenizer.ggml.pre``. For most names transformers knows no pattern, and takes that of GPT-2;
-what it knows differs by its version. The names and the patterns here are those of llama.cpp (``llama-vocab.cpp``).
+what it knows differs by its version. Names and patterns here are those of llama.cpp (``llama-vocab.cpp``).
 """
 
 from __future__ import annotations

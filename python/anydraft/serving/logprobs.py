@@ -26,7 +26,7 @@ class Scored(NamedTuple):
 
 
 class Logprobs:
-    """Of one answer. The law is the softmax of the target's own logits, before all that a request asks for."""
+    """Of one answer. The law is the softmax of the target's own logits, before what a request asks for."""
 
     def __init__(self, kind: Kind, tokenizer: _core.Tokenizer, likeliest: int) -> None:
         """``likeliest``: how many tokens are told beside each that was emitted."""
