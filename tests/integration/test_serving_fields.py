@@ -39,9 +39,7 @@ def logits_of(made: anydraft.Speculator, ids: list[int]) -> torch.Tensor:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_several_texts_of_one_prompt(server: Served, stream: bool) -> None:
-    alone = [
-        say(server, "The quick", seed=seed, **SAMPLED).choices[0].message.content for seed in (5, 6, 7)
-    ]
+    alone = [say(server, "The quick", seed=seed, **SAMPLED).choices[0].message.content for seed in (5, 6, 7)]
     assert len(set(alone)) == 3
     if stream:
         chunks = parts(server, "The quick", n=3, seed=5, stream_options={"include_usage": True}, **SAMPLED)

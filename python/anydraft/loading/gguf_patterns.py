@@ -31,9 +31,10 @@ _MARKED = rf"{_ASCII_SIGNS}[A-Za-z]+|[^\r\n\p{{L}}\p{{P}}\p{{S}}]?[\p{{L}}\p{{M}
 _DEEPSEEK3 = rf"{_MARKED}| ?[\p{{P}}\p{{S}}]+[\r\n]*|{_ENDS}"
 _LOW, _UP = r"((?=[\p{L}])([^A-Z]))", r"((?=[\p{L}])([^a-z]))"
 _FIRST = r"[^\r\n\p{L}\p{N}]?"
-_LOWER, _UPPER = r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]", r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]"
+_ANY = r"[\p{L}\p{M}]"
 _REST = rf" ?[^\s\p{{L}}\p{{N}}]+[\r\n/]*|{_ENDS}"
-_CASED = rf"{_FIRST}{_UPPER}*{_LOWER}+{_SHORT}?|{_FIRST}{_UPPER}+{_LOWER}*{_SHORT}?"
+_CASED = rf"{_FIRST}{_ANY}+{_SHORT}?"
+"""Upper and lower case letters are alike where a pattern names them by category."""
 _BLOOM = " ?[^(\\s|.,!?…。，、।۔،)]+"
 _LETTERS = (
     "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-"
@@ -41,7 +42,7 @@ _LETTERS = (
     "ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃"
 )
 """Of DeepSeek LLM."""
-_CJK = "[一-龥ࠀ-一가-\ud7ff]+"
+_CJK = r"[一-龥ࠀ-一가-\uD7FF&&\S]+"
 
 _FAMILIES: dict[str, Cut] = {
     "gpt-2 phi-2 jina-es jina-de gigachat jina-v2-es jina-v2-de a.x-4.0 mellum modern-bert jina-v1-en "
@@ -62,7 +63,7 @@ _FAMILIES: dict[str, Cut] = {
         (
             r"[\r\n]",
             rf"\s?[{_LETTERS}]+",
-            r"\s?[!-/:-~！-／：-～‘-‟\u3000-。]+",
+            r"\s?[!-/:-~！-／：-～‘-‟\u3000-。&&\S]+",
             r"\s+$",
             _CJK,
             r"\p{N}+",
@@ -84,9 +85,6 @@ _FAMILIES: dict[str, Cut] = {
     "tekken": Cut((rf"{_FIRST}{_UP}*{_LOW}+|{_FIRST}{_UP}+{_LOW}*|\p{{N}}|{_REST}",), whole=True),
     "gpt-4o llama4 kanana2 talkie minimax-m2": Cut(
         (rf"{_FIRST}{_UP}*{_LOW}+{_SHORT}?|{_FIRST}{_UP}+{_LOW}*{_SHORT}?|\p{{N}}{{1,3}}|{_REST}",)
-    ),
-    "tiny_aya cohere2moe": Cut(
-        (r"\d{1,3}(?=(?:\d{3})*\b)", rf"{_CASED}|\p{{N}}{{1,3}}|{_REST}"),
     ),
     "chameleon": Cut(
         (
