@@ -127,10 +127,11 @@ def test_a_draft_in_llama_cpp_has_one_context_for_all(monkeypatch: pytest.Monkey
         ours = [Asked(made, text, max_new_tokens=12) for text in SOME[:4]]
         one = Asked(made, SOME[0], **sampled)
         found = texts(scheduler, [*ours, one, Asked(made, SOME[5], method="none", max_new_tokens=12)])
+        texts(scheduler, [Asked(made, SOME[5], method="none", max_new_tokens=3) for _ in range(3)])
     assert found[:4] == alone  # the target is torch's, in float32
     assert found[4] == seeded  # whoever else is there
     assert sum(one.events[-1].accepted >= 0 for one in ours) == 4
-    assert contexts == [1, 2, 4, 8]  # one after the other
+    assert sorted(contexts) == [1, 2, 4]  # what those above left serves again; one is for the seed
 
 
 def test_the_official_client_with_several_texts_and_logprobs(pair: anydraft.Speculator) -> None:
@@ -164,14 +165,14 @@ def test_a_larger_context_takes_over_what_is_cached() -> None:
     small.crop(0, 50)
     large = small.grown(5)
     assert large.lengths == [50, 20, 0, 0, 0]
-    for row, text in ((0, ids[50:53]), (1, ids[30:33])):
-        assert torch.equal(large.advance([row], [text], [3])[0], small.advance([row], [text], [3])[0])
-    assert large.lengths == [53, 23, 0, 0, 0]
-    large.crop(0, 10)
-    fresh = Context(llama)
-    fresh.advance([0], [ids[:10]], [1])
-    expected = fresh.advance([0], [ids[70:73]], [3])[0]
-    assert torch.equal(large.advance([0], [ids[70:73]], [3])[0], expected)
+    for row in (0, 1):  # keys and values, to the last bit
+        assert bytes(large._saved(row)) == bytes(small._saved(row))
+    assert bytes(large._saved(0)) != bytes(large._saved(1))
+    assert torch.equal(large.advance([0], [ids[50:53]], [3])[0], small.advance([0], [ids[50:53]], [3])[0])
+    assert large.lengths == [53, 20, 0, 0, 0]
+    for context in (small, large):
+        context.crop(0, 10)
+    assert bytes(large._saved(0)) == bytes(small._saved(0))
 
 
 def test_where_there_is_no_room_for_a_larger_context(monkeypatch: pytest.MonkeyPatch) -> None:

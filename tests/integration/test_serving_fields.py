@@ -1,4 +1,4 @@
-"""Fields of OpenAI's interface: several texts, what the target thought of its tokens, biases and penalties."""
+"""Fields of OpenAI's interface: several texts, what the target thought of its tokens, biases, penalties."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol
 
 from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.sequence import close
@@ -14,14 +14,6 @@ class Adding(Protocol):
 
     def add(self) -> Model:
         """An empty sequence."""
-
-
-@runtime_checkable
-class Parting(Protocol):
-    """A batch that also keeps sequences which share no pass."""
-
-    def apart(self) -> Model:
-        """An empty sequence that runs as if it were alone; it leaves by a ``close`` of its own."""
 
 
 class Opens(Protocol):
@@ -56,10 +48,8 @@ class Places:
         target, own = self._sides
         speaks = target.sequence() if self._target is None else self._target.add()
         try:
-            if self._draft is not None and draft == "shared":
-                drafts = self._draft.add()
-            else:
-                drafts = self._draft.apart() if isinstance(self._draft, Parting) else own.sequence()
+            alone = self._draft is None or draft == "own"
+            drafts = own.sequence() if alone or self._draft is None else self._draft.add()
         except BaseException:
             close(speaks)
             raise

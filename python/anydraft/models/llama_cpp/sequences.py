@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -16,21 +16,30 @@ _CPU = torch.device("cpu")
 class LlamaCppModel:
     """A model with the cache of one sequence, in a context of its own; see :class:`Context`.
 
-    Ids go in and logits come out in ordinary memory, wherever llama.cpp computes.
+    Ids go in and logits come out in ordinary memory, wherever llama.cpp computes. The context, which takes
+    the memory of its cache, is asked for when the first token is read.
     """
 
     device = _CPU
 
-    def __init__(self, context: Context) -> None:
-        """``context``: with one sequence, which is empty."""
-        self.context = context
-        self.vocab_size = context.vocab_size
-        self.window: int | None = context.window
+    def __init__(self, vocab_size: int, window: int, take: Callable[[LlamaCppModel], Context]) -> None:
+        """``take``: gives this model an empty context with one sequence."""
+        self.vocab_size = vocab_size
+        self.window: int | None = window
+        self._take = take
+        self._context: Context | None = None
+
+    @property
+    def context(self) -> Context:
+        """Where its cache is."""
+        if self._context is None:
+            self._context = self._take(self)
+        return self._context
 
     @property
     def length(self) -> int:
         """Number of tokens in the cache."""
-        return self.context.lengths[0]
+        return 0 if self._context is None else self._context.lengths[0]
 
     def advance(self, ids: Tensor, keep: int = 1) -> Tensor:
         """Append tokens to the context and return logits; see :class:`~anydraft.models.base.Model`.
@@ -47,7 +56,8 @@ class LlamaCppModel:
 
     def crop(self, length: int) -> None:
         """Forget all but the first ``length`` cached tokens, or more: see :meth:`Context.crop`."""
-        self.context.crop(0, length)
+        if self._context is not None:
+            self._context.crop(0, length)
 
 
 class LlamaCppBatch:
@@ -69,7 +79,7 @@ class LlamaCppBatch:
     @property
     def model(self) -> LlamaCppModel:
         """What the rows are sequences of; it is not advanced itself."""
-        return LlamaCppModel(self.context)
+        return LlamaCppModel(self.context.vocab_size, self.context.window, lambda _: self.context)
 
     def add(self) -> LlamaCppRow:
         """An empty sequence.
@@ -77,18 +87,11 @@ class LlamaCppBatch:
         Raises:
             ModelError: there is no room for it, and llama.cpp can make no larger context.
         """
-        return LlamaCppRow(self, self._place())
-
-    def apart(self) -> LlamaCppRow:
-        """An empty sequence whose passes no other shares. Errors as for :meth:`add`."""
-        return LlamaCppRow(self, self._place(), joint=False)
-
-    def _place(self) -> int:
         if not self._free:
             count = len(self.context.lengths)
             self.context = self.context.grown(2 * count)
             self._free = list(range(count, 2 * count))
-        return self._free.pop(0)
+        return LlamaCppRow(self, self._free.pop(0))
 
     def advance(self, rows: Sequence[int], ids: Sequence[Tensor], keep: Sequence[int]) -> list[Tensor]:
         """See :meth:`Context.advance`.
@@ -113,24 +116,23 @@ class LlamaCppRow:
 
     device = _CPU
 
-    def __init__(self, own: LlamaCppBatch, row: int, *, joint: bool = True) -> None:
-        """Made by :class:`LlamaCppBatch`; ``joint``: whether others may share its passes."""
-        self._own = own
-        self.batch = own if joint else None
+    def __init__(self, batch: LlamaCppBatch, row: int) -> None:
+        """Made by :class:`LlamaCppBatch`."""
+        self.batch = batch
         self.row = row
         self._closed = False
-        self.vocab_size = own.context.vocab_size
-        self.window: int | None = own.context.window
+        self.vocab_size = batch.context.vocab_size
+        self.window: int | None = batch.context.window
 
     @property
     def length(self) -> int:
         """Number of tokens in the cache; 0 once it is closed."""
-        return 0 if self._closed else self._own.context.lengths[self.row]
+        return 0 if self._closed else self.batch.context.lengths[self.row]
 
     def advance(self, ids: Tensor, keep: int = 1) -> Tensor:
         """A pass in which the other sequences sit still; see :class:`~anydraft.models.base.Model`."""
         self._check()
-        return self._own.advance([self.row], [ids], [keep])[0]
+        return self.batch.advance([self.row], [ids], [keep])[0]
 
     def settle(self, length: int) -> None:
         """Nothing to note: see :meth:`crop`."""
@@ -138,7 +140,7 @@ class LlamaCppRow:
     def crop(self, length: int) -> None:
         """Forget all but the first ``length`` cached tokens, or more: see :meth:`Context.crop`."""
         if not self._closed:
-            self._own.context.crop(self.row, length)
+            self.batch.context.crop(self.row, length)
 
     def passed(self, seconds: float) -> None:
         """Nothing to note: the loop keeps the times."""
@@ -147,7 +149,7 @@ class LlamaCppRow:
         """This sequence will not be advanced again."""
         if not self._closed:
             self._closed = True
-            self._own.close(self.row)
+            self.batch.close(self.row)
 
     def _check(self) -> None:
         if self._closed:
