@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from anydraft import _core
+from anydraft.bridge.bridge import Bridge
 from anydraft.bridge.text import written_out
 from anydraft.decoding.events import Event
 from anydraft.serving.requests import Kind
@@ -28,10 +28,10 @@ class Scored(NamedTuple):
 class Logprobs:
     """Of one answer. The law is the softmax of the target's own logits, before what a request asks for."""
 
-    def __init__(self, kind: Kind, tokenizer: _core.Tokenizer, likeliest: int) -> None:
+    def __init__(self, kind: Kind, bridge: Bridge, likeliest: int) -> None:
         """``likeliest``: how many tokens are told beside each that was emitted."""
         self._kind, self._likeliest = kind, likeliest
-        self._bytes, self._written = tokenizer.decode, written_out(tokenizer)
+        self._bytes, self._written = bridge.target.decode, written_out(bridge.target)
         self._waiting: deque[Scored] = deque()
         self._length = 0
         self._before = b""

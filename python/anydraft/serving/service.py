@@ -82,7 +82,7 @@ class Service:
     def _logprobs(self, wanted: Wanted) -> Logprobs | None:
         if wanted.logprobs is None:
             return None
-        return Logprobs(wanted.kind, self._engine.bridge.target, wanted.logprobs)
+        return Logprobs(wanted.kind, self._engine.bridge, wanted.logprobs)
 
     def _most(self, wanted: Wanted, prompt: Prompt) -> int:
         """How many tokens the answer may have."""
