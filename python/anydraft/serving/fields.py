@@ -36,7 +36,10 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
 }
 """They do; of each the values that ask for nothing, beside null."""
 
-_INSTEAD = {"best_of": "n gives several texts"}
+_INSTEAD = {
+    "best_of": "n gives several texts",
+    "tools": "describe them in a message; the answer is text",
+}
 
 
 def without_unused(body: dict[str, Any]) -> dict[str, Any]:
