@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,10 +14,12 @@ import torch
 import anydraft
 from anydraft.models.llama_cpp.context import Context
 from anydraft.models.llama_cpp.source import LlamaCppSource
-from files import file, opened
+from files import Kind, file, opened
 from jobs import Asked, running, texts
 from real_pair import PROMPTS
+from resident import resident, told
 from served import served, waited
+from tiny_gguf import write
 
 SOME = PROMPTS[:8]
 NEW = 20
@@ -71,9 +74,13 @@ def near_tie(pair: anydraft.Speculator, prompt: str, ours: list[int], theirs: li
     return gap <= moves
 
 
+@pytest.mark.parametrize(("kind", "flash"), [("own", True), ("own", False), ("f16", True)])
 def test_requests_share_passes_and_say_what_each_says_alone(
-    pair: anydraft.Speculator, monkeypatch: pytest.MonkeyPatch
+    kind: Kind, flash: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    draft, tokenizer = anydraft.drafts.load("tiny")
+    target = opened(file(kind=kind), flash_attn=flash)
+    pair = anydraft.Speculator(target, draft, None, tokenizer, num_draft_tokens=4)
     alone = [pair.generate(text, max_new_tokens=NEW) for text in SOME]
     with widths(monkeypatch) as seen, running(pair) as scheduler:
         for method in ("none", None):
@@ -84,7 +91,7 @@ def test_requests_share_passes_and_say_what_each_says_alone(
                 said = [token for event in one.events for token in event.token_ids]
                 equal += said == out.token_ids
                 assert said == out.token_ids or near_tie(pair, prompt, said, out.token_ids)
-            print(f"{method}: {equal} of {len(SOME)} equal")
+            print(f"{kind}, flash {flash}, {method}: {equal} of {len(SOME)} equal")
             assert equal >= len(SOME) // 2
         assert max(seen) == len(SOME)
         assert pair.engine.places().joint
@@ -190,3 +197,29 @@ def test_where_there_is_no_room_for_a_larger_context(monkeypatch: pytest.MonkeyP
     assert len(batch) == 1
     row.crop(0)
     assert torch.equal(row.advance(torch.arange(9)), expected)
+
+
+@told
+def test_requests_leave_no_trace(tmp_path: Path) -> None:
+    """Contexts come and go with the load."""
+    llama = opened(write(tmp_path / "tiny.gguf"), n_ctx=256)
+    made = anydraft.Speculator(llama, llama, num_draft_tokens="auto")
+    sizes = []
+    with running(made, max_batch=6) as scheduler:
+        for _ in range(2):
+            for start in range(0, 240, 12):
+                ours = [
+                    Asked(
+                        made,
+                        "the thing " * (1 + i % 5),
+                        max_new_tokens=3 + i % 9,
+                        temperature=0.7 * (i % 2),
+                        seed=i if i % 3 == 0 else None,
+                    )
+                    for i in range(start, start + 12)
+                ]
+                texts(scheduler, ours)
+                assert waited(lambda: scheduler.running == 0)
+            sizes.append(resident())
+    print(sizes)
+    assert sizes[1] < sizes[0] * 1.02
