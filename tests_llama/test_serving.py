@@ -194,6 +194,15 @@ def test_where_there_is_no_room_for_a_larger_context(monkeypatch: pytest.MonkeyP
     with pytest.raises(anydraft.ModelError, match="smaller n_ctx"):
         batch.add()
     monkeypatch.undo()
+    monkeypatch.setattr(batch.context._api, "llama_max_parallel_sequences", lambda: 1)
+    with pytest.raises(anydraft.ModelError, match="one more sequence than 1"):
+        batch.add()
+    monkeypatch.setattr(batch.context._api, "llama_max_parallel_sequences", lambda: 3)
+    others = [batch.add() for _ in range(2)]
+    assert len(batch.context.lengths) == 3
+    for other in others:
+        other.close()
+    monkeypatch.undo()
     assert len(batch) == 1
     row.crop(0)
     assert torch.equal(row.advance(torch.arange(9)), expected)

@@ -164,13 +164,18 @@ class Context:
             self.lengths[target] = length
 
     def grown(self, count: int) -> Context:
-        """A context for more sequences, which begins with what these have cached, to the last bit.
+        """A context for up to ``count`` sequences, more than here, with what is cached, to the last bit.
 
         Raises:
             ModelError: llama.cpp cannot make it. Nothing has changed then.
         """
         self._open()
-        made = Context(self.llama, count)
+        most = int(self._api.llama_max_parallel_sequences())
+        if len(self.lengths) >= most:
+            raise ModelError(
+                f"got one more sequence than {most}, the most that llama.cpp takes; expected fewer at once"
+            )
+        made = Context(self.llama, min(count, most))
         for row, length in enumerate(self.lengths):
             if length and made._load(row, self._saved(row)):  # else it is read again
                 made.lengths[row] = length

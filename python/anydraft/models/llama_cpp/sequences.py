@@ -90,7 +90,7 @@ class LlamaCppBatch:
         if not self._free:
             count = len(self.context.lengths)
             self.context = self.context.grown(2 * count)
-            self._free = list(range(count, 2 * count))
+            self._free = list(range(count, len(self.context.lengths)))
         return LlamaCppRow(self, self._free.pop(0))
 
     def advance(self, rows: Sequence[int], ids: Sequence[Tensor], keep: Sequence[int]) -> list[Tensor]:
