@@ -90,7 +90,7 @@ test-vllm: $(VLLM)/.installed  ## pass the tests with a real vLLM engine on the 
 
 # llama.cpp is built for this machine's processor: minutes, once.
 $(VENV)/.llama: $(BUILT)
-	PIP_CONSTRAINT= CMAKE_ARGS="-DLLAVA_BUILD=OFF" $(BIN)/python -m pip install diskcache llama-cpp-python==0.3.36
+	PIP_CONSTRAINT= CMAKE_ARGS="-DLLAVA_BUILD=OFF" $(BIN)/python -m pip install "llama-cpp-python[server]==0.3.36"
 	@touch $@
 
 test-llama: $(VENV)/.llama  ## pass the tests with llama.cpp, which is built first: ten minutes

@@ -81,3 +81,22 @@ def test_greedy_is_what_llama_cpp_says(llama: Any) -> None:
     for prompt in ("the thing", "def f(x):\n    return", "1 2 3"):
         out = decoder.generate(prompt, max_new_tokens=20)
         assert out.token_ids == alone(llama, out.prompt_ids, 20)
+
+
+def test_a_state_goes_over_to_a_larger_context(llama: Any) -> None:
+    source = LlamaCppSource(llama)
+    text, batch = torch.arange(3, 60), source.batch()
+    row = batch.add()
+    row.advance(text[:20])
+    other = batch.add()
+    other.advance(text[30:40])
+    assert row.length == 20
+    fresh = source.sequence()
+    fresh.advance(text[:20])
+    assert torch.allclose(row.advance(text[20:25], 5), fresh.advance(text[20:25], 5), atol=0.05)
+    row.crop(23)
+    assert row.length in (0, 23)
+    again = source.sequence()
+    again.advance(text[:23])
+    found = row.advance(torch.cat((text[row.length : 23], text[50:53])), 3)
+    assert torch.allclose(found, again.advance(text[50:53], 3), atol=0.05)

@@ -9,10 +9,13 @@ from functools import cache
 from typing import Any, Literal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from llama_cpp import Llama
 from llama_cpp import llama_cpp as api
 
 import anydraft
+import texts as drawn
 from anydraft.bridge.prompts import encode_prompt, render
 from files import file
 from texts import FRAGMENTS
@@ -68,6 +71,15 @@ def test_prompts_have_the_same_ids(name: Name) -> None:
             assert encode_prompt(tokenizer, text) == theirs, text
             compared += 1
     assert compared > 8000
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.sampled_from(["smollm2", "gemma3"]), drawn.texts)
+def test_prompts_that_are_drawn_have_the_same_ids(name: Name, text: str) -> None:
+    llama, tokenizer, core = sides(name)
+    if text and not named(name, text, core):
+        theirs = llama.tokenize(text.encode(), add_bos=True, special=True)
+        assert encode_prompt(tokenizer, text) == theirs
 
 
 @pytest.mark.parametrize("name", ["smollm2", "gemma3"])

@@ -53,7 +53,7 @@ def test_every_field_is_on_the_page() -> None:
     assert named(rest.partition("So do fields")[0]) == set(NEUTRAL)
     one = Asked(pair := small.speculator(), "The quick")
     one.job.open(pair.engine, pair.engine.places())
-    assert set(Answer("chat", "m", one.job).told()) <= named(rest)
+    assert set(Answer("chat", "m", [one.job]).told()) <= named(rest)
 
 
 def test_every_status_is_on_the_page() -> None:

@@ -39,9 +39,15 @@ def refused(answer: tuple[int, dict[str, str], Any], status: int, *said: str) ->
 
 BODIES: list[tuple[Any, str]] = [
     (b"{", "no JSON"),
-    ({**CHAT, "n": 2}, "n=2"),
-    ({**CHAT, "logprobs": True}, "logprobs"),
-    ({**CHAT, "frequency_penalty": 0.5}, "repetition_penalty"),
+    ({**CHAT, "n": 0}, "n=0"),
+    ({**CHAT, "n": 73}, "expected 72 at most"),
+    ({**CHAT, "best_of": 2}, "n gives several texts"),
+    ({**CHAT, "top_logprobs": 3}, "without logprobs"),
+    ({**CHAT, "logprobs": True, "top_logprobs": 21}, "top_logprobs=21"),
+    ({**CHAT, "frequency_penalty": 2.5}, "frequency_penalty=2.5"),
+    ({**CHAT, "logit_bias": {"the": 1}}, "'the'"),
+    ({**CHAT, "logit_bias": {"100000": 1}}, "100000"),
+    ({**CHAT, "logit_bias": {"5": 101}}, "101"),
     ({**CHAT, "tools": [{"type": "function"}]}, "tools"),
     ({**CHAT, "anydraft": {"method": "slow"}}, "'none'"),
     ({**CHAT, "top_p": 0}, "top_p=0"),

@@ -22,7 +22,9 @@ KINDS: list[dict[str, Any]] = [
     {"temperature": 0.8, "top_p": 0.9, "stop": ["the"], "anydraft": {"method": "slrs"}},
     {"temperature": 0, "anydraft": {"method": "none"}},
     {"temperature": 0, "repetition_penalty": 1.2},
-    {"n": 3},
+    {"n": 3, "logprobs": True, "top_logprobs": 2},
+    {"temperature": 0.7, "presence_penalty": 0.5, "logit_bias": {"5": -100}},
+    {"tools": [{"type": "function"}]},
 ]
 
 
@@ -61,5 +63,6 @@ def test_requests_leave_no_trace(requests: int, growth: float) -> None:
         print(pages, outcomes)
     assert outcomes["failed"] == 0
     assert min(outcomes["finished"], outcomes["refused"], outcomes["abandoned"]) > 0
-    assert sum(outcomes.values()) == 2 * requests
+    texts = sum(KINDS[i % len(KINDS)].get("n", 1) for i in range(2 * requests))
+    assert sum(outcomes.values()) == texts
     assert pages[1] < pages[0] * (1 + growth)

@@ -23,7 +23,7 @@ pytestmark = [
         ("smollm", ["ĠĠ", "1", "2", "Ġth"]),
         ("starcoder", ["ĠĠ", "1", "2", "Ġth"]),
         ("gpt-2", ["Ġ", "Ġ12", "Ġth"]),
-        (None, ["Ġ", "Ġ12", "Ġth"]),
+        (None, ["Ġ", "Ġ", "12", "Ġth"]),
     ],
 )
 def test_a_text_is_cut_as_the_file_says(tmp_path: Path, pre: str | None, pieces: list[str]) -> None:

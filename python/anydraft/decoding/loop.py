@@ -26,6 +26,7 @@ def next_round(rows: Sequence[Row]) -> list[Event]:
     logits = advance(rows, proposals)
     verdicts = verify(rows, proposals, logits)
     events = commit(rows, proposals, verdicts)
+    show(rows, logits, events)
     learn(rows, proposals, verdicts, events, time.perf_counter() - began)
     return events
 
@@ -99,6 +100,13 @@ def commit(rows: Sequence[Row], proposals: Sequence[Proposal], verdicts: Sequenc
         row.commit(proposal, verdict)
         for row, proposal, verdict in zip(rows, proposals, verdicts, strict=True)
     ]
+
+
+def show(rows: Sequence[Row], logits: Sequence[Tensor], events: Sequence[Event]) -> None:
+    """Show the target's logits to whoever watches a row."""
+    for row, own, event in zip(rows, logits, events, strict=True):
+        if row.watch is not None:
+            row.watch(own[: len(event.token_ids)], event.token_ids)
 
 
 def learn(

@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 import torch
 
 from anydraft.decoding.events import Event
-from anydraft.decoding.loop import advance, by_order, commit, learn, next_round, propose, verify
+from anydraft.decoding.loop import advance, by_order, commit, learn, next_round, propose, show, verify
 from anydraft.decoding.proposal import Proposal
 from anydraft.decoding.sequence import Row
 from anydraft.decoding.step_by_step import retrace
@@ -47,6 +47,7 @@ def _lead(team: Team, rows: Sequence[Row]) -> list[Event]:
         team.share(error)  # which raises it, here too
         raise
     team.share(events)
+    show(rows, logits, events)
     learn(rows, proposals, verdicts, events, time.perf_counter() - began)
     return events
 

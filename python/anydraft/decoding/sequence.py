@@ -50,6 +50,8 @@ class Row:
     """Whether its passes are one with those of other rows."""
     ngrams: NgramIndex | None = None
     """The text so far, if it may be looked up in; a row whose passes are joint does not."""
+    watch: Callable[[Tensor, list[int]], None] | None = None
+    """Is shown the target's own logits ``[n, V]`` before each of a round's ``n`` tokens, and their ids."""
     stats: Stats = field(default_factory=Stats)
     emitted: int = 0
     finish_reason: FinishReason | None = None

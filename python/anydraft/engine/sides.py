@@ -16,6 +16,7 @@ from anydraft.models.batch import TransformersBatch, batch_of, renew, sequences
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.fast.twin import forget
 from anydraft.models.llama_cpp.objects import end_ids, is_llama
+from anydraft.models.llama_cpp.sequences import LlamaCppBatch
 from anydraft.models.llama_cpp.source import LlamaCppSource
 from anydraft.models.prefill import placeholders
 from anydraft.models.transformers import TransformersModel
@@ -214,9 +215,9 @@ class LlamaCppSide:
         """See :class:`Side`."""
         return self._source.sequences(count)
 
-    def batch(self) -> None:
-        """A context has its number of sequences from the beginning, so rows that come and go run alone."""
-        return
+    def batch(self) -> LlamaCppBatch:
+        """See :class:`Side`."""
+        return self._source.batch()
 
     def renew(self, model: Model) -> None:
         """A file does not change."""

@@ -24,7 +24,7 @@ from anydraft.loading.packed import load_packed
 from anydraft.loading.quiet import Progress, quiet, tensors_counted
 from anydraft.loading.reading import reading, require_whole
 
-_RECIPE, _TOKENIZER_RECIPE = 1, 2
+_RECIPE, _TOKENIZER_RECIPE = 1, 3
 """Parts of the entries' names: raise one when what is written changes."""
 
 _MODEL: Any = AutoModelForCausalLM

@@ -1,28 +1,34 @@
-"""How a text is cut before it is encoded, by the name that a GGUF file gives for it.
-
-transformers reads every byte-level tokenizer of a GGUF file with the pattern of GPT-2. Where the file names
-another one that is known here, that is put in its place; the names and patterns are llama.cpp's.
-"""
+"""The tokenizer of a GGUF file cuts texts as the file says, which transformers does for some names only."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from tokenizers import Tokenizer, pre_tokenizers
+from tokenizers import Regex, Tokenizer, pre_tokenizers
 
+from anydraft.errors import ModelFileError
 from anydraft.loading.gguf_header import read_header
-
-_SINGLE_DIGITS = frozenset(
-    {"smollm", "starcoder", "refact", "command-r", "codeshell", "exaone", "minerva-7b", "mellum2"}
-)
-"""Every digit is a piece of its own, then the pattern of GPT-2."""
+from anydraft.loading.gguf_patterns import CUTS
 
 
 def cut_as_named(backend: Tokenizer, file: Path) -> None:
-    """Have the tokenizer that was read from a GGUF file cut texts as the file says."""
-    if read_header(file).get("tokenizer.ggml.pre") in _SINGLE_DIGITS:
-        parts: Any = pre_tokenizers
-        backend.pre_tokenizer = parts.Sequence(
-            [parts.Digits(individual_digits=True), parts.ByteLevel(add_prefix_space=False, use_regex=True)]
+    """Have the tokenizer that was read from a GGUF file cut texts as the file says, and as llama.cpp does.
+
+    Raises:
+        ModelFileError: the file names a way of cutting that is not known here.
+    """
+    header = read_header(file)
+    if header.get("tokenizer.ggml.model") != "gpt2":  # others are not cut
+        return
+    name = header.get("tokenizer.ggml.pre", "default")
+    if name not in CUTS:
+        raise ModelFileError(
+            f"got {file.name}, whose tokenizer cuts texts in a way named {name!r}; expected one of "
+            f"{', '.join(CUTS)}. Give the tokenizer of the model's own folder beside the file"
         )
+    cut, parts, model = CUTS[name], pre_tokenizers, backend.model
+    split: list[Any] = [parts.Split(Regex(pattern), "isolated") for pattern in cut.patterns]
+    backend.pre_tokenizer = parts.Sequence([*split, parts.ByteLevel(add_prefix_space=False, use_regex=False)])
+    backend.normalizer = None  # llama.cpp has none: ids give back the text, byte for byte
+    model.ignore_merges = cut.whole

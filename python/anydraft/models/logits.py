@@ -33,6 +33,7 @@ from transformers import (
 )
 
 from anydraft.errors import ArgumentError
+from anydraft.models.penalties import CountPenalty, LogitBias
 from anydraft.sampling.laws import best_of, to_law
 
 _BLIND = {
@@ -46,10 +47,11 @@ _BLIND = {
     SuppressTokensLogitsProcessor,
     InfNanRemoveLogitsProcessor,
     LogitNormalization,
+    LogitBias,
 }
 """Processors that ignore the ids and treat every row alone. Exact types: a subclass may do neither."""
 
-_PURE = _BLIND | {
+_PURE = {CountPenalty, *_BLIND} | {
     kind
     for name in (
         "EncoderNoRepeatNGramLogitsProcessor",

@@ -23,30 +23,22 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "audio": (),
     "best_of": (1,),
     "echo": (False,),
-    "frequency_penalty": (0,),
     "function_call": ("none",),
     "functions": ([],),
-    "logit_bias": ({},),
-    "logprobs": (False,),
     "modalities": (["text"],),
-    "n": (1,),
-    "presence_penalty": (0,),
     "reasoning_effort": (),
     "response_format": ({"type": "text"},),
     "suffix": ("",),
     "tool_choice": ("none", "auto"),
     "tools": ([],),
-    "top_logprobs": (0,),
     "verbosity": (),
     "web_search_options": (),
 }
 """They do; of each the values that ask for nothing, beside null."""
 
 _INSTEAD = {
-    "n": "send the request several times",
-    "best_of": "send the request several times",
-    "frequency_penalty": "repetition_penalty is the one there is",
-    "presence_penalty": "repetition_penalty is the one there is",
+    "best_of": "n gives several texts",
+    "tools": "describe them in a message; the answer is text",
 }
 
 

@@ -19,6 +19,7 @@ from anydraft.engine.options import SamplingOptions
 from anydraft.engine.places import Places
 from anydraft.proposers.registry import AnyMethod
 from anydraft.scheduling.directors import NONE
+from anydraft.serving.logprobs import Logprobs
 
 
 @dataclass(eq=False)
@@ -31,6 +32,8 @@ class Job:
     """How it is drafted; ``None``: as the engine does."""
     tell: Callable[[Event | Exception], None]
     """Called by the scheduler's thread with every event. The last has a finish reason, or is an error."""
+    logprobs: Logprobs | None = None
+    """Where the target's thoughts of the tokens are kept, if they are asked for."""
     began: float = field(default_factory=time.perf_counter)
     row: Row | None = None
     """While it has a place."""
@@ -65,6 +68,8 @@ class Job:
         except BaseException:
             caches.leave()
             raise
+        if self.logprobs is not None:
+            self.row.watch = self.logprobs.watch
         self.stats = self.row.stats
         return self.row
 

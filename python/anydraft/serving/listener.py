@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 from starlette.types import Receive
@@ -16,27 +17,29 @@ T = TypeVar("T")
 
 
 class Listener:
-    """The events of one job, in the event loop where it was made."""
+    """The events of some jobs, in the event loop where it was made."""
 
     def __init__(self) -> None:
         """Nothing has come."""
         self._loop = asyncio.get_running_loop()
-        self._queue: asyncio.Queue[Event | Exception] = asyncio.Queue()
+        self._queue: asyncio.Queue[tuple[int, Event | Exception]] = asyncio.Queue()
 
-    def tell(self, said: Event | Exception) -> None:
-        """Hand over what a job says; from any thread."""
+    def teller(self, index: int) -> Callable[[Event | Exception], None]:
+        """What hands over what a job says, by its number; from any thread."""
+        return partial(self._tell, index)
+
+    def _tell(self, index: int, said: Event | Exception) -> None:
         with suppress(RuntimeError):  # the loop was closed: nobody listens any more
-            self._loop.call_soon_threadsafe(self._queue.put_nowait, said)
+            self._loop.call_soon_threadsafe(self._queue.put_nowait, (index, said))
 
-    async def events(self) -> AsyncGenerator[Event, None]:
-        """All events up to the last; an error is raised."""
-        while True:
-            said = await self._queue.get()
+    async def events(self, count: int) -> AsyncGenerator[tuple[int, Event], None]:
+        """All events of so many jobs up to their last, with their numbers; an error is raised."""
+        while count:
+            index, said = await self._queue.get()
             if isinstance(said, Exception):
                 raise said
-            yield said
-            if said.finish_reason:
-                return
+            yield index, said
+            count -= said.finish_reason is not None
 
 
 async def while_there(receive: Receive, work: Coroutine[None, None, T]) -> T:

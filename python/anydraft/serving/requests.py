@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from anydraft.engine.options import SamplingOptions
+from anydraft.models.logits import Processor
+from anydraft.models.penalties import CountPenalty, LogitBias
 from anydraft.proposers.registry import AnyMethod
 from anydraft.serving.errors import RequestError
 from anydraft.serving.fields import without_unused
 
 Kind = Literal["chat", "text"]
+
+MOST = 20
+"""The likeliest tokens that may be asked for at each place."""
 
 
 class _Strict(BaseModel):
@@ -49,6 +54,10 @@ class _Request(_Strict):
     top_k: int | None = None
     min_p: float | None = None
     repetition_penalty: float | None = None
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    n: int | None = Field(None, ge=1)
     stop: Any = None
     """A string or several."""
     seed: int | None = None
@@ -64,6 +73,11 @@ class _Request(_Strict):
         """The most tokens of the answer; ``None``: as many as fit."""
         return self.max_tokens
 
+    @property
+    def likeliest(self) -> int | None:
+        """How many tokens are told of each place, with their logarithms; ``None``: nothing of that."""
+        raise NotImplementedError
+
 
 class ChatRequest(_Request):
     """The body of ``/v1/chat/completions``."""
@@ -71,6 +85,8 @@ class ChatRequest(_Request):
     kind = "chat"
     messages: list[dict[str, Any]]
     max_completion_tokens: int | None = Field(None, ge=1)
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=MOST)
 
     @property
     def given(self) -> dict[str, Any]:
@@ -82,11 +98,19 @@ class ChatRequest(_Request):
         """See :class:`_Request`; the newer name goes before."""
         return self.max_completion_tokens or self.max_tokens
 
+    @property
+    def likeliest(self) -> int | None:
+        """See :class:`_Request`."""
+        if self.top_logprobs and not self.logprobs:
+            raise RequestError("got top_logprobs without logprobs; expected both", param="top_logprobs")
+        return (self.top_logprobs or 0) if self.logprobs else None
+
 
 class CompletionRequest(_Request):
     """The body of ``/v1/completions``."""
 
     kind = "text"
+    logprobs: int | None = Field(None, ge=0, le=MOST)
     prompt: Any
     """A text or ids of the target; or a list with one of them."""
 
@@ -114,6 +138,38 @@ class CompletionRequest(_Request):
         """See :class:`_Request`; 16 by default, as OpenAI has it."""
         return 16 if self.max_tokens is None else self.max_tokens
 
+    @property
+    def likeliest(self) -> int | None:
+        """See :class:`_Request`."""
+        return self.logprobs
+
+
+@dataclass(frozen=True)
+class Changed:
+    """What a request adds to the target's logits before it is sampled from."""
+
+    bias: dict[int, float]
+    """By id."""
+    presence: float
+    frequency: float
+
+    def processors(self, prompt_length: int, size: int) -> list[Processor]:
+        """What does so after a prompt of so many tokens, of ``size`` ids.
+
+        Raises:
+            RequestError: a bias for an id that there is not.
+        """
+        if any(token >= size for token in self.bias):
+            raise RequestError(
+                f"got logit_bias for the token {max(self.bias)}; expected ids from 0 to {size - 1}, those of "
+                "the model's tokenizer",
+                param="logit_bias",
+            )
+        made: list[Processor] = [LogitBias(self.bias)] if self.bias else []
+        if self.presence or self.frequency:
+            made.append(CountPenalty(prompt_length, self.presence, self.frequency))
+        return made
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -124,6 +180,11 @@ class Wanted:
     most: int | None
     options: SamplingOptions
     """All but the number of tokens, which depends on the prompt's length."""
+    changed: Changed
+    count: int
+    """How many texts are wanted."""
+    logprobs: int | None
+    """See :attr:`_Request.likeliest`."""
     method: AnyMethod | None
     """``None``: the server's own."""
     stream: bool
@@ -172,10 +233,25 @@ def read(body: bytes, kind: type[ChatRequest] | type[CompletionRequest], served:
         prompt=asked.given,
         most=asked.most,
         options=SamplingOptions(**sampled),
+        changed=Changed(
+            _bias(asked.logit_bias or {}), asked.presence_penalty or 0.0, asked.frequency_penalty or 0.0
+        ),
+        count=asked.n or 1,
+        logprobs=asked.likeliest,
         method=asked.anydraft.method if asked.anydraft else None,
         stream=bool(asked.stream),
         include_usage=bool(asked.stream_options and asked.stream_options.include_usage),
     )
+
+
+def _bias(given: dict[str, float]) -> dict[int, float]:
+    wrong = [key for key in given if not (key.isascii() and key.isdecimal())]
+    if wrong:
+        raise RequestError(
+            f"got logit_bias for {wrong[0]!r}; expected ids of the model's tokenizer, such as '50'",
+            param="logit_bias",
+        )
+    return {int(key): value for key, value in given.items()}
 
 
 def _told(error: ValidationError) -> RequestError:

@@ -73,16 +73,23 @@ class Scheduler:
         """Number of jobs with one."""
         return len(self._reading) + len(self._open)
 
-    def submit(self, job: Job) -> None:
-        """Put a job into the queue.
+    def submit(self, *jobs: Job) -> None:
+        """Put jobs into the queue, all or none.
 
         Raises:
-            RequestError: the queue is full, or the scheduler was closed.
+            RequestError: there is no room for them in the queue, or the scheduler was closed.
         """
+        if len(jobs) > self._most + self._longest:
+            raise RequestError(
+                f"got n={len(jobs)}; expected {self._most + self._longest} at most, as many as run and wait "
+                "here",
+                param="n",
+            )
         with self._changed:
             if self._closed:
                 raise shutting_down()
-            if len(self._waiting) >= self._longest + max(0, self._most - self.running):
+            room = self._longest + max(0, self._most - self.running)
+            if len(self._waiting) + len(jobs) > room:
                 raise RequestError(
                     f"{self.running} requests are running and {self.waiting} waiting, as many as may; "
                     "try again later",
@@ -90,13 +97,14 @@ class Scheduler:
                     code="overloaded",
                     headers={"Retry-After": "1"},
                 )
-            self._waiting.append(job)
+            self._waiting.extend(jobs)
             self._changed.notify()
 
-    def abandon(self, job: Job) -> None:
-        """Nobody listens any more: the row ends with the round that runs, if it has not ended."""
+    def abandon(self, *jobs: Job) -> None:
+        """Nobody listens any more: the rows end with the round that runs, if they have not ended."""
         with self._changed:
-            job.gone = True
+            for job in jobs:
+                job.gone = True
             self._changed.notify()
 
     def close(self) -> None:

@@ -10,20 +10,25 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from anydraft.bridge.prompts import Prompt
 from anydraft.decoding.events import Event
+from anydraft.engine.options import SamplingOptions
 from anydraft.serving.answers import DONE, Answer, server_sent
 from anydraft.serving.errors import RequestError, as_request_error
 from anydraft.serving.job import Job
 from anydraft.serving.listener import Listener
+from anydraft.serving.logprobs import Logprobs
 from anydraft.serving.metrics import Metrics, Outcome
 from anydraft.serving.requests import Wanted
 from anydraft.serving.scheduler import Scheduler
 from anydraft.speculator import Speculator
 
 log = logging.getLogger(__name__)
+
+Numbered: TypeAlias = tuple[int, Event]
+"""An event, and of which text of the answer."""
 
 UNBOUNDED = 4096
 """Most tokens of an answer where neither the request nor the target's window says."""
@@ -59,10 +64,25 @@ class Service:
         # Only this thread uses the users' tokenizers, which are not made for several at once.
         prompt = await loop.run_in_executor(self._prompts, partial(self._engine.prompt, **wanted.prompt))
         listener = Listener()
-        options = replace(wanted.options, max_new_tokens=self._most(wanted, prompt))
-        job = Job(prompt, options, wanted.method, listener.tell)
-        self.scheduler.submit(job)
-        return Call(self, wanted, job, listener)
+        jobs = [
+            Job(prompt, options, wanted.method, listener.teller(index), self._logprobs(wanted))
+            for index, options in enumerate(self._options(wanted, prompt))
+        ]
+        self.scheduler.submit(*jobs)
+        return Call(self, wanted, jobs, listener)
+
+    def _options(self, wanted: Wanted, prompt: Prompt) -> list[SamplingOptions]:
+        """How each text is drawn: with a seed, the texts of one prompt have seeds that follow each other."""
+        processors = wanted.changed.processors(len(prompt.ids), len(self._engine.bridge.target))
+        most = self._most(wanted, prompt)
+        same = replace(wanted.options, max_new_tokens=most, logits_processor=processors)
+        seeds = [None if same.seed is None else same.seed + index for index in range(wanted.count)]
+        return [replace(same, seed=seed) for seed in seeds]
+
+    def _logprobs(self, wanted: Wanted) -> Logprobs | None:
+        if wanted.logprobs is None:
+            return None
+        return Logprobs(wanted.kind, self._engine.bridge, wanted.logprobs)
 
     def _most(self, wanted: Wanted, prompt: Prompt) -> int:
         """How many tokens the answer may have."""
@@ -93,40 +113,39 @@ class Service:
 class Call:
     """A request that was taken."""
 
-    def __init__(self, service: Service, wanted: Wanted, job: Job, listener: Listener) -> None:
+    def __init__(self, service: Service, wanted: Wanted, jobs: list[Job], listener: Listener) -> None:
         """Made by :meth:`Service.begin`."""
-        self._service, self._wanted, self._job = service, wanted, job
-        self._events = listener.events()
-        self._answer = Answer(wanted.kind, service.name, job)
+        self._service, self._wanted, self._jobs = service, wanted, jobs
+        self._events = listener.events(len(jobs))
+        self._answer = Answer(wanted.kind, service.name, jobs)
 
     def leave(self) -> None:
         """Nobody waits for the answer any more; nothing happens if it is finished."""
-        self._service.scheduler.abandon(self._job)
+        self._service.scheduler.abandon(*self._jobs)
 
-    async def first(self) -> Event:
+    async def first(self) -> Numbered:
         """The first event: from there on the request can be answered. Errors as for :meth:`Job.open`."""
         event = await anext(self._events)
-        self._service.metrics.began(time.perf_counter() - self._job.began)
+        self._service.metrics.began(time.perf_counter() - self._jobs[0].began)
         return event
 
     async def whole(self) -> dict[str, Any]:
         """The finished answer."""
-        self._answer.take(await self.first())
-        async for event in self._events:
-            self._answer.take(event)
+        self._answer.take(*await self.first())
+        async for index, event in self._events:
+            self._answer.take(index, event)
         return self._answer.whole()
 
-    async def parts(self, first: Event) -> AsyncGenerator[bytes, None]:
+    async def parts(self, first: Numbered) -> AsyncGenerator[bytes, None]:
         """Server-sent events, from the ``first`` event on; an error is the last of them."""
-        opening = self._answer.opening()
-        if opening:
+        for opening in self._answer.openings():
             yield server_sent(opening)
         try:
             async with aclosing(_from(first, self._events)) as events:
-                async for event in events:
-                    text = self._answer.take(event)
+                async for index, event in events:
+                    text = self._answer.take(index, event)
                     if text or event.finish_reason:
-                        yield server_sent(self._answer.part(text))
+                        yield server_sent(self._answer.part(index, text))
         except Exception as error:
             yield server_sent(as_request_error(error).body)
             return
@@ -135,8 +154,7 @@ class Call:
         yield DONE
 
 
-async def _from(first: Event, rest: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
+async def _from(first: Numbered, rest: AsyncGenerator[Numbered, None]) -> AsyncGenerator[Numbered, None]:
     yield first
-    if not first.finish_reason:
-        async for event in rest:
-            yield event
+    async for event in rest:
+        yield event

@@ -163,6 +163,35 @@ class Context:
             self._api.llama_memory_seq_cp(self._memory, source, target, -1, length)
             self.lengths[target] = length
 
+    def grown(self, count: int) -> Context:
+        """A context for up to ``count`` sequences, more than here, with what is cached, to the last bit.
+
+        Raises:
+            ModelError: llama.cpp cannot make it. Nothing has changed then.
+        """
+        self._open()
+        most = int(self._api.llama_max_parallel_sequences())
+        if len(self.lengths) >= most:
+            raise ModelError(
+                f"got one more sequence than {most}, the most that llama.cpp takes; expected fewer at once"
+            )
+        made = Context(self.llama, min(count, most))
+        for row, length in enumerate(self.lengths):
+            if length and made._load(row, self._saved(row)):  # else it is read again
+                made.lengths[row] = length
+                made._least[row] = length if self._recurrent else 0
+        return made
+
+    def _saved(self, row: int) -> Any:
+        """The cache of a sequence, in bytes of llama.cpp's own."""
+        kept = (ctypes.c_uint8 * self._api.llama_state_seq_get_size(self._handle, row))()
+        self._api.llama_state_seq_get_data(self._handle, kept, len(kept), row)
+        return kept
+
+    def _load(self, row: int, kept: Any) -> bool:
+        """Take a cache over; whether it is there."""
+        return bool(self._api.llama_state_seq_set_data(self._handle, kept, len(kept), row))
+
     def clear(self) -> None:
         """Forget everything."""
         if not closed(self.llama):

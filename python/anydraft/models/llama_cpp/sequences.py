@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -16,21 +16,30 @@ _CPU = torch.device("cpu")
 class LlamaCppModel:
     """A model with the cache of one sequence, in a context of its own; see :class:`Context`.
 
-    Ids go in and logits come out in ordinary memory, wherever llama.cpp computes.
+    Ids go in and logits come out in ordinary memory, wherever llama.cpp computes. The context, which takes
+    the memory of its cache, is asked for when the first token is read.
     """
 
     device = _CPU
 
-    def __init__(self, context: Context) -> None:
-        """``context``: with one sequence, which is empty."""
-        self.context = context
-        self.vocab_size = context.vocab_size
-        self.window: int | None = context.window
+    def __init__(self, vocab_size: int, window: int, take: Callable[[LlamaCppModel], Context]) -> None:
+        """``take``: gives this model an empty context with one sequence."""
+        self.vocab_size = vocab_size
+        self.window: int | None = window
+        self._take = take
+        self._context: Context | None = None
+
+    @property
+    def context(self) -> Context:
+        """Where its cache is."""
+        if self._context is None:
+            self._context = self._take(self)
+        return self._context
 
     @property
     def length(self) -> int:
         """Number of tokens in the cache."""
-        return self.context.lengths[0]
+        return 0 if self._context is None else self._context.lengths[0]
 
     def advance(self, ids: Tensor, keep: int = 1) -> Tensor:
         """Append tokens to the context and return logits; see :class:`~anydraft.models.base.Model`.
@@ -47,16 +56,19 @@ class LlamaCppModel:
 
     def crop(self, length: int) -> None:
         """Forget all but the first ``length`` cached tokens, or more: see :meth:`Context.crop`."""
-        self.context.crop(0, length)
+        if self._context is not None:
+            self._context.crop(0, length)
 
 
 class LlamaCppBatch:
-    """A model with the caches of several sequences in one context. Sequences come and go."""
+    """A model with the caches of several sequences in one context. Sequences come and go.
+
+    Where more are open than the context has room for, one with twice the room takes its place, and what is
+    cached goes over to it. So memory is set aside for as many as there have been at once, or up to twice so.
+    """
 
     def __init__(self, context: Context) -> None:
-        """``context``: has as many sequences as may be open at once; all are empty."""
-        self.model = LlamaCppModel(context)
-        """What the rows are sequences of; it is not advanced itself."""
+        """``context``: all its sequences are empty."""
         self.context = context
         self._free = list(range(len(context.lengths)))
 
@@ -64,16 +76,21 @@ class LlamaCppBatch:
         """Number of sequences that are open."""
         return len(self.context.lengths) - len(self._free)
 
+    @property
+    def model(self) -> LlamaCppModel:
+        """What the rows are sequences of; it is not advanced itself."""
+        return LlamaCppModel(self.context.vocab_size, self.context.window, lambda _: self.context)
+
     def add(self) -> LlamaCppRow:
         """An empty sequence.
 
         Raises:
-            ArgumentError: as many are open as the context has.
+            ModelError: there is no room for it, and llama.cpp can make no larger context.
         """
         if not self._free:
-            raise ArgumentError(
-                f"got one more sequence for a context of {len(self)}; expected one to be closed first"
-            )
+            count = len(self.context.lengths)
+            self.context = self.context.grown(2 * count)
+            self._free = list(range(count, len(self.context.lengths)))
         return LlamaCppRow(self, self._free.pop(0))
 
     def advance(self, rows: Sequence[int], ids: Sequence[Tensor], keep: Sequence[int]) -> list[Tensor]:
@@ -104,8 +121,8 @@ class LlamaCppRow:
         self.batch = batch
         self.row = row
         self._closed = False
-        self.vocab_size = batch.model.vocab_size
-        self.window = batch.model.window
+        self.vocab_size = batch.context.vocab_size
+        self.window: int | None = batch.context.window
 
     @property
     def length(self) -> int:

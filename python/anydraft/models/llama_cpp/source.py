@@ -26,15 +26,29 @@ class LlamaCppSource:
 
     def sequence(self) -> LlamaCppModel:
         """An empty sequence; once it is dropped, its context serves the next."""
+        check(self.llama)
+        return LlamaCppModel(int(self.llama.n_vocab()), int(self.llama.n_ctx()), self._take)
+
+    def _take(self, model: LlamaCppModel) -> Context:
+        """A context for as long as a model lives."""
+        context = self._idle_one()
+        weakref.finalize(model, self._idle.append, context).atexit = False
+        return context
+
+    def _idle_one(self) -> Context:
+        """An empty context with one sequence."""
         context = self._idle.pop() if self._idle else Context(self.llama)
         context.clear()
-        model = LlamaCppModel(context)
-        weakref.finalize(model, self._idle.append, context).atexit = False
-        return model
+        return context
 
-    def batch(self, count: int) -> LlamaCppBatch:
-        """Room for ``count`` sequences in one context."""
-        return LlamaCppBatch(Context(self.llama, count))
+    def batch(self, count: int = 1) -> LlamaCppBatch:
+        """Room for ``count`` sequences in one context, and for more where more are added."""
+        if count > 1:
+            return LlamaCppBatch(Context(self.llama, count))
+        context = self._idle_one()
+        batch = LlamaCppBatch(context)
+        weakref.finalize(batch, self._idle.append, context).atexit = False
+        return batch
 
     def sequences(self, count: int) -> list[Model]:
         """``count`` empty sequences, in one batch where there are several."""
