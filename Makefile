@@ -27,7 +27,7 @@ export HF_HUB_OFFLINE := 1
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-rust test-python test-avx2 test-elsewhere test-vllm test-llama test-transformers sweep lint format
+.PHONY: help install demo test test-rust test-python test-avx2 test-elsewhere test-vllm test-llama test-transformers sweep fuzz lint format
 .PHONY: picture figures notebook docs docs-serve clean
 
 help:  ## show this list
@@ -111,6 +111,17 @@ test-transformers: install  ## the tests of what touches transformers, with: mak
 
 sweep: install  ## the slow sweeps: minutes to hours
 	HYPOTHESIS_PROFILE=full $(BIN)/python -m pytest -m sweep $(ARGS)
+
+FUZZED := session retokenizer tokenizer_json tiktoken
+SECONDS ?= 60
+fuzz:  ## fuzz the Rust core with libFuzzer, SECONDS=60 for each target; needs a nightly compiler of Rust
+	@command -v cargo-fuzz >/dev/null || cargo install --quiet cargo-fuzz
+	@for target in $(FUZZED); do \
+	  echo "$$target"; \
+	  cargo +nightly fuzz run --fuzz-dir rust/fuzz --sanitizer none $$target -- -max_total_time=$(SECONDS) \
+	    -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 2>&1 | grep -E "panicked|SUMMARY|Test unit|number_of_executed" ; \
+	  test ! -d rust/fuzz/artifacts/$$target || test -z "$$(ls rust/fuzz/artifacts/$$target)" || exit 1; \
+	done
 
 lint: install  ## everything that reads the code without running it
 	$(BIN)/ruff check .
