@@ -165,6 +165,16 @@ def test_the_two_models_may_be_on_different_devices(method: Method, places: tupl
         assert out.draft_failure is None
 
 
+def test_under_autocast_the_models_run_themselves() -> None:
+    """In bfloat16 a block rounds otherwise than a token, so the whole text may differ."""
+    pair = small.speculator(num_draft_tokens=3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = pair.generate("The quick", max_new_tokens=20)
+        assert out.token_ids[0] == alone(pair.engine.models[0], out.prompt_ids, 1)[0]
+    assert out.stats.drafted > 0
+    assert out.draft_failure is None
+
+
 def test_input_ids_may_be_a_tensor() -> None:
     pair = small.speculator()
     expected = pair.generate(input_ids=[5, 6, 7], max_new_tokens=5).token_ids

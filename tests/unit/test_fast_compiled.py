@@ -153,6 +153,38 @@ def test_stores_and_their_graphs_serve_the_next_text(monkeypatch: pytest.MonkeyP
     assert third.cache.layers[0].key_store is stores[0]
 
 
+def test_stores_are_kept_up_to_a_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    rehearse(monkeypatch)
+    model, ids = tiny.llama(), tiny.ids(30)
+
+    def kept() -> int:
+        texts = [static(model, compile=False) for _ in range(3)]
+        for ours in texts:
+            ours.advance(ids[:10])
+            ours.advance(ids[10:11])
+        runner = texts[0].runner
+        assert isinstance(runner, RecordedLean)
+        one = texts[0].cache.layers[0].places.nbytes
+        monkeypatch.setattr(recording, "_FREE_BYTES", 2 * one)
+        del texts, ours
+        return len(runner._free)
+
+    assert kept() == 2
+
+
+def test_under_autocast_nothing_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    rehearse(monkeypatch)
+    model, ids = tiny.llama(), tiny.ids(30)
+    ours = static(model, compile=False)
+    ours.advance(ids[:10])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours.renew()
+        assert ours.runner is model
+        ours.advance(ids[10:11])
+        assert TransformersModel(model, FastPasses()).runner is model
+    assert ours.cache.layers[0].places is None
+
+
 def test_a_copy_of_a_cache_has_stores_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     rehearse(monkeypatch)
     model, ids = tiny.llama(), tiny.ids(30)

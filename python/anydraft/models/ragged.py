@@ -100,11 +100,15 @@ class RaggedLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore]
             seen.append(rows.narrow(2, first, layout.end - first))
         return seen[0], seen[1]
 
+    @property
+    def outgrown(self) -> bool:
+        """Whether the coming pass needs more slots or places."""
+        return bool(self.keys.shape[0] < self.layout.slots or self.keys.shape[2] < self.layout.capacity)
+
     def reserve(self) -> None:
         """Have the slots and places that the coming pass needs."""
-        layout = self.layout
-        if self.keys.shape[0] < layout.slots or self.keys.shape[2] < layout.capacity:
-            self.keys, self.values = (_moved(old, layout) for old in (self.keys, self.values))
+        if self.outgrown:
+            self.keys, self.values = (_moved(old, self.layout) for old in (self.keys, self.values))
 
     def move(self, source: int, target: int, length: int) -> None:
         """Copy the first ``length`` tokens of one slot to another."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 import weakref
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -28,8 +27,8 @@ _PARTS = 4
 _MOST_TOKENS = 512
 """Of all texts of a batch: a pass over more is arithmetic, not launches."""
 
-_FREE = 4
-"""Sets of stores of one size that are kept for the next texts: with them their graphs."""
+_FREE_BYTES = 2**30
+"""Of stores that are kept for the next texts, and with them their graphs."""
 
 
 class RecordedLayer(GrowingLayer):  # type: ignore[no-untyped-call, unused-ignore]
@@ -51,7 +50,8 @@ class RecordedLean(StaticLean):
     def __init__(self, lean: LeanModel) -> None:
         """Nothing is recorded until it is needed."""
         super().__init__(lean)
-        self._free: dict[int, list[_Places]] = defaultdict(list)
+        self._free: list[_Places] = []
+        """The latest last."""
         self._read: list[Tensor] = []
         self._works = True
 
@@ -64,7 +64,7 @@ class RecordedLean(StaticLean):
 
     def step(self, layers: list[Any], size: int, length: int, *, head: bool) -> Step | None:
         """See :meth:`StaticLean.step`; ``None`` where recording has failed before."""
-        if not self._works:
+        if not self._can():
             return None
         try:
             places = self._settled(layers, length)
@@ -80,18 +80,24 @@ class RecordedLean(StaticLean):
         count, n = ids.shape
         layout = layout_of(layers, count)
         rows, size = 1 << (count - 1).bit_length(), next(size for size in self.sizes if size >= n)
-        if layout is None or not self._works or rows * size > _MOST_TOKENS:
+        if layout is None or not self._can() or rows * size > _MOST_TOKENS:
             return None
         layout.slots = max(layout.slots, rows)
+        slots: _Slots | None = vars(layers[0]).get("recorded")
+        if layers[0].outgrown:
+            slots = layers[0].recorded = None  # so that each layer's old stores go as it moves
         for layer in layers:
             layer.reserve()
-        slots: _Slots | None = vars(layers[0]).get("recorded")
         if slots is None or slots.of is not self._read or not slots.hold(layers):
             slots = layers[0].recorded = _Slots(self.lean, layers, self._read)
         given = Inputs(ids, layout.positions, layout.places)
         step = slots.step(rows, size, weakref.WeakMethod(self._give_up), head=head)
         output = step(*filled(given, rows, size, slots.places - 1))
         return output[:count, size - n :]
+
+    def _can(self) -> bool:
+        """Whether passes may be recorded now. Under autocast they are other passes than without."""
+        return self._works and not torch.is_autocast_enabled(self.lean.device.type)
 
     def _give_up(self, error: Exception) -> None:
         self._works = False
@@ -108,8 +114,11 @@ class RecordedLean(StaticLean):
         if places is not None and places.count >= length and places.of is self._read and places.hold(layers):
             return places
         held, count = first.length, places_for(length)
-        free = self._free[count]
-        made = free.pop() if free else _Places(self.lean, layers, count, self._read)
+        made = next((free for free in reversed(self._free) if free.count == count), None)
+        if made is None:
+            made = _Places(self.lean, count, self._read)
+        else:
+            self._free.remove(made)
         made.take_in(layers, held)
         if places is not None:
             self._release(places)
@@ -122,9 +131,10 @@ class RecordedLean(StaticLean):
         """Another text may use these stores."""
         if places.released is not None:
             places.released.detach()
-        free = self._free[places.count]
-        if places.of is self._read and len(free) < _FREE:
-            free.append(places)
+        if places.of is self._read:
+            self._free.append(places)
+        while sum(free.nbytes for free in self._free) > _FREE_BYTES:
+            self._free.pop(0)
 
     @staticmethod
     def _release_if_alive(owner: weakref.ref[RecordedLean], places: _Places) -> None:
@@ -136,16 +146,22 @@ class RecordedLean(StaticLean):
 class _Places:
     """Stores for all layers of one text, and the passes that were recorded on them."""
 
-    def __init__(self, lean: LeanModel, layers: list[Any], count: int, read: list[Tensor]) -> None:
-        """For ``count`` tokens; the layers say what their keys and values look like."""
+    def __init__(self, lean: LeanModel, count: int, read: list[Tensor]) -> None:
+        """For ``count`` tokens; ``read``: the model's parameters, where they lie."""
         self.count, self.of = count, read
         self._lean = lean
-        self._stores = [(_like(layer.keys, count), _like(layer.values, count)) for layer in layers]
+        self._stores: list[tuple[Tensor, Tensor]] = []
+        """Made when the first text is taken in."""
         self._rotations = rotations_of(lean, count)
         self._pool: list[Any] = []
         """What the graphs of these stores, which never run at once, share their memory in."""
         self.steps: dict[tuple[int, bool], Step] = {}
         self.released: weakref.finalize[..., Any] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the stores."""
+        return sum(store.nbytes for pair in self._stores for store in pair)
 
     def hold(self, layers: list[Any]) -> bool:
         """Whether the layers are in these stores."""
@@ -155,9 +171,16 @@ class _Places:
         )
 
     def take_in(self, layers: list[Any], length: int) -> None:
-        """Have the layers, which hold ``length`` tokens, live here."""
-        torch._foreach_zero_([store for pair in self._stores for store in pair])  # no NaN of a former text
-        for layer, (keys, values) in zip(layers, self._stores, strict=True):
+        """Have the layers, which hold ``length`` tokens, live here; one moves after the other."""
+        if self._stores:
+            torch._foreach_zero_(
+                [store for pair in self._stores for store in pair]
+            )  # no NaN of a former text
+        new = not self._stores
+        for at, layer in enumerate(layers):
+            if new:
+                self._stores.append((_like(layer.keys, self.count), _like(layer.values, self.count)))
+            keys, values = self._stores[at]
             keys.narrow(2, 0, length).copy_(layer.keys)
             values.narrow(2, 0, length).copy_(layer.values)
             layer.key_store, layer.value_store = keys, values
@@ -226,4 +249,4 @@ def places_for(length: int) -> int:
 
 def _like(states: Tensor, count: int) -> Tensor:
     *lead, _, size = states.shape
-    return states.new_empty((*lead, count, size))
+    return states.new_zeros((*lead, count, size))

@@ -45,6 +45,8 @@ class FastPasses:
                 "got compile=True and weights='model'; expected one of them: what is compiled here is code "
                 "of our own. Leave one out, or pass torch.compile(model)"
             )
+        if autocast(model) and not self.compile:
+            return model  # its products are others there, and packed weights have none
         runner = twin_of(model, self.weights, drafts=self.drafts)
         if not self.compile:
             if self.record and isinstance(runner, LeanModel) and records(runner.device):
@@ -60,6 +62,12 @@ class FastPasses:
     def sizes(self, runner: Runner) -> tuple[int, ...]:
         """See :class:`~anydraft.models.base.Passes`."""
         return runner.sizes if isinstance(runner, StaticLean) else ()
+
+
+def autocast(model: Module) -> bool:
+    """Whether PyTorch now computes in another dtype than the model is in."""
+    parameter = next(model.parameters(), None)
+    return parameter is not None and torch.is_autocast_enabled(parameter.device.type)
 
 
 def records(device: torch.device) -> bool:
