@@ -18,7 +18,7 @@ from rich.text import Text
 from anydraft.cli import options
 from anydraft.cli.terminal import clean_endings, console, error_console
 from anydraft.errors import ArgumentError
-from anydraft.loading.paths import A_TOKENIZER, existing
+from anydraft.loading.names import look_for
 
 if TYPE_CHECKING:
     from anydraft.bridge.tokenizer_source import Role
@@ -68,7 +68,7 @@ def align(
     """Show a text as TARGET and DRAFT cut it, with the boundaries that they share."""
     with clean_endings():
         for path in (target, draft):
-            existing(path, A_TOKENIZER)
+            look_for(path, weights=False)
         from anydraft.doctor import Subject
         from anydraft.doctor.examine import picture
 

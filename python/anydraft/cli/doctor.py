@@ -16,7 +16,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from anydraft.cli import options
 from anydraft.cli.terminal import clean_endings, console, error_console
 from anydraft.errors import ArgumentError, ModelFileError, TokenizerError
-from anydraft.loading.paths import A_TEXT, A_TOKENIZER, existing, expanded, writable
+from anydraft.loading.names import look_for
+from anydraft.loading.paths import A_TEXT, existing, writable
 
 if TYPE_CHECKING:
     from anydraft.doctor import Finding, Subject
@@ -88,12 +89,7 @@ def doctor(
         paths = [target, *draft]
         needed = paths if len(paths) == 2 else [] if all_pairs else paths[:1]
         for path in needed:
-            existing(path, A_TOKENIZER)
-            if predict and expanded(path).is_file() and path.suffix != ".gguf":
-                raise ArgumentError(
-                    f"got --predict and {path}; expected a folder or a GGUF file with weights: they are "
-                    "measured"
-                )
+            look_for(path, weights=predict)
         for path in text or []:
             existing(path, A_TEXT)
         if html is not None:
@@ -139,7 +135,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
     """What to call each path: its short name where that is the only one, else the path."""
     from anydraft.doctor.subject import name_of
 
-    short = [name_of(expanded(path)) for path in paths]
+    short = [name_of(path) for path in paths]
     names = [name if short.count(name) == 1 else str(path) for name, path in zip(short, paths, strict=True)]
     return [f"{name} ({i})" if names.count(name) > 1 else name for i, name in enumerate(names, 1)]
 

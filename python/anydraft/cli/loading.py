@@ -13,7 +13,7 @@ from anydraft.cli.engines import in_llama_cpp, open_llama
 from anydraft.cli.options import DtypeName, EngineName
 from anydraft.cli.terminal import error_console
 from anydraft.errors import ArgumentError
-from anydraft.loading.paths import A_TOKENIZER, existing, model_at
+from anydraft.loading.names import look_for, model_named, short_name
 
 if TYPE_CHECKING:
     import torch
@@ -32,15 +32,16 @@ class Side:
     """Where its tokenizer is, if not beside the model."""
 
 
-def side(path: Path, tokenizer: Path | None = None) -> Side:
-    """The model at a path, and its tokenizer if it is elsewhere: looked for at once, loaded later.
+def side(name: Path, tokenizer: Path | None = None) -> Side:
+    """A model by name, and its tokenizer if it is elsewhere: looked for at once, loaded later.
 
     Raises:
         ModelFileError: one of them is not there.
     """
-    model = model_at(path)
-    beside = None if tokenizer is None else existing(tokenizer, A_TOKENIZER)
-    return Side(path.name, lambda _: model, beside)
+    look_for(name, weights=True)
+    if tokenizer is not None:
+        look_for(tokenizer, weights=False)
+    return Side(short_name(name), lambda report: model_named(name, report), tokenizer)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,31 @@
+"""Packages that are not installed with anydraft alone: which extra brings each, in one sentence."""
+
+from __future__ import annotations
+
+from anydraft.errors import MissingPackageError
+
+EXTRAS = {
+    "torch": "torch",
+    "transformers": "torch",
+    "accelerate": "gguf",
+    "gguf": "gguf",
+    "llama_cpp": "llama-cpp",
+    "tiktoken": "tokenizers",
+    "sentencepiece": "tokenizers",
+    "vllm": "vllm",
+    "starlette": "serve",
+    "uvicorn": "serve",
+    "pydantic": "serve",
+    "prometheus_client": "serve",
+}
+"""By the name that is imported."""
+
+
+def missing(error: ImportError) -> MissingPackageError | None:
+    """What to say of an import that failed; ``None`` if it is no package of an extra."""
+    name = (error.name or "").partition(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or name not in EXTRAS:
+        return None
+    return MissingPackageError(
+        f"this needs {name}, which is not installed: pip install 'anydraft[{EXTRAS[name]}]'", name=name
+    )
