@@ -1,4 +1,4 @@
-"""The names that people use for models: one loader for all commands and classes, and nothing fetched in vain."""
+"""The names that people use for models: one loader for all, and nothing fetched in vain."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_the_packaged_draft_by_its_name() -> None:
     assert names.short_name("tiny") == "tiny"
 
 
-class _Reached(Exception):
+class _ReachedError(Exception):
     pass
 
 
@@ -135,7 +135,7 @@ def test_what_is_fetched(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def snapshot_download(*, allow_patterns: list[str], **_: Any) -> str:
         asked.append(allow_patterns)
-        raise _Reached
+        raise _ReachedError
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
     for ask in (
@@ -143,7 +143,7 @@ def test_what_is_fetched(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         lambda: names.tokenizer_named("org/model"),
         lambda: names.model_named("org/model"),
     ):
-        with pytest.raises(_Reached):
+        with pytest.raises(_ReachedError):
             ask()
     assert asked[0] == ["config.json", "generation_config.json"]
     assert not any("safetensors" in pattern for pattern in asked[1])

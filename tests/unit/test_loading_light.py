@@ -20,7 +20,7 @@ from anydraft.loading.tokenizer_config import NAMED
 from anydraft.loading.tokenizer_quick import open_tokenizer
 
 TEMPLATE = (
-    "{{ bos_token }}{% for m in messages %}\n  {% if m['role'] == 'bad' %}{{ raise_exception('no') }}{% endif %}"
+    "{{ bos_token }}{% for m in messages %}\n  {% if m.role == 'bad' %}{{ raise_exception('no') }}{% endif %}"
     "<{{ m.role }}>{{ m.content | trim }}{{ m | tojson }}{% generation %}x{% endgeneration %}</s>{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )

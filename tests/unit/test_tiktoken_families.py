@@ -1,4 +1,4 @@
-"""Files of tiktoken's format in the folders of families that ship one, made of tokenizers that are installed."""
+"""Files of tiktoken's format in folders of families that ship one, made of an installed tokenizer."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_kimis_folder_names_its_control_tokens(tmp_path: Path) -> None:
     assert (tokenizer.eos_token_id, len(tokenizer)) == (163585, 163584 + 256)
     assert Subject.open(made).core.special_tokens[163586] == "<|im_end|>"
     (made / "tokenizer_config.json").unlink()
-    with pytest.raises(ModelFileError, match="named in a tokenizer_config.json"):
+    with pytest.raises(ModelFileError, match=r"named in a tokenizer_config\.json"):
         load_tokenizer(made)
 
 

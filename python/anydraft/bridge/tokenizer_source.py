@@ -13,7 +13,8 @@ from anydraft.bridge.protocols import TiktokenEncoding, TokenizerOrFile
 from anydraft.bridge.special_tokens import tiktoken_of
 from anydraft.errors import ModelFileError, TokenizerError
 from anydraft.loading.paths import A_TOKENIZER, existing
-from anydraft.loading.tokenizer_quick import folder_of, open_tokenizer
+from anydraft.loading.tokenizer_quick import open_tokenizer
+from anydraft.loading.tokenizers import folder_of
 
 Role: TypeAlias = Literal["target", "draft"]
 

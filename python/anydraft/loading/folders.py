@@ -10,15 +10,14 @@ from typing import Any, cast
 import torch
 from transformers import (
     AutoModelForCausalLM,
-    AutoTokenizer,
     GenerationConfig,
     PreTrainedModel,
-    PreTrainedTokenizerFast,
 )
 from transformers import __version__ as transformers_version
 
 from anydraft.errors import ArgumentError, ModelFileError
 from anydraft.loading import gguf
+from anydraft.loading.auto_tokenizer import as_transformers, auto_tokenizer
 from anydraft.loading.dense import require_dense
 from anydraft.loading.light import LightTokenizer
 from anydraft.loading.names import look_for, model_named, tokenizer_named
@@ -29,9 +28,7 @@ from anydraft.loading.quantised import FILE as QUANTISED
 from anydraft.loading.quantised import load_quantised
 from anydraft.loading.quiet import quiet
 from anydraft.loading.reading import reading, require_whole
-from anydraft.loading.tokenizer_config import NAMED
-from anydraft.loading.tokenizer_quick import folder_of, open_at
-from anydraft.loading.tokenizers import FAST, tokenizer_file
+from anydraft.loading.tokenizers import FAST, folder_of, load_tokenizer_file, tokenizer_file
 
 __all__ = ["PackagedName", "Progress", "generation_config", "load_model", "load_tokenizer", "packaged"]
 
@@ -100,14 +97,14 @@ def load_tokenizer(
 ) -> Any:
     """A tokenizer by name: those of :func:`load_model`, or a tokenizer's own file.
 
-    A folder's is read by transformers, if it has a ``tokenizer.json`` or what its classes need. Of a GGUF file
-    (kept in the cache folder, as a model is), a ``tokenizer.json`` or a SentencePiece ``.model`` file, alone or
-    in a folder, the result is a fast tokenizer of transformers too; of a ``tekken.json`` or a file in
-    tiktoken's format a :class:`~anydraft.loading.light.RankedTokenizer`, which is a ``tiktoken.Encoding``
-    with what begins a text. A file in tiktoken's format, whatever its name (Llama 3's is
-    ``tokenizer.model``), needs ``pattern``, the regular expression that splits a text, and
-    ``special_tokens``, content to id, because it holds neither; well-known ones are told by their content,
-    known families by the configs beside them. No code from the folder is run.
+    A folder's is read by transformers, if it has a ``tokenizer.json`` or what its classes need. Of a GGUF
+    file (kept in the cache folder, as a model is), a ``tokenizer.json`` or a SentencePiece ``.model`` file,
+    alone or in a folder, the result is a fast tokenizer of transformers too; of a ``tekken.json`` or a file
+    in tiktoken's format a :class:`~anydraft.loading.light.RankedTokenizer`: a ``tiktoken.Encoding`` with what
+    begins a text. A file in tiktoken's format, whatever its name (Llama 3's is ``tokenizer.model``), needs
+    ``pattern``, the regular expression that splits a text, and ``special_tokens``, content to id, because it
+    holds neither; well-known ones are told by their content, known families by the configs beside them. No
+    code from the folder is run.
 
     Raises:
         ModelFileError: nothing of this name, or no tokenizer that can be read.
@@ -118,23 +115,11 @@ def load_tokenizer(
     found = folder_of(found)
     file = tokenizer_file(found)
     if file is not None and not (found.is_dir() and file.name == FAST):
-        opened = open_at(found, progress, pattern, special_tokens)
-        return _as_transformers(opened) if isinstance(opened, LightTokenizer) else opened
+        opened = load_tokenizer_file(file, pattern, special_tokens, found if found.is_dir() else None)
+        return as_transformers(opened) if isinstance(opened, LightTokenizer) else opened
     if file is not None:
         require_dense(file)
-    with quiet(), reading(found, "a tokenizer"):
-        return AutoTokenizer.from_pretrained(str(found), local_files_only=True, trust_remote_code=False)
-
-
-def _as_transformers(light: LightTokenizer) -> PreTrainedTokenizerFast:
-    made: Any = PreTrainedTokenizerFast
-    named = {role: getattr(light, role) for role in NAMED if getattr(light, role) is not None}
-    with quiet():
-        whole: PreTrainedTokenizerFast = made(
-            tokenizer_object=light.backend_tokenizer, clean_up_tokenization_spaces=False, **named
-        )
-    whole.chat_template = light.chat_template
-    return whole
+    return auto_tokenizer(found)
 
 
 def generation_config(path: str | Path) -> GenerationConfig | None:

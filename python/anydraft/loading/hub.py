@@ -45,13 +45,14 @@ class HubName:
 
     @classmethod
     def of(cls, name: str | os.PathLike[str]) -> HubName | None:
-        """What ``org/name``, ``org/name@revision`` or ``org/name[@revision]/file.gguf`` means, if it is one."""
+        """What ``org/name[@revision]`` or ``org/name[@revision]/file.gguf`` means; ``None`` for a path."""
         found = _ID.fullmatch(os.fspath(name))
         if found is None or Path(found["repo"]).suffix in _FILES:
             return None
         return cls(found["repo"], found["revision"], found["file"])
 
     def __str__(self) -> str:
+        """Without the file."""
         return self.repo + (f"@{self.revision}" if self.revision else "")
 
     def fetched(self, wanted: Wanted) -> Path:
@@ -88,8 +89,8 @@ class HubName:
             raise ModelFileError(f"got {self}; {self.repo} has no such revision") from error
         except errors.RepositoryNotFoundError as error:
             raise ModelFileError(
-                f"got {self}: there is no such path here, and no such repository on the Hugging Face Hub that "
-                "you may read (for a private one: hf auth login)"
+                f"got {self}: there is no such path here, and no such repository on the Hugging Face Hub "
+                "that you may read (for a private one: hf auth login)"
             ) from error
         except errors.LocalEntryNotFoundError as error:
             why = (

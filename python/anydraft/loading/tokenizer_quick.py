@@ -11,7 +11,7 @@ from anydraft import __version__
 from anydraft.loading import cache_dir
 from anydraft.loading.names import tokenizer_named
 from anydraft.loading.progress import Progress, silent
-from anydraft.loading.tokenizers import load_tokenizer_file, tokenizer_file
+from anydraft.loading.tokenizers import folder_of, load_tokenizer_file, tokenizer_file
 
 _POINTER = "folder"
 
@@ -38,30 +38,13 @@ def open_tokenizer(
     found = tokenizer_named(name, progress)
     if found.suffix == ".gguf":
         found = _gguf_folder(found, progress)
-    return open_at(found, progress, pattern, special_tokens)
-
-
-def open_at(
-    found: Path,
-    progress: Progress,
-    pattern: str | None = None,
-    special_tokens: Mapping[str, int] | None = None,
-) -> Any:
-    """The same for a path that is there and no GGUF file."""
     found = folder_of(found)
     file = tokenizer_file(found)
     if file is not None:
-        folder = found if found.is_dir() else None
-        return load_tokenizer_file(file, pattern, special_tokens, folder)
-    from anydraft.loading.folders import load_tokenizer
+        return load_tokenizer_file(file, pattern, special_tokens, found if found.is_dir() else None)
+    from anydraft.loading.auto_tokenizer import auto_tokenizer
 
-    return load_tokenizer(found, progress)
-
-
-def folder_of(found: Path) -> Path:
-    """The folder of a file that its configs belong to: they name the BOS, the EOS and the chat template."""
-    beside = found.is_file() and (found.parent / "tokenizer_config.json").exists()
-    return found.parent if beside and tokenizer_file(found.parent) == found else found
+    return auto_tokenizer(found)
 
 
 def _gguf_folder(file: Path, progress: Progress) -> Path:

@@ -31,6 +31,12 @@ def tokenizer_file(path: Path) -> Path | None:
     return None
 
 
+def folder_of(found: Path) -> Path:
+    """The folder of a file that its configs belong to: they name the BOS, the EOS and the chat template."""
+    beside = found.is_file() and (found.parent / "tokenizer_config.json").exists()
+    return found.parent if beside and tokenizer_file(found.parent) == found else found
+
+
 def load_tokenizer_file(
     file: Path,
     pattern: str | None = None,
