@@ -41,8 +41,8 @@ def load_model(
 ) -> PreTrainedModel:
     """A causal language model by name, in evaluation mode.
 
-    ``path``: a transformers folder, a GGUF file, ``"org/name"`` or ``"org/name@revision"`` of the Hugging Face
-    Hub (through its own cache; downloaded if it is not there, unless ``HF_HUB_OFFLINE`` is set),
+    ``path``: a transformers folder, a GGUF file, ``"org/name"`` or ``"org/name@revision"`` of the Hugging
+    Face Hub (through its own cache; downloaded if it is not there, unless ``HF_HUB_OFFLINE`` is set),
     ``"org/name/file.gguf"``, or ``"tiny"``, ``"smollm2"`` and ``"gemma3"``. A path that exists goes first.
 
     A GGUF file is de-quantised on first use (tens of seconds) and kept as a plain folder in the cache folder:
