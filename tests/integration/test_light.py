@@ -1,4 +1,4 @@
-"""``pip install anydraft`` alone: everything about tokenizers works where PyTorch and transformers are absent."""
+"""``pip install anydraft`` alone: all about tokenizers works where PyTorch and transformers are absent."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.text import Text
 
 from anydraft.cli import options
-from anydraft.cli.terminal import clean_endings, console, error_console
+from anydraft.cli.terminal import clean_endings, console
+from anydraft.cli.waiting import waiting
 from anydraft.errors import ArgumentError
 from anydraft.loading.names import look_for
 
@@ -73,12 +74,12 @@ def align(
         from anydraft.doctor.examine import picture
 
         said = _text(text)
-        with error_console().status("reading tokenizers") as status:
+        with waiting("reading tokenizers") as tell:
             roles: tuple[tuple[Path, Role], ...] = (target, "target"), (draft, "draft")
             sides = [
                 Subject.open(
                     path,
-                    lambda stage, _: status.update(f"reading tokenizers: {stage}"),
+                    lambda stage, _: tell(f"reading tokenizers: {stage}"),
                     pattern=pattern,
                     role=role,
                 )

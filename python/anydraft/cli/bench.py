@@ -13,7 +13,8 @@ from rich.table import Table
 
 from anydraft.cli import options
 from anydraft.cli.loading import load_pair, side
-from anydraft.cli.terminal import clean_endings, console, error_console
+from anydraft.cli.terminal import clean_endings, console
+from anydraft.cli.waiting import waiting
 from anydraft.errors import ArgumentError
 from anydraft.loading.paths import A_TEXT, existing, writable
 
@@ -95,9 +96,9 @@ def bench(
             json_path=json_path,
             chart_path=chart_path,
         )
-        out, told = console(), error_console()
-        with told.status("measuring") as status:
-            for found in comparison.run([lambda: pair], status.update):
+        out = console()
+        with waiting("measuring") as tell:
+            for found in comparison.run([lambda: pair], tell):
                 show(out, found)
         summary = comparison.record.get("summary", {})
         for what, value in summary.items():

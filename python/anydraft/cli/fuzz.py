@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from anydraft.cli.fuzz_report import Result, write_report
 from anydraft.cli.terminal import clean_endings, console, error_console
+from anydraft.cli.waiting import waiting
 from anydraft.errors import ArgumentError
 from anydraft.loading.paths import expanded
 
@@ -111,7 +112,7 @@ def fuzz(
 
 
 def _subjects(named: list[str], allow: list[str]) -> list[Subject]:
-    with _status("starting"):
+    with waiting("starting"):
         # What hypothesis keeps between runs is of no use here, and must not appear where one works.
         os.environ.setdefault(
             "HYPOTHESIS_STORAGE_DIRECTORY", os.path.join(tempfile.gettempdir(), "anydraft-fuzz")
@@ -119,7 +120,7 @@ def _subjects(named: list[str], allow: list[str]) -> list[Subject]:
         from anydraft.testing import Subject
     subjects = []
     for name in named:
-        with _status(f"reading {name}"):
+        with waiting(f"reading {name}"):
             subjects.append(Subject.of(_found(name), name=name).allow(*allow))
     return subjects
 
@@ -152,7 +153,7 @@ def _work(subjects: list[Subject], wanted: list[str]) -> list[tuple[Law[Any], An
     names = {law_named(name).name for name in wanted}
     work: list[tuple[Law[Any], Any]] = [(one, subject) for subject in subjects for one in LAWS]
     if len(subjects) == 2:
-        with _status("joining both"):
+        with waiting("joining both"):
             pair = SubjectPair.of(*subjects)
         work += [(one, pair) for one in PAIR_LAWS]
     work = [(one, subject) for one, subject in work if not names or one.name in names]
@@ -206,15 +207,3 @@ def _interrupt_heard() -> Iterator[Callable[[], None]]:
         yield listen
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _status(said: str) -> Iterator[None]:
-    out = error_console()
-    with out.status(said) if out.is_terminal else _nothing():
-        yield
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield

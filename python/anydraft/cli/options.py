@@ -13,7 +13,7 @@ MethodName = Literal["auto", "slem", "tli", "pushforward", "slrs", "lookup"]
 RuleName = Literal["token", "block"]
 """The rules of :mod:`anydraft.sampling.rejection`."""
 
-DtypeName = Literal["float32", "bfloat16", "float16"]
+DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 
 EngineName = Literal["auto", "torch", "llama-cpp"]
 
@@ -79,7 +79,8 @@ Threads: TypeAlias = Annotated[
 Dtype: TypeAlias = Annotated[
     DtypeName | None,
     typer.Option(
-        help="Number format of models that PyTorch runs, GGUF files among them; without it, float32.",
+        help="Number format of models that PyTorch runs; auto is the checkpoint's own on an accelerator, and "
+        "on a CPU that or float32, whichever it multiplies sooner.",
         rich_help_panel=_SPEED,
     ),
 ]

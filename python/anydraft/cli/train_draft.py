@@ -77,7 +77,7 @@ def train_draft(
         speaking = side(target)
         for path in corpus or []:
             existing(path, A_CORPUS)
-        big = load_one(speaking, dtype="float32", device=device, threads=threads)
+        big = load_one(speaking, dtype=None, device=device, threads=threads)
         from anydraft.training import corpus as files
         from anydraft.training.draft import train_draft
         from anydraft.training.wanted import Wanted

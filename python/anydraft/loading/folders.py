@@ -21,7 +21,8 @@ from anydraft.loading.auto_tokenizer import as_transformers, auto_tokenizer
 from anydraft.loading.dense import require_dense
 from anydraft.loading.light import LightTokenizer
 from anydraft.loading.names import look_for, model_named, tokenizer_named
-from anydraft.loading.needs import Packed, require_room
+from anydraft.loading.needs import require_room, told_size
+from anydraft.loading.number_format import Format, resolved
 from anydraft.loading.packaged import PackagedName, packaged
 from anydraft.loading.progress import Progress, silent
 from anydraft.loading.quantised import FILE as QUANTISED
@@ -35,7 +36,7 @@ __all__ = ["PackagedName", "Progress", "generation_config", "load_model", "load_
 
 def load_model(
     path: str | Path,
-    dtype: torch.dtype | Packed = torch.float32,
+    dtype: Format = "auto",
     device: torch.device | str = "cpu",
     progress: Progress = silent,
 ) -> PreTrainedModel:
@@ -44,6 +45,9 @@ def load_model(
     ``path``: a transformers folder, a GGUF file, ``"org/name"`` or ``"org/name@revision"`` of the Hugging
     Face Hub (through its own cache; downloaded if it is not there, unless ``HF_HUB_OFFLINE`` is set),
     ``"org/name/file.gguf"``, or ``"tiny"``, ``"smollm2"`` and ``"gemma3"``. A path that exists goes first.
+
+    ``dtype``: ``"auto"`` is the checkpoint's own number format on an accelerator, on a CPU that or float32,
+    which is tried (:mod:`anydraft.loading.number_format`).
 
     A GGUF file is de-quantised on first use (tens of seconds) and kept as a plain folder in the cache folder:
     ``$ANYDRAFT_CACHE``, else ``$XDG_CACHE_HOME/anydraft``, else ``~/.cache/anydraft``. With ``"packed"`` its
@@ -67,15 +71,17 @@ def load_model(
             )
         require_room(found, dtype)
         return gguf.packed_model(found, progress)
+    dtype = resolved(found, dtype, device)
     if torch.device(device).type == "cpu":
         require_room(found, dtype)
+    loading = f"loading{told_size(found, dtype)}"
     if found.is_file():
         found = gguf.weights_folder(found, dtype, progress)
     if (found / QUANTISED).exists():
         quantised: Any = load_quantised(found)
         return cast("PreTrainedModel", quantised.to(device, dtype))
     _require_readable_config(found)
-    progress("loading", 0.0)
+    progress(loading, 0.0)
     made: Any = AutoModelForCausalLM
     with quiet(), reading(found, "a causal model"):
         loaded: tuple[PreTrainedModel, dict[str, Any]] = made.from_pretrained(
@@ -84,7 +90,7 @@ def load_model(
     model, told = loaded
     require_whole(found, told["missing_keys"])
     model.to(device).eval()  # type: ignore[arg-type]
-    progress("loading", 1.0)
+    progress(loading, 1.0)
     return model
 
 
