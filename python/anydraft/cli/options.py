@@ -41,7 +41,7 @@ DraftTokens: TypeAlias = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Draft tokens per block; without it, as many as pay (then a seed may not repeat a sample).",
+        help="Draft tokens per block; without it, as many as pay, by measured times if there is no --seed.",
         rich_help_panel=_SPEED,
     ),
 ]
