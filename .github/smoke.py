@@ -22,7 +22,7 @@ for command in (
 try:
     anydraft.Speculator  # noqa: B018
 except anydraft.AnydraftError as error:
-    assert "pip install 'anydraft[torch]'" in str(error)
+    assert "pip install 'anydraft[torch]'" in str(error)  # noqa: PT017
 else:
     raise AssertionError("Speculator needs torch")
 print("anydraft", anydraft.__version__, "on Python", sys.version.split()[0])  # noqa: T201
