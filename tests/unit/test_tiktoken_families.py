@@ -121,3 +121,15 @@ def test_mistrals_folders_are_taken_everywhere(tmp_path: Path) -> None:
     assert prompts.opening(tokenizer) == [1]
     assert Subject.open(tmp_path).core.fingerprint == Bridge(tmp_path, tokenizer).fingerprints[1]
     assert Subject.open(tmp_path).core.fingerprint == Bridge(tmp_path, tokenizer).fingerprints[0]
+
+
+def test_fuzz_takes_a_pattern(tmp_path: Path) -> None:
+    from typer.testing import CliRunner
+
+    from anydraft.cli.app import app
+
+    made = folder(tmp_path, 2000, "own.tiktoken")
+    asked = ["fuzz", str(made / "own.tiktoken"), "--law", "round-trip", "--examples", "5", "--seed", "0"]
+    assert "--pattern" in CliRunner().invoke(app, asked).stderr
+    result = CliRunner().invoke(app, [*asked, "--pattern", LLAMA_3.pattern])
+    assert result.exit_code == 0, result.output

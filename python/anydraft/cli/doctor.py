@@ -43,8 +43,8 @@ def doctor(
     target: Annotated[
         Path,
         typer.Argument(
-            help="A folder, a GGUF file, a tokenizer.json, tekken, .tiktoken or SentencePiece file. "
-            "Weights are not needed.",
+            help="A folder, a GGUF file, a tokenizer's own file (tokenizer.json, tekken, tiktoken, "
+            "SentencePiece) or an org/name of the Hugging Face Hub. Weights are not needed.",
             show_default=False,
         ),
     ],

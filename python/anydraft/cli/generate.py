@@ -30,7 +30,7 @@ EPILOG = """
 The text goes to standard output, everything else to standard error.
 """
 
-_MODEL = "A transformers folder or a GGUF file."
+_MODEL = "A folder, a GGUF file, an org/name of the Hugging Face Hub, or tiny."
 
 
 def generate(

@@ -48,7 +48,8 @@ DraftTokens: TypeAlias = Annotated[
 TargetArgument: TypeAlias = Annotated[
     Path,
     typer.Argument(
-        help="The model that is to speak: a transformers folder or a GGUF file.", show_default=False
+        help="The model that is to speak: a folder, a GGUF file or an org/name of the Hugging Face Hub.",
+        show_default=False,
     ),
 ]
 DraftArgument: TypeAlias = Annotated[
