@@ -99,8 +99,8 @@ class HubName:
                 else "the Hub cannot be reached: with a connection run"
             )
             raise ModelFileError(
-                f"got {self}: there is no such path here, it is not (whole) in the cache of the Hugging Face Hub"
-                f", and {why} hf download {self.repo}"
+                f"got {self}: there is no such path here, it is not (whole) in the Hugging Face Hub's cache, "
+                f"and {why} hf download {self.repo}"
             ) from error
         except errors.EntryNotFoundError as error:
             raise ModelFileError(f"got {self}/{self.file}; {self} has no such file") from error
