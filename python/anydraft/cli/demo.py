@@ -65,8 +65,8 @@ def demo(
 
     Models come as packages and run on this machine: the tiny draft for SmolLM2-135M-Instruct. With
     `--draft smollm2` two models of different families take part, SmolLM2 as the draft of the base model
-    Gemma-3-270M: the text is right there too, but a draft half as large as its target pays on no CPU. All
-    three take turns, twice.
+    Gemma-3-270M: half as large, it pays only where much of what it drafts is accepted. All three take turns,
+    twice.
     """
     with clean_endings():
         if swap and draft == "tiny":
