@@ -6,8 +6,6 @@ the tokenizer bridge stay light.
 
 from __future__ import annotations
 
-from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from anydraft._core import Detokenizer, Retokenizer, Tokenizer, __version__, common_boundaries
@@ -23,7 +21,7 @@ from anydraft.errors import (
     PairError,
     TokenizerError,
 )
-from anydraft.loading.extras import missing
+from anydraft.loading.extras import imported
 
 if TYPE_CHECKING:
     from anydraft import drafts
@@ -83,18 +81,7 @@ _LAZY = {
 
 def __getattr__(name: str) -> Any:
     if name == "drafts":
-        return _imported("anydraft.drafts")
+        return imported("anydraft.drafts")
     if name in _LAZY:
-        return getattr(_imported(_LAZY[name]), name)
+        return getattr(imported(_LAZY[name]), name)
     raise AttributeError(f"module 'anydraft' has no attribute {name!r}")
-
-
-def _imported(module: str) -> ModuleType:
-    """A module; where it needs a package of an extra that is not installed, one sentence says which."""
-    try:
-        return import_module(module)
-    except ModuleNotFoundError as error:
-        said = missing(error)
-        if said is None:
-            raise
-        raise said from error

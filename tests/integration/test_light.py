@@ -122,6 +122,27 @@ except anydraft.AnydraftError as error:
     assert done.stdout == "this needs torch, which is not installed: pip install 'anydraft[torch]'\n"
 
 
+def test_files_that_only_transformers_reads_say_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "vocab.json").write_text("{}")
+    (tmp_path / "a.gguf").write_bytes(b"GGUF")
+    done = run(
+        """
+import sys
+from anydraft import AnydraftError, Bridge
+for name in sys.argv[1:]:
+    try:
+        Bridge(name, "tiny").target
+    except AnydraftError as error:
+        print(error)
+""",
+        str(tmp_path),
+        str(tmp_path / "a.gguf"),
+    )
+    said = done.stdout.splitlines()
+    assert len(said) == 2, done.stderr
+    assert all("pip install 'anydraft[torch]'" in line for line in said)
+
+
 def test_what_is_installed_alone_is_light() -> None:
     """No dependency of anydraft itself is one of the packages of an extra."""
     if sys.version_info < (3, 11):

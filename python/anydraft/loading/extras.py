@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Any
+
 from anydraft.errors import MissingPackageError
 
 EXTRAS = {
@@ -29,3 +32,18 @@ def missing(error: ImportError) -> MissingPackageError | None:
     return MissingPackageError(
         f"this needs {name}, which is not installed: pip install 'anydraft[{EXTRAS[name]}]'", name=name
     )
+
+
+def imported(module: str) -> Any:
+    """A module that needs packages of an extra, imported where it is first used.
+
+    Raises:
+        MissingPackageError: one of them is not installed.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        said = missing(error)
+        if said is None:
+            raise
+        raise said from error

@@ -9,11 +9,13 @@ from typing import Any
 
 from anydraft import __version__
 from anydraft.loading import cache_dir
+from anydraft.loading.extras import imported
 from anydraft.loading.names import tokenizer_named
 from anydraft.loading.progress import Progress, silent
 from anydraft.loading.tokenizers import folder_of, load_tokenizer_file, tokenizer_file
 
 _POINTER = "folder"
+_GGUF = "anydraft.loading.gguf"
 
 
 def open_tokenizer(
@@ -42,18 +44,14 @@ def open_tokenizer(
     file = tokenizer_file(found)
     if file is not None:
         return load_tokenizer_file(file, pattern, special_tokens, found if found.is_dir() else None)
-    from anydraft.loading.auto_tokenizer import auto_tokenizer
-
-    return auto_tokenizer(found)
+    return imported("anydraft.loading.auto_tokenizer").auto_tokenizer(found)
 
 
 def _gguf_folder(file: Path, progress: Progress) -> Path:
     """Where the tokenizer of a GGUF file is kept; a note of it in the cache spares the import of PyTorch."""
 
     def make(note: Path) -> None:
-        from anydraft.loading import gguf
-
-        folder = gguf.tokenizer_folder(file, progress)
+        folder = imported(_GGUF).tokenizer_folder(file, progress)
         (note / _POINTER).write_text(str(folder), encoding="utf-8")
 
     name = f"quick/{file.stem}-{cache_dir.fingerprint(file)}-{__version__}"
@@ -61,8 +59,6 @@ def _gguf_folder(file: Path, progress: Progress) -> Path:
     folder = Path(pointer.read_text(encoding="utf-8"))
     if folder.is_dir():
         return folder
-    from anydraft.loading import gguf  # the cache was cleared in part
-
-    folder = gguf.tokenizer_folder(file, progress)
+    folder = Path(imported(_GGUF).tokenizer_folder(file, progress))  # the cache was cleared in part
     pointer.write_text(str(folder), encoding="utf-8")
     return folder
