@@ -27,7 +27,7 @@ export HF_HUB_OFFLINE := 1
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-rust test-python test-avx2 test-elsewhere test-vllm test-llama test-transformers sweep fuzz lint format
+.PHONY: help install demo test test-rust test-python test-avx2 test-elsewhere test-vllm test-llama test-transformers test-minimum sweep fuzz lint format
 .PHONY: picture figures notebook docs docs-serve clean
 
 help:  ## show this list
@@ -109,6 +109,15 @@ test-transformers: install  ## the tests of what touches transformers, with: mak
 	OMP_NUM_THREADS=1 PYTHONPATH=$(TRANSFORMERS) $(PYTEST) -m "not real" \
 		$(TRANSFORMERS_TESTS) $(ARGS)
 
+# The oldest packages that pyproject.toml allows, without PyTorch, from a wheel: give it a Python 3.10.
+MINIMUM := $(VENV)-minimum
+test-minimum: install  ## try a wheel with the oldest packages: make test-minimum PYTHON=python3.10
+	rm -rf $(MINIMUM) target/wheels-minimum
+	$(PYTHON) -m venv $(MINIMUM)
+	$(BIN)/maturin build --release --quiet --out target/wheels-minimum
+	PIP_CONSTRAINT=$(abspath requirements/minimum.txt) $(MINIMUM)/bin/python -m pip install target/wheels-minimum/*.whl
+	cd $(MINIMUM) && bin/python $(abspath .github/smoke.py)
+
 sweep: install  ## the slow sweeps: minutes to hours
 	HYPOTHESIS_PROFILE=full $(BIN)/python -m pytest -m sweep $(ARGS)
 
@@ -159,4 +168,4 @@ docs-serve: $(DOCS)  ## show the documentation while you write it
 	$(BIN)/python -m mkdocs serve
 
 clean:  ## remove .venv and everything built
-	rm -rf $(VENV) $(VLLM) target site
+	rm -rf $(VENV) $(VLLM) $(MINIMUM) target site

@@ -49,7 +49,7 @@ class Bench:
         self.device = torch.device(options.device)
         self.found: dict[str, Any] = {"machine": machine(self.device)}
         self.tokenizer = load_tokenizer(options.tokenizer or options.weights)
-        self.small = load_model(options.weights)
+        self.small = load_model(options.weights, torch.float32)
         packaged = drafts.load("tiny")
         self.draft, self.draft_tokenizer = packaged.model, packaged.tokenizer
         self._kept: dict[str, Any] = {}

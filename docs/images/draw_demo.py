@@ -18,7 +18,7 @@ from anydraft.cli.comparison import summary
 from anydraft.cli.demo import PROMPT
 from anydraft.cli.loading import Loaded
 from anydraft.cli.pieces import PROMPT_STYLE, STYLES, Pieces, heading
-from anydraft.cli.plain import decode_plain
+from anydraft.cli.turns import Turns
 from anydraft.decoding.events import collect
 from anydraft.loading.folders import load_model, load_tokenizer, packaged
 
@@ -36,7 +36,8 @@ def main(picture: Path) -> None:
     """Run, compare, draw."""
     target, draft = load("smollm2", "SmolLM2-135M-Instruct"), Loaded("the tiny draft", *drafts.load("tiny"))
     pair = Speculator(target.model, draft.model, target.tokenizer, draft.tokenizer)
-    pair.generate(PROMPT, max_new_tokens=24)  # warm
+    turns = Turns(pair, target, PROMPT, {"max_new_tokens": TOKENS, "temperature": 0.0, "seed": None})
+    turns.warm_up()
     stream = pair.stream(PROMPT, max_new_tokens=TOKENS)
     pieces = Pieces(pair.bridge.target, stream.prompt_ids)
     said = Text().append(PROMPT, PROMPT_STYLE)
@@ -46,14 +47,12 @@ def main(picture: Path) -> None:
         for piece in pieces.of(event):
             said.append(piece.text, STYLES[piece.origin])
     output = collect(events, stream.prompt_ids, stream.stats)
-    plain = decode_plain(
-        target, stream.prompt_ids, max_new_tokens=TOKENS, temperature=0.0, seed=None, report=lambda _: None
-    )
+    three = turns.taken(output, lambda _: None)
     out = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, highlight=False)
     out.print("[bold]$[/] anydraft demo")
     out.print(heading(target.name, draft.name), "\n")
     out.print(said, "\n")
-    out.print(summary(output, plain, method=stream.method, sampled=False))
+    out.print(summary(three, method=stream.method, sampled=False))
     # The fonts of rich's picture would be fetched from another site; the reader's own will do.
     drawn = re.sub(r"@font-face \{.*?\}\s*", "", out.export_svg(title="anydraft"), flags=re.DOTALL)
     picture.write_text(drawn, encoding="utf-8")

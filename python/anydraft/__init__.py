@@ -6,7 +6,6 @@ the tokenizer bridge stay light.
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from anydraft._core import Detokenizer, Retokenizer, Tokenizer, __version__, common_boundaries
@@ -22,6 +21,7 @@ from anydraft.errors import (
     PairError,
     TokenizerError,
 )
+from anydraft.loading.extras import imported
 
 if TYPE_CHECKING:
     from anydraft import drafts
@@ -81,7 +81,7 @@ _LAZY = {
 
 def __getattr__(name: str) -> Any:
     if name == "drafts":
-        return import_module("anydraft.drafts")
+        return imported("anydraft.drafts")
     if name in _LAZY:
-        return getattr(import_module(_LAZY[name]), name)
+        return getattr(imported(_LAZY[name]), name)
     raise AttributeError(f"module 'anydraft' has no attribute {name!r}")

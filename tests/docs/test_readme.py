@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import cli_models
 import real
 from anydraft.cli.app import app
-from anydraft.loading import folders
+from anydraft.loading import names as loading_names
 from anydraft.proposers.registry import Method
 
 ROOT = Path(__file__).parents[2]
@@ -41,21 +41,17 @@ def check_examples(names: dict[str, Any], said: str) -> None:
     assert names["out"].text in said
     assert f"{names['out'].stats.block_efficiency} tokens per pass" in said
     assert names["out"].stats.tokens == len(names["out"].token_ids) > 0
-    assert names["stream"].stats.tokens > 0
-    assert "Coverage(shared=" in said
-    assert Path("pair.safetensors").stat().st_size > 0
 
 
 def test_the_examples_run_on_tiny_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    target, draft = cli_models.save(tmp_path)
-    made = {"gemma3": target, "smollm2": draft}
-    monkeypatch.setattr(folders, "packaged", made.__getitem__)
+    target, _ = cli_models.save(tmp_path)
+    monkeypatch.setattr(loading_names, "packaged", lambda *_: target)
     monkeypatch.chdir(tmp_path)
     check_examples(*run_examples())
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not (real.installed("gemma3") and real.installed("smollm2")), reason="no packaged models")
+@pytest.mark.skipif(not real.installed("smollm2"), reason="no packaged model")
 def test_the_examples_run_on_the_real_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names, said = run_examples()
@@ -64,10 +60,10 @@ def test_the_examples_run_on_the_real_models(tmp_path: Path, monkeypatch: pytest
 
 
 def test_the_commands_shown_exist() -> None:
-    lines = [line for block in blocks("sh") for line in block.splitlines() if "anydraft " in line]
+    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("anydraft ")]
     assert lines
     for line in lines:
-        command, *arguments = shlex.split(line.partition("anydraft ")[2])
+        command, *arguments = shlex.split(line.partition("anydraft ")[2], comments=True)
         shown = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "200"})
         assert shown.exit_code == 0, line
         for flag in (part for part in arguments if part.startswith("--")):
@@ -96,12 +92,20 @@ def test_links_and_files_exist(document: str) -> None:
 
 
 def test_the_selections_of_tests_shown_select_tests() -> None:
-    for names in re.findall(r'ARGS="-k (\w+)"', README):
+    claims = (ROOT / "docs/claims.md").read_text(encoding="utf-8")
+    assert len(re.findall(r'ARGS="-k (\w+)"', claims)) > 3
+    for names in re.findall(r'ARGS="-k (\w+)"', claims):
         assert list((ROOT / "tests").rglob(f"*{names}*.py")), names
 
 
+def test_it_fits_into_a_screen_or_two() -> None:
+    assert len(README.splitlines()) <= 80
+
+
 def test_every_method_is_in_the_table() -> None:
-    assert tuple(re.findall(r'^\| `"([\w-]+)"` \|', README, flags=re.MULTILINE)) == get_args(Method)
+    methods = (ROOT / "docs/methods.md").read_text(encoding="utf-8")
+    found = set(re.findall(r"^\| `([\w-]+)` \|", methods, flags=re.MULTILINE))
+    assert found | {"auto"} == set(get_args(Method))
 
 
 def test_the_bridge_needs_no_torch() -> None:

@@ -40,12 +40,16 @@ def test_the_target_speaks_and_the_table_compares(swap: bool) -> None:
     wanted = small.speculator(swap=swap, seed=0).generate("The quick", max_new_tokens=24)
     if not swap:  # swapping changes which seed is whose
         assert "The quick" + wanted.text in result.stdout
-        assert row(result.stdout, "target passes") == ["24", str(wanted.stats.target_passes)]
+        assert row(result.stdout, "tokens")[:2] == ["48", "48"]
+        assert row(result.stdout, "target passes")[:2] == ["48", "48"]
     first, second = ("SmolLM2-135M-Instruct", "Gemma-3-270M")[:: 1 if swap else -1]
     assert f"{first} speaks, {second} drafts." in result.stdout
-    assert row(result.stdout, "same output") == ["", "yes"]
-    assert row(result.stdout, "tokens per target pass")[0] == "1.00"
-    assert "In passes of the target alone" in result.stdout
+    assert row(result.stdout, "same output") == ["", "yes", "yes"]
+    assert row(result.stdout, "tokens per target pass")[:2] == ["1.00", "1.00"]
+    assert row(result.stdout, "speed")[0] == "1.00x"
+    assert len(row(result.stdout, "first half")[2].split(",")) == 2
+    assert "Of 48 tokens: " in result.stdout
+    assert "Our passes alone: " in result.stdout
 
 
 @pytest.mark.usefixtures("packages")
@@ -54,7 +58,7 @@ def test_the_packaged_draft_is_the_default() -> None:
     result = CliRunner().invoke(app, given)
     assert result.exit_code == 0, result.stderr
     assert "SmolLM2-135M-Instruct speaks, the tiny draft drafts." in result.stdout
-    assert row(result.stdout, "same output") == ["", "yes"]
+    assert row(result.stdout, "same output") == ["", "yes", "yes"]
 
 
 def test_one_model_cannot_be_swapped() -> None:
@@ -65,20 +69,20 @@ def test_one_model_cannot_be_swapped() -> None:
 
 @pytest.mark.usefixtures("packages")
 def test_another_output_would_be_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    from anydraft.cli import demo
-    from anydraft.cli.plain import Plain
+    from anydraft.cli import turns
+    from anydraft.cli.comparison import Decode
 
-    monkeypatch.setattr(demo, "decode_plain", lambda *_, **__: Plain([1, 2, 3], 1.0))
-    assert row(run("The quick").stdout, "same output") == ["", "no"]
+    monkeypatch.setattr(turns, "decode_plain", lambda *_, **__: Decode([1, 2, 3], 1.0))
+    assert row(run("The quick").stdout, "same output") == ["", "no", "no"]
 
 
 @pytest.mark.usefixtures("packages")
 def test_two_samples_are_not_called_equal_or_not() -> None:
-    result = run("The quick", "--temperature", "1", "--seed", "1")
+    result = run("The quick", "--temperature", "1", "--seed", "1", "--num-draft-tokens", "3")
     assert result.exit_code == 0, result.stderr
-    assert row(result.stdout, "same output") == ["", "same law"]
-    assert "anydraft (slrs)" in result.stdout
-    assert "Two samples of one law" in result.stdout
+    assert row(result.stdout, "same output") == ["", "same law", "same law"]
+    assert "with draft (slrs)" in result.stdout
+    assert "Samples of one law" in result.stdout
 
 
 @pytest.mark.usefixtures("packages")
@@ -96,7 +100,8 @@ def test_hardly_any_token_is_no_error(arguments: tuple[str, ...]) -> None:
 
 
 @pytest.mark.usefixtures("packages")
-def test_a_wrong_value_is_said_before_anything_else() -> None:
+def test_a_wrong_value_is_said_before_anything_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders, "load_model", lambda *_, **__: pytest.fail("loaded"))
     result = run("The quick", "--temperature", "-1")
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -118,5 +123,5 @@ def test_the_real_pair() -> None:
     result = run("The capital of France is Paris. The capital of Germany is", "--max-new-tokens", "12")
     assert result.exit_code == 0, result.stderr
     assert "The capital of Germany is Berlin" in result.stdout
-    assert row(result.stdout, "same output") == ["", "yes"]
-    assert row(result.stdout, "tokens") == ["12", "12"]
+    assert row(result.stdout, "same output") == ["", "yes", "yes"]
+    assert row(result.stdout, "tokens") == ["24", "24", "24"]

@@ -28,7 +28,7 @@ def test_a_transformers_folder(tmp_path):
 
 def test_nothing_there(tmp_path):
     for load in (load_model, load_tokenizer):
-        with pytest.raises(ModelFileError, match=r"nothing.*hf download"):
+        with pytest.raises(ModelFileError, match=r"nothing.*org/name of the Hugging Face Hub"):
             load(tmp_path / "absent")
         with pytest.raises(OSError, match=r"config\.json transformers finds no|a tokenizer cannot be read"):
             load(tmp_path)

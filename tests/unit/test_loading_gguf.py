@@ -172,6 +172,7 @@ def test_transformers_is_silent_but_progress_is_told_and_settings_stay(file, cap
         logging.set_verbosity_warning()
     captured = capfd.readouterr()
     assert (captured.out, captured.err) == ("", "")
+    told = [(stage.partition(" ")[0], fraction) for stage, fraction in told]
     stages = list(dict.fromkeys(stage for stage, _ in told))
     assert stages == ["reading", "de-quantising", "writing", "loading"]
     for stage in ("de-quantising", "writing", "loading"):

@@ -11,7 +11,6 @@ from transformers import PreTrainedTokenizerFast
 
 from anydraft.errors import AnydraftError, ModelFileError
 from anydraft.loading.folders import load_tokenizer
-from anydraft.loading.sentencepiece import load_sentencepiece
 
 
 def byte_tokenizer():
@@ -80,7 +79,7 @@ def test_sentencepiece_equals_the_original(name):
     sentencepiece = pytest.importorskip("sentencepiece")
     pytest.importorskip("mistral_common")
     file = Path(str(files("mistral_common") / "data" / name))
-    ours = load_sentencepiece(file)
+    ours = load_tokenizer(file)
     theirs = sentencepiece.SentencePieceProcessor(model_file=str(file))
     generator = torch.Generator().manual_seed(0)
     alphabet = "abc deAB \n1é中😀.,\t▁th"

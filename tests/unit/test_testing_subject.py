@@ -181,7 +181,7 @@ def test_errors_say_what_to_do(tmp_path: Path) -> None:
         with pytest.raises(ModelFileError, match=name):
             Subject.of(tmp_path / name)
     (tmp_path / "tokenizer.json").write_text("{}")
-    with pytest.raises(ModelFileError, match="no readable tokenizer"):
+    with pytest.raises(ModelFileError, match="a tokenizer cannot be read"):
         Subject.of(tmp_path / "tokenizer.json")
 
 

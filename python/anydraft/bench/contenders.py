@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from anydraft.decoding.stats import Stats
+from anydraft.decoding.stream import Stream
 from anydraft.speculator import Speculator
 
 
@@ -89,8 +90,7 @@ class Ours:
         stream = self.pair.stream(input_ids=ids, max_new_tokens=tokens, temperature=temperature)
         row = stream._row
         if self.alone:
-            row.director = Nothing()
-            row.ngrams = None
+            go_alone(stream)
         session = row.session = TimedSession(row.session)
         out: list[int] = []
         began = bridge = 0.0
@@ -125,6 +125,12 @@ class Nothing:
 
     def observe(self, choice: Any, seen: Any) -> None:
         """Nothing to learn."""
+
+
+def go_alone(stream: Stream) -> None:
+    """Let a decode that has not begun go without a draft and without lookups: the target, by our loop."""
+    stream._row.director = Nothing()
+    stream._row.ngrams = None
 
 
 class Theirs:

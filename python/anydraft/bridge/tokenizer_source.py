@@ -12,7 +12,9 @@ from anydraft import _core
 from anydraft.bridge.protocols import TiktokenEncoding, TokenizerOrFile
 from anydraft.bridge.special_tokens import tiktoken_of
 from anydraft.errors import ModelFileError, TokenizerError
-from anydraft.loading.paths import existing
+from anydraft.loading.paths import A_TOKENIZER, existing
+from anydraft.loading.tokenizer_quick import open_tokenizer
+from anydraft.loading.tokenizers import folder_of
 
 Role: TypeAlias = Literal["target", "draft"]
 
@@ -55,7 +57,10 @@ class TokenizerSource:
         if isinstance(tokenizer, _core.Tokenizer):
             return cls(role, kind, tokenizer.fingerprint, lambda: tokenizer)
         if isinstance(tokenizer, (str, os.PathLike)):
-            return cls._of_json(role, os.fspath(tokenizer), _file(Path(tokenizer)))
+            bare = _bare(Path(tokenizer))
+            if bare is not None:
+                return cls._of_json(role, os.fspath(tokenizer), bare)
+            return cls.of(open_tokenizer(tokenizer), role)
         backend: Any = getattr(tokenizer, "backend_tokenizer", tokenizer)
         if callable(getattr(backend, "to_str", None)):
             return cls._of_json(role, kind, backend.to_str())
@@ -64,7 +69,7 @@ class TokenizerSource:
             return cls._of_tiktoken(role, kind, encoding)
         raise TokenizerError(
             f"the {role}'s tokenizer: got a {kind}; expected a fast tokenizer of transformers, a "
-            "tokenizers.Tokenizer, a tiktoken.Encoding or a path of a tokenizer.json. Of a slow one load "
+            "tokenizers.Tokenizer, a tiktoken.Encoding or the name of a tokenizer. Of a slow one load "
             "the fast form: AutoTokenizer.from_pretrained(..., use_fast=True)"
         )
 
@@ -80,9 +85,11 @@ class TokenizerSource:
         return cls(role, kind, fingerprint, lambda: _core.Tokenizer.from_tiktoken(*parts))
 
 
-def _file(path: Path) -> str:
-    path = existing(path, "expected a tokenizer.json, or a folder with one")
-    path = path / "tokenizer.json" if path.is_dir() else path
+def _bare(path: Path) -> str | None:
+    """The content of a ``tokenizer.json`` that has no config beside it, which the core reads as it stands."""
+    if path.suffix != ".json" or path.name.startswith("tekken") or folder_of(path).is_dir():
+        return None
+    path = existing(path, A_TOKENIZER)
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -16,9 +16,10 @@ from rich.console import Console
 from rich.text import Text
 
 from anydraft.cli import options
-from anydraft.cli.terminal import clean_endings, console, error_console
+from anydraft.cli.terminal import clean_endings, console
+from anydraft.cli.waiting import waiting
 from anydraft.errors import ArgumentError
-from anydraft.loading.paths import A_TOKENIZER, existing
+from anydraft.loading.names import look_for
 
 if TYPE_CHECKING:
     from anydraft.bridge.tokenizer_source import Role
@@ -68,17 +69,17 @@ def align(
     """Show a text as TARGET and DRAFT cut it, with the boundaries that they share."""
     with clean_endings():
         for path in (target, draft):
-            existing(path, A_TOKENIZER)
+            look_for(path, weights=False)
         from anydraft.doctor import Subject
         from anydraft.doctor.examine import picture
 
         said = _text(text)
-        with error_console().status("reading tokenizers") as status:
+        with waiting("reading tokenizers") as tell:
             roles: tuple[tuple[Path, Role], ...] = (target, "target"), (draft, "draft")
             sides = [
                 Subject.open(
                     path,
-                    lambda stage, _: status.update(f"reading tokenizers: {stage}"),
+                    lambda stage, _: tell(f"reading tokenizers: {stage}"),
                     pattern=pattern,
                     role=role,
                 )

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from anydraft.cli import options
+from anydraft.cli.bench_report import LEAST, sentences, show
 from anydraft.cli.loading import load_pair, side
-from anydraft.cli.terminal import clean_endings, console, error_console
+from anydraft.cli.terminal import clean_endings, console
+from anydraft.cli.waiting import waiting
 from anydraft.errors import ArgumentError
 from anydraft.loading.paths import A_TEXT, existing, writable
-
-if TYPE_CHECKING:
-    from anydraft.bench.record import Cell
 
 EPILOG = """
 **Examples**
@@ -32,14 +27,13 @@ EPILOG = """
 **Exit code**: 0, or 1 if auto was slower than 0.97 of the target alone somewhere, 2 for an error.
 """
 
-_SHARES = ("draft", "target", "bridge", "rest")
-_LEAST = 0.97
-
 
 def bench(
     *,
-    target: Annotated[Path, typer.Option(help="A transformers folder or a GGUF file.")],
-    draft: Annotated[Path, typer.Option(help="A transformers folder or a GGUF file.")],
+    target: Annotated[
+        Path, typer.Option(help="A folder, a GGUF file or an org/name of the Hugging Face Hub.")
+    ],
+    draft: Annotated[Path, typer.Option(help="The same, or tiny, the draft that comes with anydraft.")],
     target_tokenizer: options.TargetTokenizer = None,
     draft_tokenizer: options.DraftTokenizer = None,
     sets: Annotated[
@@ -95,56 +89,12 @@ def bench(
             json_path=json_path,
             chart_path=chart_path,
         )
-        out, told = console(), error_console()
-        with told.status("measuring") as status:
-            for found in comparison.run([lambda: pair], status.update):
+        out = console()
+        with waiting("measuring") as tell:
+            for found in comparison.run([lambda: pair], tell):
                 show(out, found)
         summary = comparison.record.get("summary", {})
-        for what, value in summary.items():
-            out.print(f"{what}: {json.dumps(value)}", markup=False, soft_wrap=True)
-        if summary and summary["auto beside the target alone, least"][0] < _LEAST:
+        for said in sentences(summary) if summary else ():
+            out.print(said, markup=False)
+        if summary and summary["auto beside the target alone, least"][0] < LEAST:
             raise typer.Exit(1)
-
-
-def show(out: Console, cell: Cell) -> None:
-    """One table: a row for every contender."""
-    if cell.found is None:
-        out.print(f"{cell.title}: no prompt fits into the target's window", markup=False)
-        return
-    columns = ("", "x alone", "95 %", "tok/pass", "bytes", "accepted", *_SHARES, "of limit")
-    table = Table(title=cell.title, title_justify="left")
-    for name in columns:
-        table.add_column(name, justify="right" if name else "left", no_wrap=True)
-    for name, row in cell.found["contenders"].items():
-        table.add_row(*_row(name, row), style="bold" if name == "auto" else None)
-    out.print(table)
-    for name, why in cell.found["failed"].items():
-        out.print(f"{name} failed: {why}", markup=False, soft_wrap=True)
-    for name, count in cell.found["parted"].items():
-        out.print(f"{name}: {count} texts part from the target alone's at a near tie", markup=False)
-    plan = cell.found["plan"]
-    out.print(plan["passes"], markup=False, soft_wrap=True)
-    errors = ", ".join(f"{100 * error:+.0f} %" for error in plan["errors"])
-    out.print(f"plan: {plan['recommends']}", markup=False, soft_wrap=True)
-    if not plan["predicted"]:
-        return
-    out.print(
-        f"its order agrees {100 * plan['agreement']:.0f} %; its speed-ups are off by {errors}", markup=False
-    )
-
-
-def _row(name: str, row: Mapping[str, Any]) -> list[str]:
-    low, high = row["interval"]
-    if "total_variation" in row:
-        name += f", total variation {row['total_variation']:.2f} (noise {row['noise_floor']:.2f})"
-    found = [name, f"{row['ratio']:.2f}", f"{low:.2f} to {high:.2f}", f"{row['tokens_per_pass']:.2f}"]
-    if "share" not in row:
-        return [*found, *[""] * 7]
-    shares = [f"{100 * row['share'][part]:.1f} %" for part in _SHARES]
-    return [
-        *found,
-        f"{row['bytes_per_pass']:.1f}",
-        f"{row['acceptance']:.2f}",
-        *shares,
-        f"{row['of_limit']:.2f}",
-    ]

@@ -12,11 +12,12 @@ from rich.style import Style
 
 from anydraft.cli import options
 from anydraft.cli.comparison import summary
-from anydraft.cli.loading import Loaded, Report, Side, load_one, load_pair
+from anydraft.cli.loading import Loaded, Side, check_sampling, load_one, load_pair
 from anydraft.cli.pair import packaged_draft
 from anydraft.cli.pieces import PROMPT_STYLE, STYLES, Pieces, heading
-from anydraft.cli.plain import decode_plain
-from anydraft.cli.terminal import clean_endings, console, error_console, write
+from anydraft.cli.terminal import clean_endings, console, write
+from anydraft.cli.turns import Turns
+from anydraft.cli.waiting import Report, waiting
 from anydraft.decoding.events import Event, collect
 from anydraft.errors import ArgumentError
 
@@ -34,12 +35,6 @@ Accepted tokens, those drawn in place of a rejected one, and those of the target
 
 PROMPT = "def longest_word(sentence):"
 
-_WARM_UP_TOKENS = 24
-"""Enough to measure the pass times by which the length of a draft is chosen."""
-
-_FIXED = 5
-"""Draft tokens of the two models: the demo shows a draft also where none would pay."""
-
 
 def demo(
     prompt: Annotated[str, typer.Argument(help="What to continue.", show_default=False)] = PROMPT,
@@ -48,7 +43,7 @@ def demo(
         Literal["tiny", "smollm2"],
         typer.Option(
             help="tiny: the draft that comes with anydraft, for SmolLM2-135M-Instruct; "
-            "smollm2: SmolLM2-135M-Instruct, for Gemma-3-270M."
+            "smollm2: SmolLM2-135M-Instruct, for the base model Gemma-3-270M."
         ),
     ] = "tiny",
     swap: Annotated[
@@ -66,14 +61,18 @@ def demo(
     device: options.Device = "auto",
     threads: options.Threads = None,
 ) -> None:
-    """Let a tiny draft speed up SmolLM2-135M-Instruct, then compare with SmolLM2-135M-Instruct alone.
+    """Let a draft speed up a real model, beside transformers' generate and our own loop without a draft.
 
-    Models come as packages and run on this machine. With `--draft smollm2` two models of different families
-    take part, SmolLM2 as the draft of Gemma-3: the text is right there too, but on a CPU it is not faster.
+    Models come as packages and run on this machine: the tiny draft for SmolLM2-135M-Instruct. With
+    `--draft smollm2` two models of different families take part, SmolLM2 as the draft of the base model
+    Gemma-3-270M: half as large, it pays only where much of what it drafts is accepted. All three take turns,
+    twice.
     """
     with clean_endings():
         if swap and draft == "tiny":
             raise ArgumentError("got --swap without two models to swap; expected --draft smollm2 --swap")
+        asked: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
+        check_sampling(asked)
         target, small = _tiny(device, threads) if draft == "tiny" else _two(device, threads, swap=swap)
         from anydraft.speculator import Speculator
 
@@ -84,14 +83,14 @@ def demo(
             small.tokenizer,
             method=method,
             rule=rule,
-            num_draft_tokens=num_draft_tokens or ("auto" if draft == "tiny" else _FIXED),
+            num_draft_tokens=num_draft_tokens or "auto",
         )
+        turns = Turns(pair, target, prompt, asked)
         out = console()
-        asked: dict[str, Any] = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
-        with error_console().status("warming up"):
+        with waiting("warming up"):
             stream = pair.stream(prompt, **asked)  # wrong options end here, before anything is said
             if not no_compare:
-                pair.generate(prompt, max_new_tokens=min(_WARM_UP_TOKENS, max_new_tokens))
+                turns.warm_up()
         out.print(heading(target.name, small.name), "\n")
         write(out, prompt, Style.parse(PROMPT_STYLE))
         pieces = Pieces(pair.bridge.target, stream.prompt_ids)
@@ -101,24 +100,19 @@ def demo(
             out.print(f"The target went on alone: {output.draft_failure}", style="yellow", markup=False)
         if no_compare or not output.token_ids:
             return
-        with error_console().status("the target alone, by transformers' generate") as status:
-            plain = decode_plain(
-                target,
-                stream.prompt_ids,
-                **asked,
-                report=lambda n: status.update(f"the target alone, by transformers' generate: {n} tokens"),
-            )
-        out.print(summary(output, plain, method=stream.method, sampled=temperature > 0))
+        with waiting("the same again, beside the others") as tell:
+            three = turns.taken(output, tell)
+        out.print(summary(three, method=stream.method, sampled=temperature > 0))
 
 
 def _tiny(device: str, threads: int | None) -> tuple[Loaded, Loaded]:
-    target = load_one(_SMOLLM2, dtype="float32", device=device, threads=threads)
+    target = load_one(_SMOLLM2, dtype=None, device=device, threads=threads)
     return target, packaged_draft(target)
 
 
 def _two(device: str, threads: int | None, *, swap: bool) -> tuple[Loaded, Loaded]:
     sides = (_SMOLLM2, _GEMMA3) if swap else (_GEMMA3, _SMOLLM2)
-    target, draft = load_pair(*sides, dtype="float32", device=device, threads=threads)
+    target, draft = load_pair(*sides, dtype=None, device=device, threads=threads)
     return target, draft
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from anydraft.cli import options
-from anydraft.cli.terminal import clean_endings, console, error_console
+from anydraft.cli.terminal import clean_endings, console
+from anydraft.cli.waiting import Tell, waiting
 from anydraft.errors import ArgumentError, ModelFileError, TokenizerError
-from anydraft.loading.paths import A_TEXT, A_TOKENIZER, existing, expanded, writable
+from anydraft.loading.names import look_for
+from anydraft.loading.paths import A_TEXT, existing, writable
 
 if TYPE_CHECKING:
     from anydraft.doctor import Finding, Subject
@@ -38,15 +38,13 @@ EPILOG = """
 --all, that of the best.
 """
 
-_Told = Callable[[str], None]
-
 
 def doctor(
     target: Annotated[
         Path,
         typer.Argument(
-            help="A folder, a GGUF file, a tokenizer.json, tekken, .tiktoken or SentencePiece file. "
-            "Weights are not needed.",
+            help="A folder, a GGUF file, a tokenizer's own file (tokenizer.json, tekken, tiktoken, "
+            "SentencePiece) or an org/name of the Hugging Face Hub. Weights are not needed.",
             show_default=False,
         ),
     ],
@@ -88,12 +86,12 @@ def doctor(
         paths = [target, *draft]
         needed = paths if len(paths) == 2 else [] if all_pairs else paths[:1]
         for path in needed:
-            existing(path, A_TOKENIZER)
-            if predict and expanded(path).is_file() and path.suffix != ".gguf":
+            if predict and path.is_file() and path.suffix != ".gguf":
                 raise ArgumentError(
                     f"got --predict and {path}; expected a folder or a GGUF file with weights: they are "
                     "measured"
                 )
+            look_for(path, weights=predict)
         for path in text or []:
             existing(path, A_TEXT)
         if html is not None:
@@ -103,7 +101,7 @@ def doctor(
 
         texts = samples.from_files(text) if text else None
         names = _names(paths)
-        with _progress() as tell:
+        with waiting("starting") as tell:
             opened = _opened(paths, names, needed, pattern, tell)
             pairs = permutations(names, 2) if all_pairs else ((names[0], draft) for draft in names[1:])
             findings = _findings(list(pairs), opened, texts, top, tell)
@@ -139,13 +137,13 @@ def _names(paths: Sequence[Path]) -> list[str]:
     """What to call each path: its short name where that is the only one, else the path."""
     from anydraft.doctor.subject import name_of
 
-    short = [name_of(expanded(path)) for path in paths]
+    short = [name_of(path) for path in paths]
     names = [name if short.count(name) == 1 else str(path) for name, path in zip(short, paths, strict=True)]
     return [f"{name} ({i})" if names.count(name) > 1 else name for i, name in enumerate(names, 1)]
 
 
 def _opened(
-    paths: Sequence[Path], names: Sequence[str], needed: Sequence[Path], pattern: str | None, tell: _Told
+    paths: Sequence[Path], names: Sequence[str], needed: Sequence[Path], pattern: str | None, tell: Tell
 ) -> dict[str, Subject | str]:
     """By name a tokenizer, or why it is none; without those that are ``needed`` there is nothing to say."""
     from anydraft.doctor import Subject
@@ -175,7 +173,7 @@ def _findings(
     opened: dict[str, Subject | str],
     texts: dict[str, str] | None,
     top: int,
-    tell: _Told,
+    tell: Tell,
 ) -> list[Finding]:
     from anydraft.doctor import Refusal, examine
 
@@ -189,15 +187,6 @@ def _findings(
         else:
             found.append(examine(target, draft, texts, most=top))
     return found
-
-
-@contextmanager
-def _progress() -> Iterator[_Told]:
-    out = error_console()
-    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bars:
-        task = bars.add_task("starting", total=None)
-        yield lambda said: bars.update(task, description=said)
 
 
 def _print(findings: Sequence[Finding], names: Sequence[str], *, all_pairs: bool) -> None:

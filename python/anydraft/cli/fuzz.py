@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from anydraft.cli import options
 from anydraft.cli.fuzz_report import Result, write_report
 from anydraft.cli.terminal import clean_endings, console, error_console
+from anydraft.cli.waiting import waiting
 from anydraft.errors import ArgumentError
 from anydraft.loading.paths import expanded
 
@@ -46,7 +48,7 @@ def fuzz(
     tokenizer: Annotated[
         str,
         typer.Argument(
-            help="A tokenizer.json, a folder, a GGUF, tekken, .tiktoken or SentencePiece file; or "
+            help="A folder, a tokenizer's file, a GGUF file or an org/name of the Hugging Face Hub; or "
             "module:name of a tokenizer in Python, or of what makes one.",
             show_default=False,
         ),
@@ -81,6 +83,7 @@ def fuzz(
             show_default=False,
         ),
     ] = None,
+    pattern: options.Pattern = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")] = False,
 ) -> None:
     """Try to break a tokenizer with texts that hurt tokenizers, or two of them and the bridge between them.
@@ -89,7 +92,7 @@ def fuzz(
     """
     with clean_endings():
         seed = random.SystemRandom().randrange(2**20) if seed is None else seed
-        subjects = _subjects([tokenizer] if draft is None else [tokenizer, draft], allow or [])
+        subjects = _subjects([tokenizer] if draft is None else [tokenizer, draft], allow or [], pattern)
         work = _work(subjects, law or [])
         share = None if seconds is None else seconds / len(work)
         results = list(_judged(work, examples, share, seed))
@@ -110,17 +113,21 @@ def fuzz(
             raise typer.Exit(1)
 
 
-def _subjects(named: list[str], allow: list[str]) -> list[Subject]:
-    with _status("starting"):
+def _subjects(named: list[str], allow: list[str], pattern: str | None) -> list[Subject]:
+    with waiting("starting"):
         # What hypothesis keeps between runs is of no use here, and must not appear where one works.
         os.environ.setdefault(
             "HYPOTHESIS_STORAGE_DIRECTORY", os.path.join(tempfile.gettempdir(), "anydraft-fuzz")
         )
+        from anydraft.loading.tokenizer_quick import open_tokenizer
         from anydraft.testing import Subject
     subjects = []
     for name in named:
-        with _status(f"reading {name}"):
-            subjects.append(Subject.of(_found(name), name=name).allow(*allow))
+        with waiting(f"reading {name}"):
+            found = _found(name)
+            if isinstance(found, str):
+                found = open_tokenizer(found, pattern=pattern)
+            subjects.append(Subject.of(found, name=name).allow(*allow))
     return subjects
 
 
@@ -152,7 +159,7 @@ def _work(subjects: list[Subject], wanted: list[str]) -> list[tuple[Law[Any], An
     names = {law_named(name).name for name in wanted}
     work: list[tuple[Law[Any], Any]] = [(one, subject) for subject in subjects for one in LAWS]
     if len(subjects) == 2:
-        with _status("joining both"):
+        with waiting("joining both"):
             pair = SubjectPair.of(*subjects)
         work += [(one, pair) for one in PAIR_LAWS]
     work = [(one, subject) for one, subject in work if not names or one.name in names]
@@ -206,15 +213,3 @@ def _interrupt_heard() -> Iterator[Callable[[], None]]:
         yield listen
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def _status(said: str) -> Iterator[None]:
-    out = error_console()
-    with out.status(said) if out.is_terminal else _nothing():
-        yield
-
-
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield

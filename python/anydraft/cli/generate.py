@@ -13,7 +13,7 @@ from rich.console import Console
 
 from anydraft.cli import options
 from anydraft.cli.counts import in_a_line
-from anydraft.cli.loading import load_pair, side
+from anydraft.cli.loading import check_sampling, load_pair, side
 from anydraft.cli.terminal import clean_endings, console, error_console, write
 from anydraft.decoding.events import Event, Output, collect
 from anydraft.errors import ArgumentError
@@ -30,7 +30,7 @@ EPILOG = """
 The text goes to standard output, everything else to standard error.
 """
 
-_MODEL = "A transformers folder or a GGUF file."
+_MODEL = "A folder, a GGUF file, an org/name of the Hugging Face Hub, or tiny."
 
 
 def generate(
@@ -67,6 +67,16 @@ def generate(
     with clean_endings():
         sides = side(target, target_tokenizer), side(draft, draft_tokenizer)
         text = _prompt(prompt)
+        sampled: dict[str, Any] = {
+            "max_new_tokens": max_new_tokens,
+            "temperature": temperature,
+            "top_k": top_k,
+            "top_p": top_p,
+            "min_p": min_p,
+            "repetition_penalty": repetition_penalty,
+            "seed": seed,
+        }
+        check_sampling(sampled)
         big, small = load_pair(*sides, dtype=dtype, device=device, threads=threads, engine=engine)
         from anydraft.speculator import Speculator
 
@@ -82,16 +92,7 @@ def generate(
         asked: dict[str, Any] = (
             {"messages": [{"role": "user", "content": text}]} if chat else {"prompt": text}
         )
-        stream = pair.stream(
-            **asked,
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            repetition_penalty=repetition_penalty,
-            seed=seed,
-        )
+        stream = pair.stream(**asked, **sampled)
         out = console()
         events = stream if as_json else _written(stream, out)
         output = collect(events, stream.prompt_ids, stream.stats)

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from typing import TYPE_CHECKING, Any, Literal
 
 from anydraft.cli.engines import in_llama_cpp, open_llama
 from anydraft.cli.options import DtypeName, EngineName
-from anydraft.cli.terminal import error_console
+from anydraft.cli.waiting import Loading, Report
 from anydraft.errors import ArgumentError
-from anydraft.loading.paths import A_TOKENIZER, existing, model_at
+from anydraft.loading.names import look_for, model_named, short_name
 
 if TYPE_CHECKING:
     import torch
-
-Report = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -32,15 +28,16 @@ class Side:
     """Where its tokenizer is, if not beside the model."""
 
 
-def side(path: Path, tokenizer: Path | None = None) -> Side:
-    """The model at a path, and its tokenizer if it is elsewhere: looked for at once, loaded later.
+def side(name: Path, tokenizer: Path | None = None) -> Side:
+    """A model by name, and its tokenizer if it is elsewhere: looked for at once, loaded later.
 
     Raises:
         ModelFileError: one of them is not there.
     """
-    model = model_at(path)
-    beside = None if tokenizer is None else existing(tokenizer, A_TOKENIZER)
-    return Side(path.name, lambda _: model, beside)
+    look_for(name, weights=True)
+    if tokenizer is not None:
+        look_for(tokenizer, weights=False)
+    return Side(short_name(name), lambda report: model_named(name, report), tokenizer)
 
 
 @dataclass(frozen=True)
@@ -86,18 +83,15 @@ def load_one(
 def _load_all(
     sides: Sequence[Side], dtype: DtypeName | None, device: str, threads: int | None, engine: EngineName
 ) -> list[Loaded]:
-    out = error_console()
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), TimeElapsedColumn()
-    with Progress(*columns, console=out, transient=True, disable=not out.is_terminal) as bars:
-        waiting = bars.add_task("starting torch", total=None)
-        place = _device(device, threads)
-        bars.remove_task(waiting)
+    with Loading.shown() as shown:
+        with shown.doing("starting torch"):
+            place = _device(device, threads)
         known: dict[Any, Loaded] = {}
-        reports = [_reporter(bars, bars.add_task(side.name, total=None), side.name) for side in sides]
+        reports = [shown.of(side.name) for side in sides]
         paths = [side.find(report) for side, report in zip(sides, reports, strict=True)]
         own = in_llama_cpp(paths, engine, dtype)
         return [
-            _load(side, path, None if path in own else dtype or "float32", device, place, report, known)
+            _load(side, path, None if path in own else dtype or "auto", device, place, report, known)
             for side, path, report in zip(sides, paths, reports, strict=True)
         ]
 
@@ -124,27 +118,22 @@ def _load(
             report("opening in llama.cpp", 0.0)
             model = open_llama(path, device, torch.get_num_threads())
         else:
-            model = folders.load_model(path, getattr(torch, dtype), place, report)
+            kept: torch.dtype | Literal["auto"] = "auto" if dtype == "auto" else getattr(torch, dtype)
+            model = folders.load_model(path, kept, place, report)
         known[key] = Loaded(side.name, model, tokenizer)
     report("ready", 1.0)
     return replace(known[key], name=side.name)
 
 
-def _reporter(bars: Progress, task: TaskID, name: str) -> Report:
-    told = False
+def check_sampling(given: Mapping[str, Any]) -> None:
+    """Refuse sampling values before anything is loaded.
 
-    def report(stage: str, fraction: float) -> None:
-        nonlocal told
-        if stage == "de-quantising" and not told:
-            told = True
-            bars.console.print(
-                f"{name}: de-quantising its weights. Once only: they are kept in the cache folder."
-            )
-        # A stage that only begins and ends has no fraction to show.
-        total = 1.0 if fraction > 0.0 else None
-        bars.update(task, description=f"{name}: {stage}", completed=fraction, total=total)
+    Raises:
+        ArgumentError: a value outside its domain.
+    """
+    from anydraft.engine.options import SamplingOptions
 
-    return report
+    SamplingOptions(**given)
 
 
 def _device(name: str, threads: int | None) -> torch.device:

@@ -13,7 +13,7 @@ MethodName = Literal["auto", "slem", "tli", "pushforward", "slrs", "lookup"]
 RuleName = Literal["token", "block"]
 """The rules of :mod:`anydraft.sampling.rejection`."""
 
-DtypeName = Literal["float32", "bfloat16", "float16"]
+DtypeName = Literal["auto", "float32", "bfloat16", "float16"]
 
 EngineName = Literal["auto", "torch", "llama-cpp"]
 
@@ -41,14 +41,15 @@ DraftTokens: TypeAlias = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Draft tokens per block; without it, as many as pay (then a seed may not repeat a sample).",
+        help="Draft tokens per block; without it, as many as pay, by measured times if there is no --seed.",
         rich_help_panel=_SPEED,
     ),
 ]
 TargetArgument: TypeAlias = Annotated[
     Path,
     typer.Argument(
-        help="The model that is to speak: a transformers folder or a GGUF file.", show_default=False
+        help="The model that is to speak: a folder, a GGUF file or an org/name of the Hugging Face Hub.",
+        show_default=False,
     ),
 ]
 DraftArgument: TypeAlias = Annotated[
@@ -79,7 +80,8 @@ Threads: TypeAlias = Annotated[
 Dtype: TypeAlias = Annotated[
     DtypeName | None,
     typer.Option(
-        help="Number format of models that PyTorch runs, GGUF files among them; without it, float32.",
+        help="Number format of models that PyTorch runs; auto is the checkpoint's own on an accelerator, and "
+        "on a CPU that or float32, whichever it multiplies sooner.",
         rich_help_panel=_SPEED,
     ),
 ]

@@ -4,23 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
+from anydraft.cli.comparison import Decode
 from anydraft.cli.loading import Loaded
-
-
-@dataclass(frozen=True)
-class Plain:
-    """A decode by the target alone."""
-
-    token_ids: list[int]
-    seconds: float
-
-    @property
-    def step(self) -> float:
-        """Seconds for one token: one pass of the target."""
-        return self.seconds / max(len(self.token_ids), 1)
 
 
 class _Counter:
@@ -46,7 +33,7 @@ def decode_plain(
     temperature: float,
     seed: int | None,
     report: Callable[[int], None],
-) -> Plain:
+) -> Decode:
     """The target's own continuation, by code that knows nothing of anydraft's loop."""
     import torch
 
@@ -70,4 +57,4 @@ def decode_plain(
             **(sampling if temperature > 0 else {"do_sample": False}),
         )
         seconds = time.perf_counter() - began
-    return Plain(output[0, len(prompt_ids) :].tolist(), seconds)
+    return Decode(output[0, len(prompt_ids) :].tolist(), seconds)

@@ -11,7 +11,8 @@ from rich.table import Table
 
 from anydraft.cli import options
 from anydraft.cli.loading import Loaded, load_one, side
-from anydraft.cli.terminal import clean_endings, console, error_console
+from anydraft.cli.terminal import clean_endings, console
+from anydraft.cli.waiting import waiting
 from anydraft.errors import ArgumentError
 from anydraft.loading.paths import A_CORPUS, existing
 
@@ -58,7 +59,7 @@ def shrink(
         from anydraft.training.shrink import kept_rows, shrunken
 
         texts = corpus.read(usage)
-        with error_console().status("counting tokens"):
+        with waiting("counting tokens"):
             kept = kept_rows(small.tokenizer, texts, count, small.model.generation_config)
         made = shrunken(small.model, kept.rows)
         made.save_pretrained(out)
@@ -71,8 +72,8 @@ def shrink(
             before, after = _steps(small.model, made)
             rows.add_row("a pass", f"{1e3 * before:.2f} ms", f"{1e3 * after:.2f} ms ({after / before:.2f}x)")
         else:
-            big = load_one(speaking, dtype="float32", device=device, threads=threads)
-            with error_console().status("measuring both with the target"):
+            big = load_one(speaking, dtype=None, device=device, threads=threads)
+            with waiting("measuring both with the target"):
                 found = _accepted(big, small, made, texts)
             rows.add_row("a pass of the target's", *(f"{m.step:.1%}" for m in found))
             for name, at in (("greedy", 0), ("temperature 0.7", 1)):

@@ -14,6 +14,7 @@ from rich.style import Style
 from rich.text import Text
 
 from anydraft.errors import AnydraftError
+from anydraft.loading.extras import missing
 
 _CONTROLS = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"}
 _CONTROLS |= dict.fromkeys((0x7F, *range(0x80, 0xA0)), 0xFFFD)
@@ -38,8 +39,13 @@ def clean_endings() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except AnydraftError as error:
-        message = Text.assemble(("error: ", "bold red"), (str(error), "red"))
-        error_console().print(message, soft_wrap=True)
+        _say(error)
+        raise typer.Exit(2) from None
+    except ModuleNotFoundError as error:
+        absent = missing(error)
+        if absent is None:
+            raise
+        _say(absent)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         error_console().print()
@@ -49,6 +55,11 @@ def clean_endings() -> Iterator[None]:
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
+
+
+def _say(error: AnydraftError) -> None:
+    message = Text.assemble(("error: ", "bold red"), (str(error), "red"))
+    error_console().print(message, soft_wrap=True)
 
 
 def write(out: Console, text: str, style: Style | None = None) -> None:

@@ -77,12 +77,14 @@ def train_draft(
         speaking = side(target)
         for path in corpus or []:
             existing(path, A_CORPUS)
-        big = load_one(speaking, dtype="float32", device=device, threads=threads)
+        big = load_one(speaking, dtype=None, device=device, threads=threads)
         from anydraft.training import corpus as files
         from anydraft.training.draft import train_draft
         from anydraft.training.wanted import Wanted
 
         where = error_console()
+        for said in phases(minutes, texts=texts, steps=steps, size=size):
+            where.print(said, soft_wrap=True)
         columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), TimeElapsedColumn()
         with Progress(*columns, console=where, disable=not where.is_terminal) as bars:
             record = train_draft(
@@ -98,6 +100,25 @@ def train_draft(
             )
         console().print(table(record.measured[big.name]))
         console().print(f"The draft is in {out}, its curve and record in {out / 'training'}.", soft_wrap=True)
+
+
+_LEAST_MINUTES = {"tiny": 20.0, "small": 60.0}
+"""With less, a draft of this size has learnt little: docs/drafts.md has the curves."""
+
+
+def phases(
+    minutes: float, *, texts: int | None, steps: int | None, size: Literal["tiny", "small"]
+) -> list[str]:
+    """What will be done for how long, and a warning if that is too short to help."""
+    writes = f"writes {texts} texts" if texts else f"writes texts for {minutes / 2:.1f} minutes"
+    learns = f"learns in {steps} steps" if steps else f"learns for {0.4 * minutes:.1f} minutes"
+    said = [f"The target {writes}, then the draft {learns}; the rest is for measuring what it is worth."]
+    if texts is None and steps is None and minutes < _LEAST_MINUTES[size]:
+        said.append(
+            f"{minutes:g} minutes are hardly enough for a {size} draft to help: expect something from "
+            f"{_LEAST_MINUTES[size]:g} minutes on. --resume goes on with a folder."
+        )
+    return said
 
 
 def _writer(model: Any) -> Any:

@@ -15,7 +15,7 @@ from anydraft.bridge.tokenizer_source import Role, TokenizerSource
 from anydraft.doctor.model_facts import Generation, ModelFacts, model_facts
 from anydraft.doctor.segmentation import Segmentation
 from anydraft.doctor.shown import visible
-from anydraft.loading.paths import A_TOKENIZER, existing
+from anydraft.loading.names import short_name, tokenizer_named
 from anydraft.loading.tokenizer_quick import open_tokenizer
 
 _GPT2_PLAIN = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
@@ -55,15 +55,15 @@ class Subject:
         pattern: str | None = None,
         role: Role = "target",
     ) -> Subject:
-        """From a folder or a file; no weights are read. ``pattern``: see ``open_tokenizer``.
+        """By name, as for ``load_tokenizer``; no weights are read. ``pattern``: see ``open_tokenizer``.
 
         Raises:
             ModelFileError: nothing there that can be read.
             TokenizerError: a tokenizer that cannot be expressed in bytes.
         """
-        path = existing(path, A_TOKENIZER)
+        found = tokenizer_named(path, progress)
         tokenizer = open_tokenizer(path, progress, pattern=pattern)
-        return cls(tokenizer, name=name or name_of(path), facts=model_facts(path), role=role)
+        return cls(tokenizer, name=name or name_of(path), facts=model_facts(found), role=role)
 
     @property
     def generation(self) -> Generation:
@@ -111,12 +111,15 @@ class Subject:
         return self.core.special_tokens.get(token) or visible(self.core.bytes(token))
 
 
-def name_of(path: Path) -> str:
-    """What to call the tokenizer at a path: a folder's name, or a file's where that tells more."""
+def name_of(name: str | Path) -> str:
+    """What to call the tokenizer of a name: a folder's name, or a file's where that tells more."""
+    path = Path(name).expanduser()
     if path.name in {"tokenizer.json", "tokenizer.model", "tekken.json"}:
         return path.resolve().parent.name
     if path.is_dir():
         return path.resolve().name
+    if not path.exists():
+        return short_name(name)
     return path.name if ".model" in path.suffixes else path.stem
 
 

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-from importlib.resources import as_file, files
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from anydraft.errors import ArgumentError
 from anydraft.loading.folders import load_tokenizer
+from anydraft.loading.names import tiny_folder
 from anydraft.loading.quantised import load_quantised
 
 if TYPE_CHECKING:
@@ -39,5 +38,4 @@ def load(name: DraftName = "tiny") -> Draft:
     """
     if name not in NAMES:
         raise ArgumentError(f"got the draft {name!r}; expected one of {', '.join(NAMES)}")
-    with as_file(files("anydraft.drafts").joinpath(name)) as folder:
-        return Draft(load_quantised(Path(folder)), load_tokenizer(Path(folder)))
+    return Draft(load_quantised(tiny_folder()), load_tokenizer(tiny_folder()))

@@ -1,36 +1,53 @@
-"""Models and tokenizers from files on this machine: transformers folders and GGUF files. Never a download."""
+"""Models and tokenizers by name: transformers folders, GGUF files, repositories of the Hub, packages."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    GenerationConfig,
+    PreTrainedModel,
+)
 from transformers import __version__ as transformers_version
 
 from anydraft.errors import ArgumentError, ModelFileError
 from anydraft.loading import gguf
+from anydraft.loading.auto_tokenizer import as_transformers, auto_tokenizer
 from anydraft.loading.dense import require_dense
-from anydraft.loading.needs import Packed, require_room
+from anydraft.loading.light import LightTokenizer
+from anydraft.loading.names import look_for, model_named, tokenizer_named
+from anydraft.loading.needs import require_room, told_size
+from anydraft.loading.number_format import Format, resolved
 from anydraft.loading.packaged import PackagedName, packaged
-from anydraft.loading.paths import A_TOKENIZER, existing, model_at
-from anydraft.loading.quiet import Progress, quiet, silent
+from anydraft.loading.progress import Progress, silent
+from anydraft.loading.quantised import FILE as QUANTISED
+from anydraft.loading.quantised import load_quantised
+from anydraft.loading.quiet import quiet
 from anydraft.loading.reading import reading, require_whole
-from anydraft.loading.tokenizers import is_tiktoken, load_tokenizer_file, tokenizer_file_in
+from anydraft.loading.tokenizers import FAST, folder_of, load_tokenizer_file, tokenizer_file
 
 __all__ = ["PackagedName", "Progress", "generation_config", "load_model", "load_tokenizer", "packaged"]
 
 
 def load_model(
     path: str | Path,
-    dtype: torch.dtype | Packed = torch.float32,
+    dtype: Format = "auto",
     device: torch.device | str = "cpu",
     progress: Progress = silent,
 ) -> PreTrainedModel:
-    """A causal language model from a transformers folder or a GGUF file, in evaluation mode.
+    """A causal language model by name, in evaluation mode.
+
+    ``path``: a transformers folder, a GGUF file, ``"org/name"`` or ``"org/name@revision"`` of the Hugging
+    Face Hub (through its own cache; downloaded if it is not there, unless ``HF_HUB_OFFLINE`` is set),
+    ``"org/name/file.gguf"``, or ``"tiny"``, ``"smollm2"`` and ``"gemma3"``. A path that exists goes first.
+
+    ``dtype``: ``"auto"`` is the checkpoint's own number format on an accelerator, on a CPU that or float32,
+    which is tried (:mod:`anydraft.loading.number_format`).
 
     A GGUF file is de-quantised on first use (tens of seconds) and kept as a plain folder in the cache folder:
     ``$ANYDRAFT_CACHE``, else ``$XDG_CACHE_HOME/anydraft``, else ``~/.cache/anydraft``. With ``"packed"`` its
@@ -45,7 +62,7 @@ def load_model(
             weights, one that only code in its folder can read, or one that is larger than the memory left.
         ArgumentError: ``"packed"`` for what is no GGUF file, or for another device than a CPU.
     """
-    found = model_at(path)
+    found = model_named(path, progress)
     if dtype == "packed":
         if not found.is_file() or torch.device(device).type != "cpu":
             raise ArgumentError(
@@ -54,12 +71,17 @@ def load_model(
             )
         require_room(found, dtype)
         return gguf.packed_model(found, progress)
+    dtype = resolved(found, dtype, device)
     if torch.device(device).type == "cpu":
         require_room(found, dtype)
+    loading = f"loading{told_size(found, dtype)}"
     if found.is_file():
         found = gguf.weights_folder(found, dtype, progress)
+    if (found / QUANTISED).exists():
+        quantised: Any = load_quantised(found)
+        return cast("PreTrainedModel", quantised.to(device, dtype))
     _require_readable_config(found)
-    progress("loading", 0.0)
+    progress(loading, 0.0)
     made: Any = AutoModelForCausalLM
     with quiet(), reading(found, "a causal model"):
         loaded: tuple[PreTrainedModel, dict[str, Any]] = made.from_pretrained(
@@ -68,7 +90,7 @@ def load_model(
     model, told = loaded
     require_whole(found, told["missing_keys"])
     model.to(device).eval()  # type: ignore[arg-type]
-    progress("loading", 1.0)
+    progress(loading, 1.0)
     return model
 
 
@@ -79,40 +101,38 @@ def load_tokenizer(
     pattern: str | None = None,
     special_tokens: Mapping[str, int] | None = None,
 ) -> Any:
-    """A tokenizer from a transformers folder or a file.
+    """A tokenizer by name: those of :func:`load_model`, or a tokenizer's own file.
 
-    Of a GGUF file (kept in the cache folder, as a model is), a ``tokenizer.json`` or a SentencePiece
-    ``.model`` file the result is a fast tokenizer of transformers; of a ``tekken.json`` or a ``.tiktoken``
-    file it is a ``tiktoken.Encoding``. A file in tiktoken's format, whatever its name (Llama 3's is
-    ``tokenizer.model``), needs ``pattern``, the regular expression that splits a text, and
-    ``special_tokens``, content to id, because it holds neither; well-known ones are told by their content.
-    No code from the folder is run.
+    A folder's is read by transformers, if it has a ``tokenizer.json`` or what its classes need. Of a GGUF
+    file (kept in the cache folder, as a model is), a ``tokenizer.json`` or a SentencePiece ``.model`` file,
+    alone or in a folder, the result is a fast tokenizer of transformers too; of a ``tekken.json`` or a file
+    in tiktoken's format a :class:`~anydraft.loading.light.RankedTokenizer`: a ``tiktoken.Encoding`` with what
+    begins a text. A file in tiktoken's format, whatever its name (Llama 3's is ``tokenizer.model``), needs
+    ``pattern``, the regular expression that splits a text, and ``special_tokens``, content to id, because it
+    holds neither; well-known ones are told by their content, known families by the configs beside them. No
+    code from the folder is run.
 
     Raises:
-        ModelFileError: nothing at ``path``, or no tokenizer that can be read.
+        ModelFileError: nothing of this name, or no tokenizer that can be read.
     """
-    found = existing(path, A_TOKENIZER)
+    found = tokenizer_named(path, progress)
     if found.suffix == ".gguf":
         found = gguf.tokenizer_folder(found, progress)
-    if found.name == "tokenizer.json" and (found.parent / "tokenizer_config.json").exists():
-        found = found.parent  # it names the BOS, the EOS and the chat template
-    if found.is_dir() and not (found / "tokenizer.json").exists():
-        file = tokenizer_file_in(found)
-        if file is not None and is_tiktoken(file):
-            found = file  # transformers would read it with a pattern of another model
-    if (found / "tokenizer.json").is_file():
-        require_dense(found / "tokenizer.json")
-    with quiet():
-        if found.is_file():
-            return load_tokenizer_file(found, pattern, special_tokens)
-        with reading(found, "a tokenizer"):
-            return AutoTokenizer.from_pretrained(str(found), local_files_only=True, trust_remote_code=False)
+    found = folder_of(found)
+    file = tokenizer_file(found)
+    if file is not None and not (found.is_dir() and file.name == FAST):
+        opened = load_tokenizer_file(file, pattern, special_tokens, found if found.is_dir() else None)
+        return as_transformers(opened) if isinstance(opened, LightTokenizer) else opened
+    if file is not None:
+        require_dense(file)
+    return auto_tokenizer(found)
 
 
 def generation_config(path: str | Path) -> GenerationConfig | None:
-    """The generation config in a model's folder; ``None`` where there is none, or no folder."""
+    """The generation config of a model by name; ``None`` where there is none, or no such model."""
     try:
-        return GenerationConfig.from_pretrained(str(path), local_files_only=True)
+        found = look_for(path, weights=True)
+        return GenerationConfig.from_pretrained(str(found), local_files_only=True)
     except (OSError, ValueError):
         return None
 

@@ -21,7 +21,8 @@ from anydraft.errors import ModelFileError
 from anydraft.loading import cache_dir
 from anydraft.loading.gguf_cuts import cut_as_named
 from anydraft.loading.packed import load_packed
-from anydraft.loading.quiet import Progress, quiet, tensors_counted
+from anydraft.loading.progress import Progress
+from anydraft.loading.quiet import quiet, tensors_counted
 from anydraft.loading.reading import reading, require_whole
 
 _RECIPE, _TOKENIZER_RECIPE = 1, 3

@@ -63,6 +63,15 @@ def require_room(path: Path, dtype: torch.dtype | Packed) -> None:
     )
 
 
+def told_size(path: Path, dtype: torch.dtype) -> str:
+    """What a model will take, as the end of a sentence; empty where the files do not tell."""
+    needed = needed_bytes(path, dtype)
+    if needed is None:
+        return ""
+    size = f"{needed / _GIB:.1f} GiB" if needed >= _GIB else f"{needed / (1 << 20):.0f} MiB"
+    return f" {size} as {str(dtype).removeprefix('torch.')}"
+
+
 def _numbers(file: Path) -> Iterator[int]:
     """How many numbers each tensor of a safetensors file has."""
     with file.open("rb") as read:

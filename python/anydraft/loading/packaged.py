@@ -8,7 +8,7 @@ from typing import Literal
 
 from anydraft.errors import ArgumentError, ModelFileError
 from anydraft.loading import cache_dir
-from anydraft.loading.quiet import Progress, silent
+from anydraft.loading.progress import Progress, silent
 
 PackagedName = Literal["smollm2", "gemma3"]
 

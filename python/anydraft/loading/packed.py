@@ -18,7 +18,7 @@ from transformers import modeling_gguf_pytorch_utils as legacy
 
 from anydraft.errors import ModelFileError
 from anydraft.loading.gguf_header import TensorPlace, read_header
-from anydraft.loading.quiet import Progress
+from anydraft.loading.progress import Progress
 from anydraft.loading.reading import require_whole
 
 _AT_ONCE = 1 << 22

@@ -7,13 +7,11 @@ from pathlib import Path
 
 from anydraft.errors import ModelFileError
 
-_FROM_THE_HUB = (
-    "A model of the Hugging Face Hub must be downloaded first: hf download OWNER/NAME --local-dir DIR"
-)
-A_MODEL = f"expected a transformers folder or a .gguf file. {_FROM_THE_HUB}"
+_OR_BY_NAME = "an org/name of the Hugging Face Hub, or tiny, smollm2 or gemma3"
+A_MODEL = f"expected a transformers folder, a .gguf file, {_OR_BY_NAME}"
 A_TOKENIZER = (
-    "expected a transformers folder, a .gguf file, a tokenizer.json, a tekken.json, a .tiktoken file or a "
-    f"SentencePiece .model file. {_FROM_THE_HUB}"
+    "expected a transformers folder, a .gguf file, a tokenizer.json, a tekken.json, a .tiktoken file, a "
+    f"SentencePiece .model file, {_OR_BY_NAME}"
 )
 A_TEXT = "expected a file of UTF-8 text"
 A_CORPUS = "expected a text, a folder or an archive of texts"

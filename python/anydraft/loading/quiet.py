@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from transformers import modeling_gguf_pytorch_utils
 from transformers.utils import logging as transformers_logging
 
-Progress = Callable[[str, float], None]
-"""Called with what is being done and how much of it is done, from 0 to 1."""
+from anydraft.loading.progress import Progress
 
 logging: Any = transformers_logging
 _LOCK = threading.RLock()
-
-
-def silent(stage: str, fraction: float) -> None:
-    """The progress report that reports nothing."""
 
 
 @contextmanager

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken, Tokenizer, decoders, normalizers
 from tokenizers.models import BPE
 from tokenizers.processors import TemplateProcessing
-from transformers import PreTrainedTokenizerFast
 
 from anydraft.errors import ModelFileError
+from anydraft.loading.light import LightTokenizer
+from anydraft.loading.tokenizer_config import TokenizerConfig
 
 _SPACE = "▁"
 _PROBE = "a  ﬁ ２"
 """Two spaces, a ligature, a full-width digit: a normaliser that is not the identity changes one of them."""
 
-_FAST: Any = PreTrainedTokenizerFast
 
+def load_sentencepiece(file: Path, config: TokenizerConfig | None = None) -> LightTokenizer:
+    """A tokenizer with the same ids for every text, after a BOS if the model has one.
 
-def load_sentencepiece(file: Path) -> Any:
-    """A fast tokenizer with the same ids for every text, after a BOS if the model has one.
+    ``config``: what the folder beside it adds, such as control tokens and a chat template.
 
     Raises:
         ModelFileError: ``sentencepiece`` is not installed; the file is damaged, is no byte-pair model, or
@@ -30,7 +32,8 @@ def load_sentencepiece(file: Path) -> Any:
         from sentencepiece import SentencePieceProcessor
     except ImportError as error:
         raise ModelFileError(
-            f"got {file.name}, a SentencePiece file; reading it needs its package: pip install sentencepiece"
+            f"got {file.name}, a SentencePiece file; reading it needs the package sentencepiece: "
+            "pip install 'anydraft[tokenizers]'"
         ) from error
     try:
         content = file.read_bytes()
@@ -52,7 +55,8 @@ def load_sentencepiece(file: Path) -> Any:
     backend = _backend(pieces, [pieces.id_to_piece(i) for i in ids])
     named = {"bos_token": pieces.bos_id(), "eos_token": pieces.eos_id(), "unk_token": pieces.unk_id()}
     names = {name: pieces.id_to_piece(i) for name, i in named.items() if i >= 0}
-    return _FAST(tokenizer_object=backend, clean_up_tokenization_spaces=False, **names)
+    told = config or TokenizerConfig()
+    return LightTokenizer(backend, replace(told, named={**names, **told.named}))
 
 
 def _backend(pieces: Any, names: list[str]) -> Tokenizer:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from anydraft._core import Detokenizer, Retokenizer, Tokenizer
 from anydraft.bridge.tokenizer_source import TokenizerSource
-from anydraft.errors import ArgumentError, ModelFileError, TokenizerError
-from anydraft.loading.dense import require_dense
-from anydraft.loading.paths import A_TOKENIZER, existing
+from anydraft.errors import ArgumentError, TokenizerError
+from anydraft.loading.light import LightTokenizer
 
 Parts = dict[str, Any]
 """By the names of a subject's fields."""
@@ -21,7 +19,9 @@ Parts = dict[str, Any]
 def adapt(tokenizer: Any, reading: Any = None) -> Parts:
     """The parts of any tokenizer; see :meth:`Subject.of`."""
     if isinstance(tokenizer, (str, os.PathLike)):
-        return _of_path(Path(tokenizer), reading)
+        return _of_name(os.fspath(tokenizer), reading)
+    if isinstance(tokenizer, LightTokenizer):
+        return _of_tokenizers(tokenizer.backend_tokenizer, reading)
     if isinstance(tokenizer, Tokenizer):
         return _of_core(tokenizer)
     inner = getattr(tokenizer, "tokenizer", None)
@@ -40,26 +40,10 @@ def adapt(tokenizer: Any, reading: Any = None) -> Parts:
     )
 
 
-def _of_path(path: Path, reading: Any) -> Parts:
-    path = existing(path, A_TOKENIZER)
-    bare = path / "tokenizer.json" if path.is_dir() else path
-    if bare.name.endswith("tokenizer.json") and not (bare.parent / "tokenizer_config.json").exists():
-        made = _of_tokenizers(_from_file(bare), reading)
-    else:
-        from anydraft.loading.tokenizer_quick import open_tokenizer
+def _of_name(name: str, reading: Any) -> Parts:
+    from anydraft.loading.tokenizer_quick import open_tokenizer
 
-        made = adapt(open_tokenizer(path, lambda _stage, _fraction: None), reading)
-    return {**made, "name": str(path)}
-
-
-def _from_file(file: Path) -> Any:
-    from tokenizers import Tokenizer as Wheel
-
-    require_dense(file)
-    try:
-        return Wheel.from_file(str(file))
-    except Exception as error:  # the tokenizers library raises nothing more precise
-        raise ModelFileError(f"got {file}, which is no readable tokenizer.json: {error}") from error
+    return {**adapt(open_tokenizer(name), reading), "name": name}
 
 
 def _of_tokenizers(wheel: Any, reading: Any) -> Parts:
