@@ -14,7 +14,7 @@ BUILT   := $(VENV)/.built
 DOCS    := $(VENV)/.docs
 # Where a process dies, the run ends: with a new one in its place it would wait for ever.
 PYTEST  := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --max-worker-restart 0
-SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
+SOURCES := Cargo.toml Cargo.lock $(shell find rust -path rust/fuzz -prune -o \( -name '*.rs' -o -name Cargo.toml \) -print)
 
 export PATH := $(HOME)/.cargo/bin:$(PATH)
 export PIP_CONSTRAINT := $(abspath requirements/constraints.txt)
@@ -128,8 +128,9 @@ fuzz:  ## fuzz the Rust core with libFuzzer, SECONDS=60 for each target; needs a
 	@for target in $(FUZZED); do \
 	  echo "$$target"; \
 	  cargo +nightly fuzz run --fuzz-dir rust/fuzz --sanitizer none $$target -- -max_total_time=$(SECONDS) \
-	    -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 2>&1 | grep -E "panicked|SUMMARY|Test unit|number_of_executed" ; \
-	  test ! -d rust/fuzz/artifacts/$$target || test -z "$$(ls rust/fuzz/artifacts/$$target)" || exit 1; \
+	    -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 >rust/fuzz/$$target.log 2>&1 \
+	    || { tail -n 30 rust/fuzz/$$target.log; exit 1; }; \
+	  grep number_of_executed rust/fuzz/$$target.log || exit 1; \
 	done
 
 lint: install  ## everything that reads the code without running it
@@ -168,4 +169,4 @@ docs-serve: $(DOCS)  ## show the documentation while you write it
 	$(BIN)/python -m mkdocs serve
 
 clean:  ## remove .venv and everything built
-	rm -rf $(VENV) $(VLLM) $(MINIMUM) target site
+	rm -rf $(VENV) $(VLLM) $(MINIMUM) target rust/fuzz/target site

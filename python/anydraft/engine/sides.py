@@ -13,8 +13,7 @@ from anydraft.engine.places import Adding
 from anydraft.errors import ArgumentError
 from anydraft.models.base import Model
 from anydraft.models.batch import TransformersBatch, batch_of, renew, sequences
-from anydraft.models.fast.runner import FastPasses
-from anydraft.models.fast.twin import forget
+from anydraft.models.fast.runner import FastPasses, forget
 from anydraft.models.llama_cpp.objects import end_ids, is_llama
 from anydraft.models.llama_cpp.sequences import LlamaCppBatch
 from anydraft.models.llama_cpp.source import LlamaCppSource

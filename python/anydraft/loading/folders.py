@@ -29,7 +29,13 @@ from anydraft.loading.quantised import FILE as QUANTISED
 from anydraft.loading.quantised import load_quantised
 from anydraft.loading.quiet import quiet
 from anydraft.loading.reading import reading, require_whole
-from anydraft.loading.tokenizers import FAST, folder_of, load_tokenizer_file, tokenizer_file
+from anydraft.loading.tokenizers import (
+    FAST,
+    folder_of,
+    load_tokenizer_file,
+    of_sentencepiece,
+    tokenizer_file,
+)
 
 __all__ = ["PackagedName", "Progress", "generation_config", "load_model", "load_tokenizer", "packaged"]
 
@@ -120,6 +126,9 @@ def load_tokenizer(
         found = gguf.tokenizer_folder(found, progress)
     found = folder_of(found)
     file = tokenizer_file(found)
+    told = (found / "tokenizer_config.json").exists()  # its class says how pieces begin after control tokens
+    if file is not None and told and of_sentencepiece(file):
+        return auto_tokenizer(found)
     if file is not None and not (found.is_dir() and file.name == FAST):
         opened = load_tokenizer_file(file, pattern, special_tokens, found if found.is_dir() else None)
         return as_transformers(opened) if isinstance(opened, LightTokenizer) else opened

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Literal
 
 from anydraft.errors import ModelFileError
@@ -46,7 +46,7 @@ class HubName:
     @classmethod
     def of(cls, name: str | os.PathLike[str]) -> HubName | None:
         """What ``org/name[@revision]`` or ``org/name[@revision]/file.gguf`` means; ``None`` for a path."""
-        found = _ID.fullmatch(os.fspath(name))
+        found = _ID.fullmatch(name.as_posix() if isinstance(name, PurePath) else os.fspath(name))
         if found is None or Path(found["repo"]).suffix in _FILES:
             return None
         return cls(found["repo"], found["revision"], found["file"])

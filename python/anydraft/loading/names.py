@@ -51,6 +51,8 @@ def tokenizer_named(name: str | os.PathLike[str], progress: Progress = silent) -
 def look_for(name: str | os.PathLike[str], *, weights: bool) -> Path:
     """Refuse what is not there, without reading or downloading more than its configs; where those are.
 
+    A single file of the Hub is downloaded: it is what was named.
+
     ``weights``: whether it is to be a model, and not a tokenizer alone.
 
     Raises:

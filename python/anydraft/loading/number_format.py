@@ -31,6 +31,7 @@ _ROWS = (1, 6)
 """A pass over one token, and over a block."""
 _WIDE = (8192, 2048)
 """More than caches hold, in either format."""
+_CLEARLY = 0.8
 _REPEATS = 5
 
 
@@ -72,8 +73,12 @@ def own_format(folder: Path) -> torch.dtype | None:
 
 @cache
 def quicker_than_float32(dtype: torch.dtype) -> bool:
-    """Whether this CPU multiplies a few rows by a wide matrix sooner in ``dtype``: tried, not looked up."""
-    return sum(_seconds(dtype, rows) for rows in _ROWS) < sum(_seconds(torch.float32, rows) for rows in _ROWS)
+    """Whether this CPU clearly multiplies a few rows by a wide matrix sooner in ``dtype``: it is tried.
+
+    Clearly, so that a slow moment decides differently from one process to the next as rarely as can be.
+    """
+    took = [sum(_seconds(each, rows) for rows in _ROWS) for each in (dtype, torch.float32)]
+    return took[0] < _CLEARLY * took[1]
 
 
 def _seconds(dtype: torch.dtype, rows: int) -> float:

@@ -28,6 +28,11 @@ def load_sentencepiece(file: Path, config: TokenizerConfig | None = None) -> Lig
         ModelFileError: ``sentencepiece`` is not installed; the file is damaged, is no byte-pair model, or
             rewrites text before it splits it.
     """
+    if config is not None and config.own_code:
+        raise ModelFileError(
+            f"got {file}, whose folder has code of its own for its tokenizer, which is not run; expected a "
+            "folder with a tokenizer.json, or a tokenizer that you loaded yourself"
+        )
     try:
         from sentencepiece import SentencePieceProcessor
     except ImportError as error:

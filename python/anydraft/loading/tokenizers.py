@@ -31,6 +31,12 @@ def tokenizer_file(path: Path) -> Path | None:
     return None
 
 
+def of_sentencepiece(file: Path) -> bool:
+    """Whether a file is read as one of SentencePiece's."""
+    tekken = file.name.startswith("tekken") and file.suffix == ".json"
+    return ".model" in file.suffixes and not tekken and not is_tiktoken(file)
+
+
 def folder_of(found: Path) -> Path:
     """The folder of a file that its configs belong to: they name the BOS, the EOS and the chat template."""
     beside = found.is_file() and (found.parent / "tokenizer_config.json").exists()

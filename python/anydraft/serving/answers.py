@@ -46,7 +46,7 @@ class Choice:
         self._cut = StopCut([stop] if isinstance(stop := job.options.stop, str) else stop)
         self._text = ""
         self._scored: list[Scored] = []
-        self._last: list[Scored] = []
+        self.scored: list[Scored] = []
         self._reason: FinishReason | None = None
         self._failure: str | None = None
 
@@ -60,8 +60,8 @@ class Choice:
             shown = self._cut.finish(event.text)
             self._reason = "stop" if self._cut.found else self._reason
         if self._job.logprobs is not None:
-            self._last = self._job.logprobs.told(shown, event, cut=self._cut.found)
-            self._scored += self._last
+            self.scored = self._job.logprobs.told(shown, event, cut=self._cut.found)
+            self._scored += self.scored
         self._text += shown
         return shown
 
@@ -77,7 +77,7 @@ class Choice:
     def part(self, text: str) -> dict[str, Any]:
         """The part with what the latest event had."""
         said: dict[str, Any] = {"delta": {"content": text}} if self._kind == "chat" else {"text": text}
-        return self._object(said, self._last, len(self._text) - len(text))
+        return self._object(said, self.scored, len(self._text) - len(text))
 
     @property
     def ended(self) -> bool:
@@ -122,6 +122,10 @@ class Answer:
         if self._kind != "chat":
             return []
         return [self._object(self._part, [choice.opening()]) for choice in self._choices]
+
+    def tells(self, index: int) -> bool:
+        """Whether the latest event has logprobs to tell, with text or without."""
+        return bool(self._choices[index].scored)
 
     def part(self, index: int, text: str) -> dict[str, Any]:
         """A part with text; the last one of each text also has what was counted."""

@@ -57,7 +57,7 @@ class _Request(_Strict):
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
-    n: int | None = Field(None, ge=1)
+    n: int | None = Field(None, ge=1, le=128)
     stop: Any = None
     """A string or several."""
     seed: int | None = None
@@ -245,10 +245,10 @@ def read(body: bytes, kind: type[ChatRequest] | type[CompletionRequest], served:
 
 
 def _bias(given: dict[str, float]) -> dict[int, float]:
-    wrong = [key for key in given if not (key.isascii() and key.isdecimal())]
+    wrong = [key for key in given if not (key.isascii() and key.isdecimal() and len(key) < 12)]
     if wrong:
         raise RequestError(
-            f"got logit_bias for {wrong[0]!r}; expected ids of the model's tokenizer, such as '50'",
+            f"got logit_bias for {wrong[0][:20]!r}; expected ids of the model's tokenizer, such as '50'",
             param="logit_bias",
         )
     return {int(key): value for key, value in given.items()}

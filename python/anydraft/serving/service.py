@@ -144,7 +144,7 @@ class Call:
             async with aclosing(_from(first, self._events)) as events:
                 async for index, event in events:
                     text = self._answer.take(index, event)
-                    if text or event.finish_reason:
+                    if text or event.finish_reason or self._answer.tells(index):
                         yield server_sent(self._answer.part(index, text))
         except Exception as error:
             yield server_sent(as_request_error(error).body)

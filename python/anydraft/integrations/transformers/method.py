@@ -29,8 +29,7 @@ from anydraft.integrations.transformers.recording import RecordingLaw
 from anydraft.models.base import Model
 from anydraft.models.batch import sequences
 from anydraft.models.faithful import ensure_length
-from anydraft.models.fast.runner import FastPasses
-from anydraft.models.fast.twin import forget
+from anydraft.models.fast.runner import FastPasses, forget
 from anydraft.models.in_order import OrderedRow
 from anydraft.models.logits import ProcessedLaw
 from anydraft.models.row import TransformersRow

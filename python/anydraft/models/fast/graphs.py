@@ -14,7 +14,8 @@ from torch import Tensor
 
 GiveUp: TypeAlias = "weakref.WeakMethod[Callable[[Exception], None]]"
 
-_capturing = threading.Lock()
+_recording = threading.Lock()
+"""Held by the thread that uses the stream for it."""
 _streams: dict[torch.device, torch.cuda.Stream] = {}
 
 
@@ -51,7 +52,7 @@ class Recorded:
 
 def run_apart(run: Callable[[], Tensor], device: torch.device) -> Tensor:
     """Run a pass on the stream for recording: libraries make their workspaces for it."""
-    with _apart(device):
+    with _recording, _apart(device):
         output = run()
     return output.clone()
 
@@ -59,7 +60,7 @@ def run_apart(run: Callable[[], Tensor], device: torch.device) -> Tensor:
 def record(run: Callable[[], Tensor], device: torch.device, pool: list[Any]) -> Callable[[], Tensor]:
     """Record a pass, without running it: what runs it, always into the same memory."""
     graph = torch.cuda.CUDAGraph()
-    with _capturing, _apart(device), _uncollected():
+    with _recording, _apart(device), _uncollected():
         if not pool:
             pool.append(torch.cuda.graph_pool_handle())
         graph.capture_begin(pool=pool[0], capture_error_mode="thread_local")

@@ -6,8 +6,10 @@ than running them. Recording takes as long as a pass or two, so it needs no aski
 
 from __future__ import annotations
 
+import threading
 import warnings
 import weakref
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -52,6 +54,9 @@ class RecordedLean(StaticLean):
         super().__init__(lean)
         self._free: list[_Places] = []
         """The latest last."""
+        self._left: deque[_Places] = deque()
+        """Of texts that are gone: noted wherever garbage is collected, looked at when one is needed."""
+        self._lock = threading.Lock()
         self._read: list[Tensor] = []
         self._works = True
 
@@ -59,8 +64,10 @@ class RecordedLean(StaticLean):
         """Forget what was recorded if they lie elsewhere now: a graph knows addresses."""
         read = [parameter.detach() for parameter in parameters]
         if [tensor.data_ptr() for tensor in read] != [tensor.data_ptr() for tensor in self._read]:
-            self._free.clear()
-            self._read = read  # keeps their memory from being used for anything else
+            with self._lock:
+                self._free.clear()
+                self._left.clear()
+                self._read = read  # keeps their memory from being used for anything else
 
     def step(self, layers: list[Any], size: int, length: int, *, head: bool) -> Step | None:
         """See :meth:`StaticLean.step`; ``None`` where recording has failed before."""
@@ -82,12 +89,18 @@ class RecordedLean(StaticLean):
         rows, size = 1 << (count - 1).bit_length(), next(size for size in self.sizes if size >= n)
         if layout is None or not self._can() or rows * size > _MOST_TOKENS:
             return None
-        layout.slots = max(layout.slots, rows)
+        before, layout.slots = layout.slots, max(layout.slots, rows)
         slots: _Slots | None = vars(layers[0]).get("recorded")
         if layers[0].outgrown:
             slots = layers[0].recorded = None  # so that each layer's old stores go as it moves
-        for layer in layers:
-            layer.reserve()
+        try:
+            with torch.inference_mode(mode=False):  # what is kept is written to in any mode
+                for layer in layers:
+                    layer.reserve()
+        except torch.OutOfMemoryError as error:
+            layout.slots = before
+            self._give_up(error)
+            return None
         if slots is None or slots.of is not self._read or not slots.hold(layers):
             slots = layers[0].recorded = _Slots(self.lean, layers, self._read)
         given = Inputs(ids, layout.positions, layout.places)
@@ -113,34 +126,38 @@ class RecordedLean(StaticLean):
         places: _Places | None = first.places
         if places is not None and places.count >= length and places.of is self._read and places.hold(layers):
             return places
-        held, count = first.length, places_for(length)
-        made = next((free for free in reversed(self._free) if free.count == count), None)
-        if made is None:
-            made = _Places(self.lean, count, self._read)
-        else:
-            self._free.remove(made)
+        held, made = first.length, self._picked(places_for(length))
         made.take_in(layers, held)
         if places is not None:
-            self._release(places)
+            if places.released is not None:
+                places.released.detach()
+            self._leave(places)
         first.places = made
-        made.released = weakref.finalize(first, self._release_if_alive, weakref.ref(self), made)
+        made.released = weakref.finalize(first, self._leave_if_alive, weakref.ref(self), made)
         made.released.atexit = False
         return made
 
-    def _release(self, places: _Places) -> None:
+    def _picked(self, count: int) -> _Places:
+        """Stores with so many places that no text uses; the oldest others go where they are too many."""
+        with self._lock:
+            while self._left:
+                self._free.append(self._left.popleft())
+            at = next((i for i in reversed(range(len(self._free))) if self._free[i].count == count), None)
+            made = _Places(self.lean, count, self._read) if at is None else self._free.pop(at)
+            while sum(free.nbytes for free in self._free) > _FREE_BYTES:
+                self._free.pop(0)
+        return made
+
+    def _leave(self, places: _Places) -> None:
         """Another text may use these stores."""
-        if places.released is not None:
-            places.released.detach()
-        if places.of is self._read:
-            self._free.append(places)
-        while sum(free.nbytes for free in self._free) > _FREE_BYTES:
-            self._free.pop(0)
+        if places.of is self._read and places.nbytes <= _FREE_BYTES:
+            self._left.append(places)
 
     @staticmethod
-    def _release_if_alive(owner: weakref.ref[RecordedLean], places: _Places) -> None:
+    def _leave_if_alive(owner: weakref.ref[RecordedLean], places: _Places) -> None:
         lean = owner()
         if lean is not None:
-            lean._release(places)
+            lean._leave(places)
 
 
 class _Places:
@@ -179,7 +196,9 @@ class _Places:
         new = not self._stores
         for at, layer in enumerate(layers):
             if new:
-                self._stores.append((_like(layer.keys, self.count), _like(layer.values, self.count)))
+                with torch.inference_mode(mode=False):  # what is kept is written to in any mode
+                    pair = _like(layer.keys, self.count), _like(layer.values, self.count)
+                self._stores.append(pair)
             keys, values = self._stores[at]
             keys.narrow(2, 0, length).copy_(layer.keys)
             values.narrow(2, 0, length).copy_(layer.values)
@@ -189,8 +208,9 @@ class _Places:
     def record(self, size: int, give_up: GiveUp, *, head: bool) -> Step:
         """The pass over ``size`` tokens, recorded when it is first run; see :class:`Recorded`."""
         device = self._stores[0][0].device
-        ids = torch.zeros(1, size, dtype=torch.int64, device=device)
-        start = torch.zeros((), dtype=torch.int64, device=device)
+        with torch.inference_mode(mode=False):
+            ids = torch.zeros(1, size, dtype=torch.int64, device=device)
+            start = torch.zeros((), dtype=torch.int64, device=device)
         ahead = torch.arange(size, device=device)
         lean, stores, rotations = self._lean, self._stores, self._rotations
 
@@ -203,6 +223,10 @@ class _Places:
 
     def __deepcopy__(self, memo: object) -> None:
         """A copy of a cache has stores of its own, which no graph knows."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The same of one that is pickled: ``None``."""
+        return _nothing, ()
 
 
 class _Slots:
@@ -228,7 +252,8 @@ class _Slots:
         """The pass over ``size`` tokens of each of the first ``rows`` slots; its inputs: :class:`Inputs`."""
         if (rows, size, head) not in self._steps:
             device = self._stores[0][0].device
-            given = Inputs(*(torch.zeros(rows, size, dtype=torch.int64, device=device) for _ in range(3)))
+            with torch.inference_mode(mode=False):
+                given = Inputs(*(torch.zeros(rows, size, dtype=torch.int64, device=device) for _ in range(3)))
             lean, stores, rotations = self._lean, self._stores, self._rotations
 
             def run() -> Tensor:
@@ -238,13 +263,21 @@ class _Slots:
         return self._steps[rows, size, head]
 
     def __deepcopy__(self, memo: object) -> None:
-        """See :meth:`_Places.__deepcopy__`."""
+        """See :class:`_Places`."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """See :class:`_Places`."""
+        return _nothing, ()
 
 
 def places_for(length: int) -> int:
     """Places of stores for ``length`` tokens: few different numbers, none much larger than needed."""
     part = max(_LEAST_PLACES, (1 << (length - 1).bit_length()) // (2 * _PARTS))
     return -(-length // part) * part
+
+
+def _nothing() -> None:
+    """What is left of graphs in a file."""
 
 
 def _like(states: Tensor, count: int) -> Tensor:

@@ -10,6 +10,7 @@ from torch.nn import Module
 
 from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.base import Runner
+from anydraft.models.fast import twin as twins
 from anydraft.models.fast.compiled import CompiledLean
 from anydraft.models.fast.forward import ARCHITECTURES, LeanModel
 from anydraft.models.fast.recorded import RecordedLean
@@ -62,6 +63,12 @@ class FastPasses:
     def sizes(self, runner: Runner) -> tuple[int, ...]:
         """See :class:`~anydraft.models.base.Passes`."""
         return runner.sizes if isinstance(runner, StaticLean) else ()
+
+
+def forget(model: Module) -> None:
+    """Make all that was made of a model's weights anew when it is next needed."""
+    _forms.pop(getattr(model, "_orig_mod", model), None)
+    twins.forget(model)
 
 
 def autocast(model: Module) -> bool:

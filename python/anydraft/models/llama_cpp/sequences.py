@@ -69,8 +69,14 @@ class LlamaCppBatch:
 
     def __init__(self, context: Context) -> None:
         """``context``: all its sequences are empty."""
-        self.context = context
+        self.held = [context]
+        """The context, which is another one after it has grown."""
         self._free = list(range(len(context.lengths)))
+
+    @property
+    def context(self) -> Context:
+        """Where all sequences are."""
+        return self.held[0]
 
     def __len__(self) -> int:
         """Number of sequences that are open."""
@@ -89,7 +95,7 @@ class LlamaCppBatch:
         """
         if not self._free:
             count = len(self.context.lengths)
-            self.context = self.context.grown(2 * count)
+            self.held[0] = self.context.grown(2 * count)
             self._free = list(range(count, len(self.context.lengths)))
         return LlamaCppRow(self, self._free.pop(0))
 

@@ -45,9 +45,8 @@ class LlamaCppSource:
         """Room for ``count`` sequences in one context, and for more where more are added."""
         if count > 1:
             return LlamaCppBatch(Context(self.llama, count))
-        context = self._idle_one()
-        batch = LlamaCppBatch(context)
-        weakref.finalize(batch, self._idle.append, context).atexit = False
+        batch = LlamaCppBatch(self._idle_one())
+        weakref.finalize(batch, _back, self._idle, batch.held).atexit = False
         return batch
 
     def sequences(self, count: int) -> list[Model]:
@@ -70,3 +69,8 @@ class LlamaCppSource:
         given = self.llama.context_params
         run = f"{given.n_threads} and {given.n_threads_batch} threads"
         return f"{described(self.llama)}, {self.bytes} bytes, llama.cpp, {run}"
+
+
+def _back(idle: list[Context], held: list[Context]) -> None:
+    """Keep a context with one sequence for whoever is next; one that has grown goes."""
+    idle.extend(context for context in held if len(context.lengths) == 1)
