@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -126,9 +127,9 @@ def load_tokenizer(
         found = gguf.tokenizer_folder(found, progress)
     found = folder_of(found)
     file = tokenizer_file(found)
-    told = (found / "tokenizer_config.json").exists()  # its class says how pieces begin after control tokens
-    if file is not None and told and of_sentencepiece(file):
-        return auto_tokenizer(found)
+    if file is not None and of_sentencepiece(file) and (found / "tokenizer_config.json").exists():
+        with suppress(ModelFileError):  # its class, if transformers knows it, says how pieces begin
+            return auto_tokenizer(found)
     if file is not None and not (found.is_dir() and file.name == FAST):
         opened = load_tokenizer_file(file, pattern, special_tokens, found if found.is_dir() else None)
         return as_transformers(opened) if isinstance(opened, LightTokenizer) else opened
