@@ -1,7 +1,7 @@
 """A draft that lies as far as the interface lets it cannot change the law of what is said.
 
-A draft says numbers after the tokens that it is shown, keeps a cache of its own, and is shown a text. Each lie
-here is told through the shipped loop, whose outcomes are all walked.
+A draft says numbers after the tokens that it is shown, keeps a cache of its own, and is shown a text. Each
+lie here is told through the shipped loop, whose outcomes are all walked.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def test_a_draft_that_is_shown_another_text(shown: list[int]) -> None:
 
 
 def test_a_lie_that_the_interface_does_not_let_through_is_caught() -> None:
-    """The walk can tell: a draft that changes the ids it is shown where they lie is no longer only a draft."""
+    """The walk can tell: a draft that changes the ids that it is shown, in place, is more than a draft."""
 
     def change(draft: Any) -> Any:
         honest = draft.runner
