@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from threading import RLock
+from inspect import GEN_RUNNING, getgeneratorstate
 
 from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.events import Event
@@ -28,7 +28,7 @@ class Stream(Iterator[Event]):
         self._caches = caches
         self._events = decode([row], round_with(team))
         self._closed = False
-        self._turn = RLock()  # an interrupt may leave it locked, which must not lock this thread out
+        self._broken = False
 
     def __reduce__(self) -> tuple[object, ...]:
         """As its caches: see :class:`PairCaches`."""
@@ -46,19 +46,25 @@ class Stream(Iterator[Event]):
             ArgumentError: the caches were given to another decode meanwhile, or a round of this one runs: in
                 another thread, or as what asks for the next.
         """
-        if not self._turn.acquire(blocking=False):
-            raise _asked_within()
+        if getgeneratorstate(self._events) == GEN_RUNNING:
+            raise ArgumentError(
+                "got a stream that was asked for its next event while a round of it runs; expected one "
+                "reader at a time. Read it in one thread and hand on its events, or make one for each thread"
+            )
+        if self._over or self._row.finish_reason is not None:  # whoever has the caches now
+            raise StopIteration
         try:
-            if self._events.gi_running:  # by what this thread's round calls
-                raise _asked_within()
-            if self._closed or self._row.finish_reason is not None:  # whoever has the caches now
-                raise StopIteration
             with self._caches.held_by(self._row):
-                if self._closed:  # by another thread, meanwhile
+                if self._over:  # by another thread, meanwhile
                     raise StopIteration
                 return next(self._events)[1]
-        finally:
-            self._turn.release()
+        except BaseException:  # an interrupt may have lost an event: what came after it would have a hole
+            self._broken = True
+            raise
+
+    @property
+    def _over(self) -> bool:
+        return self._closed or self._broken
 
     def close(self) -> None:
         """End the decode here; a second call does nothing.
@@ -70,10 +76,3 @@ class Stream(Iterator[Event]):
         if not self._closed:
             self._closed = True
             self._caches.end(self._row)
-
-
-def _asked_within() -> ArgumentError:
-    return ArgumentError(
-        "got a stream that was asked for its next event while a round of it runs; expected one reader at a "
-        "time. Read it in one thread and hand on its events, or make a stream for each thread"
-    )
