@@ -1,9 +1,9 @@
 """Decodes at random for so many seconds, each checked: ``python benches/python/soak.py SECONDS [SEED]``.
 
 Pairs, prompts, methods, temperatures, lengths, kept caches, batches through ``generate``, streams that are
-closed or broken off: drawn anew each time. Greedy output is compared with the target's own; counters are added
-up from the events. Memory, files and threads are counted after a quarter of the time and at the end: exit
-status 1 if the memory grew by 2 % or more, if files or threads did at all, or if anything was wrong.
+closed or broken off: drawn anew each time. Greedy output is compared with the target's own; counters are
+added up from the events. Memory, files and threads are counted after a quarter of the time and at the end:
+exit status 1 if memory grew by 2 % or more, if files or threads did at all, or if anything was wrong.
 """
 
 from __future__ import annotations
