@@ -99,11 +99,15 @@ class Turn(Iterator[Event]):
 
     def __next__(self) -> Event:
         """Run one round."""
-        event = next(self._stream)
-        self._text += event.text
-        if event.finish_reason:
-            self._conversation._ended(self._asked, self._text)
-        return event
+        try:
+            event = next(self._stream)
+            self._text += event.text
+            if event.finish_reason:
+                self._conversation._ended(self._asked, self._text)
+            return event
+        except BaseException:  # an answer that an interrupt has made a hole in is given up
+            self._stream.close()
+            raise
 
     def close(self) -> None:
         """Give the answer up, and leave the chat as it was before; after the answer's end nothing happens."""

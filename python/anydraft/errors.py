@@ -5,9 +5,22 @@ Messages say what was got, what was expected and how to fix it.
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class AnydraftError(Exception):
-    """Base of every error raised by anydraft."""
+    """Base of every error raised by anydraft. Each pickles, with all that it says."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Not by a call of the class, which may take more than the message."""
+        return _again, (type(self), self.args, vars(self))
+
+
+def _again(kind: type[AnydraftError], args: tuple[Any, ...], said: dict[str, Any]) -> AnydraftError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    vars(error).update(said)
+    return error
 
 
 class ArgumentError(AnydraftError, ValueError):

@@ -271,6 +271,14 @@ def test_an_error_inside_the_model_leaves_a_usable_cache(model, error):
     assert_close(ours.advance(rest, keep=len(rest)), plain_logits(model, ids)[-len(rest) :])
 
 
+def test_logits_that_are_no_real_numbers_are_refused(model, monkeypatch):
+    ours = TransformersModel(model)
+    said = ours.runner
+    monkeypatch.setattr(ours, "runner", lambda **given: Mock(logits=said(**given).logits.long()))
+    with pytest.raises(ModelError, match="expected real numbers"):
+        ours.advance(tiny.ids(4))
+
+
 def refused():
     t5 = T5Config(vocab_size=97, d_model=64, d_kv=16, d_ff=64, num_layers=1, num_heads=4)
     yield "encoder-decoder", T5ForConditionalGeneration(t5).eval()

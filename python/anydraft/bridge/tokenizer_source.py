@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -22,14 +23,23 @@ Role: TypeAlias = Literal["target", "draft"]
 class TokenizerSource:
     """A tokenizer that can be identified without being read, and is read once."""
 
-    def __init__(self, role: Role, kind: str, fingerprint: str, read: Callable[[], _core.Tokenizer]) -> None:
-        """``role`` and ``kind`` are for messages; ``read`` makes the core's tokenizer."""
+    def __init__(self, name: str, fingerprint: str, read: Callable[[], _core.Tokenizer] | None) -> None:
+        """``name`` is for messages; ``read`` makes the core's tokenizer, if that is not there already."""
         self.fingerprint = fingerprint
         """Equal for equal tokenizers."""
-        self._name = f"the {role}'s tokenizer ({kind})"
+        self._name = name
         self._read = read
         self._lock = threading.RLock()  # an interrupt may leave it locked; this thread must go on
         self._loaded: _core.Tokenizer | None = None
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """What it is read from goes to another process, and is read there again where it is needed."""
+        if self._read is None:
+            raise TokenizerError(
+                f"{self._name}: got one that keeps no copy of what it was read from, to be pickled; expected "
+                "a tokenizer of a library or a path. Make the bridge of the tokenizer itself"
+            )
+        return _again, (self.fingerprint, self._name, self._read)
 
     def load(self) -> _core.Tokenizer:
         """The tokenizer as bytes; read at the first call.
@@ -39,6 +49,7 @@ class TokenizerSource:
         """
         with self._lock:
             if self._loaded is None:
+                assert self._read is not None
                 try:
                     self._loaded = self._read()
                 except TokenizerError as error:
@@ -55,7 +66,9 @@ class TokenizerSource:
         """
         kind = type(tokenizer).__name__
         if isinstance(tokenizer, _core.Tokenizer):
-            return cls(role, kind, tokenizer.fingerprint, lambda: tokenizer)
+            source = cls(_name(role, kind), tokenizer.fingerprint, None)
+            source._loaded = tokenizer
+            return source
         if isinstance(tokenizer, (str, os.PathLike)):
             bare = _bare(Path(tokenizer))
             if bare is not None:
@@ -75,14 +88,31 @@ class TokenizerSource:
 
     @classmethod
     def _of_json(cls, role: Role, kind: str, json: str) -> TokenizerSource:
-        return cls(role, kind, _core.fingerprint(json), lambda: _core.Tokenizer.from_json(json))
+        return cls(_name(role, kind), _core.fingerprint(json), partial(_from_json, json))
 
     @classmethod
     def _of_tiktoken(cls, role: Role, kind: str, encoding: TiktokenEncoding) -> TokenizerSource:
         ranks = list(encoding._mergeable_ranks.items())
         parts = ranks, list(encoding._special_tokens.items()), encoding._pat_str
         fingerprint = _core.tiktoken_fingerprint(*parts)
-        return cls(role, kind, fingerprint, lambda: _core.Tokenizer.from_tiktoken(*parts))
+        return cls(_name(role, kind), fingerprint, partial(_from_tiktoken, *parts))
+
+
+def _name(role: Role, kind: str) -> str:
+    return f"the {role}'s tokenizer ({kind})"
+
+
+# At the module's level, so that they can be pickled.
+def _again(fingerprint: str, name: str, read: Callable[[], _core.Tokenizer]) -> TokenizerSource:
+    return TokenizerSource(name, fingerprint, read)
+
+
+def _from_json(json: str) -> _core.Tokenizer:
+    return _core.Tokenizer.from_json(json)
+
+
+def _from_tiktoken(*parts: Any) -> _core.Tokenizer:
+    return _core.Tokenizer.from_tiktoken(*parts)
 
 
 def _bare(path: Path) -> str | None:

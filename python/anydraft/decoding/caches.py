@@ -26,6 +26,13 @@ class PairCaches:
         self._row: Row | None = None
         self._busy = RLock()  # an interrupt may leave it locked, which must not lock this thread out
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Caches belong to the models of this process."""
+        raise ArgumentError(
+            "got a running decode or its caches, to be pickled; expected what it has said. Hand on its "
+            "events or messages, and begin anew in the other process"
+        )
+
     @contextmanager
     def held_by(self, row: Row) -> Iterator[None]:
         """One round of a decode, while which no other may begin.

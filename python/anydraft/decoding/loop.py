@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 import torch
 from torch import Tensor
@@ -33,7 +33,7 @@ def next_round(rows: Sequence[Row]) -> list[Event]:
 
 def decode(
     rows: Sequence[Row], play: Callable[[Sequence[Row]], list[Event]] = next_round
-) -> Iterator[tuple[int, Event]]:
+) -> Generator[tuple[int, Event], None, None]:
     """Run all rows to their ends; after every round, an event of each row that took part, with its number.
 
     Rows accept different lengths and finish at different times; what one says does not depend on the others.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from inspect import GEN_RUNNING, getgeneratorstate
 
 from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.events import Event
@@ -10,6 +11,7 @@ from anydraft.decoding.loop import decode
 from anydraft.decoding.parallel import Team, round_with
 from anydraft.decoding.sequence import Row
 from anydraft.decoding.stats import Stats
+from anydraft.errors import ArgumentError
 
 
 class Stream(Iterator[Event]):
@@ -26,6 +28,11 @@ class Stream(Iterator[Event]):
         self._caches = caches
         self._events = decode([row], round_with(team))
         self._closed = False
+        self._broken = False
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """As its caches: see :class:`PairCaches`."""
+        return self._caches.__reduce__()
 
     @property
     def method(self) -> str:
@@ -36,14 +43,28 @@ class Stream(Iterator[Event]):
         """Run one round.
 
         Raises:
-            ArgumentError: the caches were given to another decode meanwhile.
+            ArgumentError: the caches were given to another decode meanwhile, or a round of this one runs: in
+                another thread, or as what asks for the next.
         """
-        if self._closed or self._row.finish_reason is not None:  # whoever has the caches now
+        if getgeneratorstate(self._events) == GEN_RUNNING:
+            raise ArgumentError(
+                "got a stream that was asked for its next event while a round of it runs; expected one "
+                "reader at a time. Read it in one thread and hand on its events, or make one for each thread"
+            )
+        if self._over or self._row.finish_reason is not None:  # whoever has the caches now
             raise StopIteration
-        with self._caches.held_by(self._row):
-            if self._closed:  # by another thread, meanwhile
-                raise StopIteration
-            return next(self._events)[1]
+        try:
+            with self._caches.held_by(self._row):
+                if self._over:  # by another thread, meanwhile
+                    raise StopIteration
+                return next(self._events)[1]
+        except BaseException:  # an interrupt may have lost an event: what came after it would have a hole
+            self._broken = True
+            raise
+
+    @property
+    def _over(self) -> bool:
+        return self._closed or self._broken
 
     def close(self) -> None:
         """End the decode here; a second call does nothing.

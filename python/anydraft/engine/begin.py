@@ -13,6 +13,7 @@ from anydraft.decoding.sequence import Row
 from anydraft.decoding.stop_rules import criteria_rules, stop_rules, time_rules
 from anydraft.decoding.stopping import StopRule
 from anydraft.engine.engine import Engine
+from anydraft.engine.forks import FORKS
 from anydraft.engine.options import SamplingOptions
 from anydraft.errors import ArgumentError
 from anydraft.models.in_order import OrderedProcessors, OrderedRow
@@ -40,7 +41,9 @@ def begin(
         ArgumentError: a prompt longer than the target's window, an end token that the target does not have,
             or an unknown method.
         PairError: the method cannot work with this pair.
+        ModelError: a process that was forked, with more threads than one.
     """
+    FORKS.runs()
     end_ids = wanted.end_ids(engine.end_ids, caches.target.vocab_size)
     law = wanted.law(len(prompt.ids), end_ids)
     if stops is None:

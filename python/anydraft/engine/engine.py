@@ -18,6 +18,7 @@ from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.protocols import TargetLaw
 from anydraft.decoding.sequence import Row
 from anydraft.decoding.stopping import Stopping, StopRule
+from anydraft.engine.forks import FORKS
 from anydraft.engine.places import Places
 from anydraft.engine.sides import draft_side, generation_of, target_side
 from anydraft.engine.tokenizers import AnyModel, tokenizer_of
@@ -63,6 +64,7 @@ class Engine:
         bridge: Bridge | None,
     ) -> None:
         """Arguments and errors as for :class:`~anydraft.Speculator`."""
+        FORKS.runs()
         check_method(method, rule)
         if num_draft_tokens != "auto" and (not isinstance(num_draft_tokens, int) or num_draft_tokens < 1):
             raise ArgumentError(

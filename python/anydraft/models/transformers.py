@@ -133,10 +133,10 @@ class TransformersModel:
                 logits = self._apart(ids, keep)
             else:
                 logits = self._pass(ids, keep) if self.growing is None else self._split(ids, keep)
-        if logits.shape != (keep, self.vocab_size):
+        if logits.shape != (keep, self.vocab_size) or not logits.is_floating_point():
             raise ModelError(
-                f"got logits of shape {list(logits.shape)} from {type(self.plain).__name__}; "
-                f"expected [{keep}, {self.vocab_size}]"
+                f"got logits of shape {list(logits.shape)} in {logits.dtype} from "
+                f"{type(self.plain).__name__}; expected real numbers [{keep}, {self.vocab_size}]"
             )
         return logits
 

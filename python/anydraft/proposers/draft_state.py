@@ -98,8 +98,15 @@ class DraftState:
             raise of_the_draft(error) from error
 
     def settle(self, length: int) -> None:
-        """See :class:`Model`."""
-        self.model.settle(length)
+        """See :class:`Model`.
+
+        Raises:
+            DraftError: the draft's model failed.
+        """
+        try:
+            self.model.settle(length)
+        except Exception as error:
+            raise of_the_draft(error) from error
 
     @property
     def broken(self) -> Tensor:
@@ -143,7 +150,7 @@ class DraftState:
         shown = len(self.ids) - self._start
         if self.model.length >= shown:
             self.crop(shown - 1)
-        self.model.settle(max(shown - _SEAM, 0))
+        self.settle(max(shown - _SEAM, 0))
         unfed = self.ids[self._start + self.model.length :]
         return torch.tensor(unfed, dtype=torch.int64, device=self.device)
 

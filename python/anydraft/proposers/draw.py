@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
-from anydraft.errors import DraftError
+from anydraft.errors import DraftError, ModelError
 from anydraft.models.joint import advance_together
 from anydraft.proposers.base import Block, DraftContext, Drawing, Drawn, Strategy
 from anydraft.proposers.draft_state import of_the_draft
@@ -133,6 +133,8 @@ def draw_rows(rows: Sequence[Draws]) -> list[Drawn]:
         models, unfed = [row.context.model for row in going], [row.unfed for row in going]
         try:
             logits = advance_together(models, unfed, [1] * len(going))
+            for row, own in zip(going, logits, strict=True):
+                check(own, len(row.allowed))
         except Exception as error:
             failure = of_the_draft(error)
             failure.__cause__ = error
@@ -143,6 +145,15 @@ def draw_rows(rows: Sequence[Draws]) -> list[Drawn]:
             row.next(own[-1])
         going = [row for row in going if len(row.ids) < row.gamma]
     return [row.drawn for row in rows]
+
+
+def check(logits: Tensor, width: int) -> None:
+    """Raise :class:`ModelError` for what no law can be made of: logits are to be ``[n, vocab]``, real."""
+    if not (logits.dim() == 2 and len(logits) and logits.shape[1] >= width and logits.is_floating_point()):
+        raise ModelError(
+            f"got logits of shape {list(logits.shape)} in {logits.dtype}; expected real numbers [n, v], "
+            f"n >= 1, v >= {width}"
+        )
 
 
 def allowed_law(context: DraftContext, logits: Tensor, allowed: Tensor) -> Tensor:
