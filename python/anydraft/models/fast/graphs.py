@@ -14,7 +14,7 @@ from torch import Tensor
 
 GiveUp: TypeAlias = "weakref.WeakMethod[Callable[[Exception], None]]"
 
-_recording = threading.Lock()
+_recording = threading.RLock()  # an interrupt may leave it locked; this thread must go on
 """Held by the thread that uses the stream for it."""
 _streams: dict[torch.device, torch.cuda.Stream] = {}
 

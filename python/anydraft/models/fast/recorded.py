@@ -56,7 +56,7 @@ class RecordedLean(StaticLean):
         """The latest last."""
         self._left: deque[_Places] = deque()
         """Of texts that are gone: noted wherever garbage is collected, looked at when one is needed."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # an interrupt may leave it locked; this thread must go on
         self._read: list[Tensor] = []
         self._works = True
 
