@@ -20,13 +20,14 @@ from transformers import __version__ as transformers_version
 from anydraft.errors import ModelFileError
 from anydraft.loading import cache_dir
 from anydraft.loading.gguf_cuts import cut_as_named
+from anydraft.loading.gguf_patterns import RECIPE
 from anydraft.loading.packed import load_packed
 from anydraft.loading.progress import Progress
 from anydraft.loading.quiet import quiet, tensors_counted
 from anydraft.loading.reading import reading, require_whole
 
-_RECIPE, _TOKENIZER_RECIPE = 1, 3
-"""Parts of the entries' names: raise one when what is written changes."""
+_RECIPE = 1
+"""A part of the entries' names: raise it when the weights that are written change."""
 
 _MODEL: Any = AutoModelForCausalLM
 _TOKENIZER: Any = PreTrainedTokenizerFast
@@ -113,7 +114,7 @@ def tokenizer_folder(file: Path, progress: Progress) -> Path:
             plain.save_pretrained(folder)
         progress("reading tokenizer", 1.0)
 
-    return cache_dir.entry(f"gguf/{_key(file)}-tokenizer{_TOKENIZER_RECIPE}", make)
+    return cache_dir.entry(f"gguf/{_key(file)}-tokenizer{RECIPE}", make)
 
 
 def _key(file: Path) -> str:

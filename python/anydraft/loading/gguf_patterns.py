@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+RECIPE = 3
+"""A part of the names in the cache: raise it when a tokenizer made of the same file becomes another."""
+
 
 class Cut(NamedTuple):
     """How a byte-level tokenizer of a GGUF file reads a text."""

@@ -9,12 +9,12 @@ becomes float32 on a CPU with as much room, else bfloat16.
 from __future__ import annotations
 
 import json
+import struct
 import time
 from collections import Counter
 from functools import cache
 from math import prod
 from pathlib import Path
-from struct import unpack
 from typing import Literal, TypeAlias
 
 import torch
@@ -97,13 +97,13 @@ def _formats(file: Path) -> Counter[str]:
     """How many numbers of each format a safetensors file has; none of a damaged one, which is told later."""
     try:
         with file.open("rb") as read:
-            (length,) = unpack("<Q", read.read(8))
+            (length,) = struct.unpack("<Q", read.read(8))
             header = json.loads(read.read(min(length, file.stat().st_size)))
         tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
         found: Counter[str] = Counter()
         for tensor in tensors:
             found[tensor["dtype"]] += prod(tensor["shape"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError):
         return Counter()
     else:
         return found

@@ -10,6 +10,7 @@ from typing import Any
 from anydraft import __version__
 from anydraft.loading import cache_dir
 from anydraft.loading.extras import imported
+from anydraft.loading.gguf_patterns import RECIPE
 from anydraft.loading.names import tokenizer_named
 from anydraft.loading.progress import Progress, silent
 from anydraft.loading.tokenizers import folder_of, load_tokenizer_file, tokenizer_file
@@ -54,7 +55,7 @@ def _gguf_folder(file: Path, progress: Progress) -> Path:
         folder = imported(_GGUF).tokenizer_folder(file, progress)
         (note / _POINTER).write_text(str(folder), encoding="utf-8")
 
-    name = f"quick/{file.stem}-{cache_dir.fingerprint(file)}-{__version__}"
+    name = f"quick/{file.stem}-{cache_dir.fingerprint(file)}-{__version__}-{RECIPE}"
     pointer = cache_dir.entry(name, make) / _POINTER
     folder = Path(pointer.read_text(encoding="utf-8"))
     if folder.is_dir():
