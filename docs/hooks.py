@@ -1,10 +1,11 @@
-"""What the site has beside its pages: records of benches as they are, the notebook as a page."""
+"""What the site has beside its pages: records of benches, the notebook as a page, narrow pictures."""
 
 from __future__ import annotations
 
 import json
+import posixpath
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -14,6 +15,9 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[1]
 RECORDS = "<!-- records -->"
 """Where a page wants all records of benches."""
+IMAGE = re.compile(r'<img [^>]*src="(?P<path>[^"]*)\.svg"[^>]*>')
+SMALL = "(max-width: 48em)"
+"""As in ``docs/assets/site.css``."""
 
 
 def on_config(config: MkDocsConfig) -> None:
@@ -33,6 +37,19 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Put the records where they are wanted."""
     return markdown.replace(RECORDS, records()) if RECORDS in markdown else markdown
+
+
+def on_page_content(html: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Offer a picture's narrow form, where there is one, to small screens."""
+    here = PurePosixPath(page.file.src_uri).parent
+
+    def offered(found: re.Match[str]) -> str:
+        narrow = f"{found['path']}-narrow.svg"
+        if files.get_file_from_path(posixpath.normpath(here / narrow)) is None:
+            return found[0]
+        return f'<picture><source media="{SMALL}" srcset="{narrow}">{found[0]}</picture>'
+
+    return IMAGE.sub(offered, html)
 
 
 def records() -> str:

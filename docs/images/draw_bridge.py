@@ -6,15 +6,25 @@ python docs/images/draw_bridge.py docs/images/bridge.svg
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
-from drawing import box, line, picture, text
+from drawing import NARROW, WIDE, box, keep, line, picture, text
 
 import anydraft
 from anydraft.loading.folders import load_tokenizer, packaged
 
 TEXTS = ("def fib(n):\n        return n", "naïve 日本語 🙂")
-WIDTH, LEFT = 980, 132
+SAID = {
+    False: (
+        "As wide as their bytes. A line is a boundary that both have; ␣ is a space, ⏎ a line end,",
+        "hex digits are part of a character. Between two lines the same bytes stand above each other.",
+    ),
+    True: (
+        "As wide as their bytes. A line is a boundary",
+        "that both have; ␣ is a space, ⏎ a line end, hex",
+        "digits are part of a character. Between two lines",
+        "the same bytes stand above each other.",
+    ),
+}
 
 
 def name(data: bytes) -> str:
@@ -26,50 +36,45 @@ def name(data: bytes) -> str:
     return said.replace(" ", "␣").replace("\n", "⏎")
 
 
-def segmentation(bridge: anydraft.Bridge, said: str, y: float) -> list[str]:
+def segmentation(bridge: anydraft.Bridge, said: str, y: float, *, narrow: bool) -> list[str]:
     """Both segmentations of a text, one above the other, on an axis of bytes."""
     data = said.encode()
-    scale = (WIDTH - LEFT - 24) / len(data)
+    left, width = (16, NARROW - 32) if narrow else (132, WIDE - 156)
+    scale = width / len(data)
     sides = (bridge.target, "targets", "Gemma-3", y), (bridge.draft, "drafts", "SmolLM2", y + 62)
     parts, ends = [], []
     for tokenizer, kind, who, top in sides:
         stream = anydraft.Retokenizer(tokenizer)
         stream.push(data)
-        parts.append(text(24, top + 21, who, f"head {kind.removesuffix('s')}"))
+        at = (16, y - 12 if kind == "targets" else y + 120) if narrow else (24, top + 21)
+        parts.append(text(*at, who, f"head {kind.removesuffix('s')}"))
         start = 0
         for token, end in zip(stream.ids(), stream.ends(), strict=True):
-            parts.append(box(LEFT + scale * start + 1.5, top, scale * (end - start) - 3, 32, kind, 4))
-            shown, middle = name(tokenizer.bytes(token)), LEFT + scale * (start + end) / 2
-            parts.append(text(middle, top + 21, shown, "mono", "middle"))
+            space = scale * (end - start) - 3
+            parts.append(box(left + scale * start + 1.5, top, space, 32, kind, 4))
+            shown, middle = name(tokenizer.bytes(token)), left + scale * (start + end) / 2
+            fits = 8.4 * len(shown) <= space + 1
+            parts.append(text(middle, top + 21, shown, "mono" if fits else "mono small", "middle"))
             start = end
         ends.append(stream.ends())
     for end, _, _ in anydraft.common_boundaries(*ends):
-        x = LEFT + scale * end
+        x = left + scale * end
         parts.append(line([(x, y - 7), (x, y + 101)]))
     return parts
 
 
-def draw() -> str:
+def draw(*, narrow: bool) -> str:
     """The picture as SVG."""
     bridge = anydraft.Bridge(load_tokenizer(packaged("gemma3")), load_tokenizer(packaged("smollm2")))
+    first, second, below = (44, 212, 370) if narrow else (34, 174, 304)
     parts = [
-        *segmentation(bridge, TEXTS[0], 34),
-        *segmentation(bridge, TEXTS[1], 174),
-        text(
-            24,
-            304,
-            "As wide as their bytes. A line is a boundary that both have; ␣ is a space, ⏎ a line end,",
-            "dim",
-        ),
-        text(
-            24,
-            324,
-            "hex digits are part of a character. Between two lines the same bytes stand above each other.",
-            "dim",
-        ),
+        *segmentation(bridge, TEXTS[0], first, narrow=narrow),
+        *segmentation(bridge, TEXTS[1], second, narrow=narrow),
+        *(text(16 if narrow else 24, below + 20 * i, words, "dim") for i, words in enumerate(SAID[narrow])),
     ]
-    return picture(WIDTH, 344, "Two tokenizers, the same bytes, common boundaries", parts)
+    size = (NARROW, 448) if narrow else (WIDE, 344)
+    return picture(*size, "Two tokenizers, the same bytes, common boundaries", parts)
 
 
 if __name__ == "__main__":
-    Path(sys.argv[1]).write_text(draw(), encoding="utf-8")
+    keep(sys.argv[1], draw(narrow=False), draw(narrow=True))

@@ -1,9 +1,15 @@
-"""What the pictures have in common: colours in light and dark, text, bars, arrows, the frame."""
+"""What the pictures have in common: colours in light and dark, text, bars, arrows, the frame.
+
+Each is drawn twice: as wide as a page, and for a screen of 400 pixels. ``docs/hooks.py`` offers both.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
+
+WIDE, NARROW = 980, 376
 
 STYLE = """
   text { font: 13px system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; fill: #1f2328 }
@@ -11,10 +17,12 @@ STYLE = """
   .dim { fill: #59636e }
   .mono { font: 14px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", "Noto Sans Mono CJK SC",
     "Noto Color Emoji", monospace; white-space: pre }
+  .small { font-size: 10px }
   .card { fill: #ffffff; stroke: #d1d9e0 }
   .box { fill: #f6f8fa; stroke: #818b98 }
   .line { stroke: #818b98; fill: none; stroke-width: 1.3 }
   .grid { stroke: #d1d9e0; fill: none }
+  .loss { stroke: #bc4c00; fill: none; stroke-width: 2.5 }
   .tip { fill: #818b98 }
   .target { fill: #0969da }
   .draft { fill: #bc4c00 }
@@ -31,6 +39,7 @@ STYLE = """
     .card { fill: #0d1117; stroke: #3d444d }
     .box { fill: #151b23; stroke: #656c76 }
     .grid { stroke: #3d444d }
+    .loss { stroke: #f0883e }
     .target { fill: #4493f8 }
     .draft { fill: #f0883e }
     .accepted { fill: #3fb950 }
@@ -81,3 +90,10 @@ def picture(width: int, height: int, title: str, parts: Sequence[str]) -> str:
             "</svg>\n",
         ]
     )
+
+
+def keep(file: str, wide: str, narrow: str) -> None:
+    """Write both forms of a picture: ``name.svg`` and, beside it, ``name-narrow.svg``."""
+    path = Path(file)
+    path.write_text(wide, encoding="utf-8")
+    path.with_stem(f"{path.stem}-narrow").write_text(narrow, encoding="utf-8")

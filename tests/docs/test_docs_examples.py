@@ -53,12 +53,6 @@ def test_what_is_emitted_is_the_targets_law(said: str) -> None:
     ]
 
 
-def test_the_picture_is_the_one_that_is_drawn(tmp_path: Path) -> None:
-    drawn = tmp_path / "drawn.svg"
-    run(DOCS / "images" / "draw_class_coupling.py", str(drawn))
-    assert drawn.read_bytes() == (DOCS / "images" / "class-coupling.svg").read_bytes()
-
-
 def test_links_and_files_exist() -> None:
     links = {link for link in re.findall(r"\]\(([^)#\s]+)\)", PAGE) if "://" not in link}
     named = set(re.findall(r"`((?:docs|tests|python)/[\w./-]+)`", PAGE))

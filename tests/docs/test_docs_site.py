@@ -100,24 +100,53 @@ def test_every_record_is_on_the_page(site: Path) -> None:
         assert record.name in page
 
 
-def drawn(name: str, tmp_path: Path) -> tuple[str, str]:
-    made = tmp_path / f"{name}.svg"
-    program = [sys.executable, str(DOCS / f"images/draw_{name}.py"), str(made)]
-    subprocess.run(program, check=True, capture_output=True)
-    return made.read_text(encoding="utf-8"), (DOCS / f"images/{name}.svg").read_text(encoding="utf-8")
+@pytest.mark.parametrize(
+    ("page", "picture"),
+    [
+        ("index.html", "images/round"),
+        ("methods.html", "images/acceptance"),
+        ("bridge.html", "images/bridge"),
+        ("class-coupling.html", "images/class-coupling"),
+        ("drafts/tiny.html", "tiny"),
+    ],
+)
+def test_small_screens_are_offered_a_picture_that_fits(site: Path, page: str, picture: str) -> None:
+    said = (site / page).read_text(encoding="utf-8")
+    offered = re.findall(
+        r'<source media="\(max-width: 48em\)" srcset="([^"]*)"><img [^>]*src="([^"]*)"', said
+    )
+    assert offered == [(f"{picture}-narrow.svg", f"{picture}.svg")]
+    narrow = (site / page).parent / offered[0][0]
+    assert 'viewBox="0 0 376 ' in narrow.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", ["round", "acceptance"])
+def assert_drawn(program: str, kept: Path, made: Path) -> None:
+    """A program draws the picture that is kept, and its narrow form if it draws one."""
+    subprocess.run(
+        [sys.executable, str(DOCS / "images" / program), str(made / kept.name)],
+        check=True,
+        capture_output=True,
+    )
+    names = sorted(path.name for path in made.iterdir())
+    assert any(name.endswith("-narrow.svg") for name in names)
+    for name in names:
+        again = (made / name).read_text(encoding="utf-8")
+        assert again == kept.with_name(name).read_text(encoding="utf-8"), name
+
+
+@pytest.mark.parametrize("name", ["round", "acceptance", "class-coupling"])
 def test_the_picture_is_the_one_that_is_drawn(name: str, tmp_path: Path) -> None:
-    made, kept = drawn(name, tmp_path)
-    assert made == kept
+    assert_drawn(f"draw_{name.replace('-', '_')}.py", DOCS / f"images/{name}.svg", tmp_path)
+
+
+def test_the_narrow_picture_of_the_loss_is_the_one_that_is_drawn(tmp_path: Path) -> None:
+    assert_drawn("draw_loss.py", DOCS / "drafts/tiny-narrow.svg", tmp_path)
 
 
 @pytest.mark.real
 @pytest.mark.skipif(not has_pair, reason="no packaged models")
 def test_the_picture_of_real_tokenizers_is_the_one_that_is_drawn(tmp_path: Path) -> None:
-    made, kept = drawn("bridge", tmp_path)
-    assert made == kept
+    assert_drawn("draw_bridge.py", DOCS / "images/bridge.svg", tmp_path)
 
 
 def notebook_code() -> list[str]:
