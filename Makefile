@@ -154,6 +154,7 @@ figures: install  ## draw the other pictures of the documentation
 	  $(BIN)/python docs/images/draw_$$name.py docs/images/$$name.svg || exit 1; \
 	done
 	$(BIN)/python docs/images/draw_class_coupling.py docs/images/class-coupling.svg
+	$(BIN)/python docs/images/draw_loss.py docs/drafts/tiny-narrow.svg
 
 notebook: install  ## run docs/examples/tutorial.py on the real pair and keep it as docs/tutorial.ipynb
 	$(BIN)/python docs/examples/make_notebook.py docs/tutorial.ipynb

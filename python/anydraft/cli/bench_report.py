@@ -55,8 +55,8 @@ def remarks(found: Mapping[str, Any]) -> Iterator[str]:
 def sentences(summary: Mapping[str, Any]) -> Iterator[str]:
     """The figures over all tables, in words."""
     speed, where = summary["auto beside the target alone, least"]
-    verdict = "never slower than" if speed >= LEAST else "slower than"
-    yield f"auto is {verdict} the target alone: at worst {speed:.2f} times its speed ({where})."
+    verdict = "keeps up with" if speed >= LEAST else "is slower than"
+    yield f"auto {verdict} the target alone: at worst {speed:.2f} times its speed ({where})."
     theirs = summary["auto beside transformers' lossless assisted generation, least"]
     if theirs:
         yield (

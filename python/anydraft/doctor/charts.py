@@ -26,14 +26,14 @@ class Group:
     bars: Sequence[Bar]
 
 
-def bars(title: str, groups: Sequence[Group], *, full: float = 1.0) -> str:
-    """Horizontal bars, each group under its name; ``full`` is the share that takes the whole width."""
+def bars(title: str, groups: Sequence[Group]) -> str:
+    """Horizontal bars, each group under its name; a share of 1 takes the whole width."""
     parts, y = [], 0
     for group in groups:
         parts.append(f'<text x="0" y="{y + 14}">{escape(group.name)}</text>')
         y += _LABEL
         for bar in group.bars:
-            width = 82 * min(max(bar.share / full, 0.0), 1.0) if full else 0.0
+            width = 82 * min(max(bar.share, 0.0), 1.0)
             box = f'x="0" y="{y}" height="{_ROW - 3}" rx="2"'
             parts.append(
                 f'<rect class="empty" {box} width="82%"/>'

@@ -142,12 +142,11 @@ def _overlap(report: Report) -> str:
 
 def _loss(report: Report) -> str:
     lost = [(use.name, 1 - use.target_share, 1 - use.draft_share) for use in report.texts]
-    full = max(max(ours, theirs) for _, ours, theirs in lost)
     groups = [
         Group(name, [Bar(ours, percent(ours), "target"), Bar(theirs, percent(theirs), "draft")])
         for name, ours, theirs in lost
     ]
-    return bars("Tokens lost, by text", groups, full=full)
+    return bars("Tokens lost, by text", groups)
 
 
 def _reach(report: Report) -> str:
