@@ -111,18 +111,13 @@ def test_a_bridge_of_what_cannot_be_read_again_is_refused() -> None:
 
 
 def test_a_speculator_pickles_and_a_running_decode_does_not() -> None:
-    decoder = pair()
+    decoder = small.speculator(num_draft_tokens=4)  # models of its own: see docs/processes.md on hooks
     out = decoder.generate(PROMPT, max_new_tokens=12)
     assert pickle.loads(pickle.dumps(out)) == out
     for running in (decoder.stream(PROMPT), decoder.chat(), decoder.engine.caches()):
         with pytest.raises(anydraft.ArgumentError, match="to be pickled"):
             pickle.dumps(running)
-    try:
-        copy = pickle.loads(pickle.dumps(decoder))
-    except AttributeError as error:
-        if "output_captur" not in str(error):
-            raise
-        pytest.skip("transformers has put hooks of its own into the model, which do not pickle")
+    copy = pickle.loads(pickle.dumps(decoder))
     assert copy.generate(PROMPT, max_new_tokens=12).token_ids == out.token_ids
 
 

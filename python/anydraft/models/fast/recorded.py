@@ -190,9 +190,8 @@ class _Places:
     def take_in(self, layers: list[Any], length: int) -> None:
         """Have the layers, which hold ``length`` tokens, live here; one moves after the other."""
         if self._stores:
-            torch._foreach_zero_(
-                [store for pair in self._stores for store in pair]
-            )  # no NaN of a former text
+            # No NaN of a former text may be left.
+            torch._foreach_zero_([store for pair in self._stores for store in pair])
         new = not self._stores
         for at, layer in enumerate(layers):
             if new:
