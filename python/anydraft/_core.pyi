@@ -142,6 +142,25 @@ class Session:
     def propose(self, ids: list[int]) -> list[int]:
         """The target's own encoding of what the draft drew after its view."""
 
+    def branches(
+        self,
+        likely: list[int],
+        chances: list[float],
+        also: list[tuple[list[int], float]],
+        *,
+        breadth: int,
+        most: int,
+        depth: int,
+    ) -> tuple[list[int], list[int]]:
+        """The target's encoding of several texts, as a tree: its ids, and of each which place is before it.
+
+        ``likely``: of every draft token ``breadth`` ids that might stand there, the one that was drafted
+        first; ``chances`` of them. A text is what was drafted up to a step, and one of these. ``also``: paths
+        of target ids with what they are worth. ``most``: places kept, the likeliest; ``depth``: of a path.
+
+        Place 0 is the committed text, place ``i + 1`` the id ``i``, which comes first.
+        """
+
     def commit(self, ids: list[int], drafted: list[int]) -> tuple[str, _Bytes, int, list[int]]:
         """Append target ids; ``drafted``: what the draft drew after its view.
 

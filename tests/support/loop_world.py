@@ -105,11 +105,13 @@ class LoopWorld:
         """Rounds in which the draft failed, of the latest walk."""
         self.drafted = 0
         """Tokens that were proposed in it."""
+        self.broad = 0
+        """Trees that the target was shown in it."""
 
     def emitted(self, horizon: int) -> dict[tuple[tuple[int, ...], ...], float]:
         """The law of what all rows emit, by walking every outcome of chance."""
         found: dict[tuple[tuple[int, ...], ...], float] = defaultdict(float)
-        self.failures, self.drafted = 0, 0
+        self.failures, self.drafted, self.broad = 0, 0, 0
         for oracle, rows in branches(partial(self._run, horizon)):
             found[rows] += oracle.probability
         return found
@@ -122,6 +124,10 @@ class LoopWorld:
             for both in itertools.product(*(self.alone(prompt, horizon).items() for prompt in self.prompts))
         }
         return 0.5 * sum(abs(found.get(key, 0.0) - alone.get(key, 0.0)) for key in {*found, *alone})
+
+    def _branch(self, read: Callable[..., Any], *given: Any) -> Any:
+        self.broad += 1
+        return read(*given)
 
     def alone(self, prompt: list[int], horizon: int) -> Emitted:
         """The law of plain decoding, by the model itself: token after token, the whole text each time."""
@@ -181,6 +187,8 @@ class LoopWorld:
                 row.ngrams = NgramIndex(pair.bridge.target.decode(prompt))
             if self.strategy is not None:
                 row.strategies = lambda _: self.strategy  # type: ignore[assignment, return-value]
+            if count == 1:
+                row.target.branch = partial(self._branch, row.target.branch)  # type: ignore[attr-defined]
             rows.append(row)
         said: list[list[int]] = [[] for _ in rows]
         for i, event in decode(rows):

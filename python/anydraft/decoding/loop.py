@@ -13,6 +13,7 @@ from anydraft.decoding.proposal import Proposal, Verdict
 from anydraft.decoding.sequence import Row
 from anydraft.decoding.step_by_step import verify_in_order
 from anydraft.decoding.verification import verify_blocks
+from anydraft.models.base import Branching
 from anydraft.models.in_order import OrderedProcessors
 from anydraft.models.joint import advance_together
 from anydraft.proposers.draw import draft_together
@@ -26,7 +27,7 @@ def next_round(rows: Sequence[Row]) -> list[Event]:
     logits = advance(rows, proposals)
     verdicts = verify(rows, proposals, logits)
     events = commit(rows, proposals, verdicts)
-    show(rows, logits, events)
+    show(rows, logits, verdicts)
     learn(rows, proposals, verdicts, events, time.perf_counter() - began)
     return events
 
@@ -71,14 +72,33 @@ def choose(rows: Sequence[Row]) -> list[Choice | None]:
 def advance(rows: Sequence[Row], proposals: Sequence[Proposal]) -> list[Tensor]:
     """The one target pass of a round: logits ``[k + 1, V]`` of every row, ``k`` candidates."""
     began = time.perf_counter()
-    fed = [torch.cat((row.unfed, *proposal.paths)) for row, proposal in zip(rows, proposals, strict=True)]
-    keep = [1 + sum(map(len, proposal.paths)) for proposal in proposals]
-    logits = advance_together([row.target for row in rows], fed, keep)
+    given = list(zip(rows, proposals, strict=True))
+    branching = [i for i, (_, proposal) in enumerate(given) if proposal.parents is not None]
+    straight = [i for i in range(len(given)) if i not in branching]
+    found = {i: branch(*given[i]) for i in branching}
+    if straight:
+        targets, fed = [rows[i].target for i in straight], [fed_to(*given[i]) for i in straight]
+        keep = [1 + proposals[i].size for i in straight]
+        found.update(zip(straight, advance_together(targets, fed, keep), strict=True))
+    logits = [found[i] for i in range(len(given))]
     seconds = time.perf_counter() - began
     for row in rows:
         row.stats.target_seconds += seconds
         row.stats.target_passes += 1
     return logits
+
+
+def branch(row: Row, proposal: Proposal) -> Tensor:
+    """The target's pass over a tree, whose row is alone in it."""
+    assert isinstance(row.target, Branching)
+    assert proposal.parents is not None
+    return row.target.branch(fed_to(row, proposal), proposal.parents)
+
+
+def fed_to(row: Row, proposal: Proposal) -> Tensor:
+    """int64 ``[n]``: what the target of a row is to read."""
+    candidates = proposal.candidates
+    return row.unfed if candidates is None else torch.cat((row.unfed, candidates))
 
 
 def verify(rows: Sequence[Row], proposals: Sequence[Proposal], logits: Sequence[Tensor]) -> list[Verdict]:
@@ -102,11 +122,13 @@ def commit(rows: Sequence[Row], proposals: Sequence[Proposal], verdicts: Sequenc
     ]
 
 
-def show(rows: Sequence[Row], logits: Sequence[Tensor], events: Sequence[Event]) -> None:
+def show(rows: Sequence[Row], logits: Sequence[Tensor], verdicts: Sequence[Verdict]) -> None:
     """Show the target's logits to whoever watches a row."""
-    for row, own, event in zip(rows, logits, events, strict=True):
+    for row, own, verdict in zip(rows, logits, verdicts, strict=True):
         if row.watch is not None:
-            row.watch(own[: len(event.token_ids)], event.token_ids)
+            places = verdict.places
+            straight = places == list(range(len(places)))
+            row.watch(own[: len(places)] if straight else own[places], verdict.token_ids)
 
 
 def learn(

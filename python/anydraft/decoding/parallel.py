@@ -47,7 +47,7 @@ def _lead(team: Team, rows: Sequence[Row]) -> list[Event]:
         team.share(error)  # which raises it, here too
         raise
     team.share(events)
-    show(rows, logits, events)
+    show(rows, logits, verdicts)
     learn(rows, proposals, verdicts, events, time.perf_counter() - began)
     return events
 

@@ -26,7 +26,7 @@ class Start(NamedTuple):
 
 @dataclass(frozen=True)
 class Proposal:
-    """The candidate paths of one sequence in a round: today one, or none. A tree will have several."""
+    """What is to be verified of one sequence in a round: a line of candidates, a tree of them, or nothing."""
 
     start: Start
     choice: Choice | None = None
@@ -37,15 +37,36 @@ class Proposal:
     """Why the draft failed; it is dropped at the end of the round."""
 
     @property
-    def paths(self) -> list[Tensor]:
-        """int64 ``[k]`` each, on the target's device: candidates that follow the committed ids."""
-        return [] if self.block is None else [self.block.candidates]
+    def candidates(self) -> Tensor | None:
+        """int64 ``[k]`` on the target's device: target ids to be verified after the committed ones."""
+        return None if self.block is None else self.block.candidates
+
+    @property
+    def size(self) -> int:
+        """Number of candidates."""
+        return 0 if self.block is None else len(self.block.candidates)
+
+    @property
+    def parents(self) -> list[int] | None:
+        """See :attr:`Block.parents`."""
+        return None if self.block is None else self.block.parents
 
     def with_block(self, block: Block | DraftError) -> Proposal:
         """The same with what was drafted, or with why nothing was."""
         if isinstance(block, DraftError):
             return replace(self, failure=failed(block))
         return replace(self, block=block, failure=None if block.failure is None else failed(block.failure))
+
+
+class Branch(NamedTuple):
+    """What held of a tree."""
+
+    path: list[int]
+    """The candidates by number, one after the other."""
+    whole: bool
+    """Whether nothing stood behind the last of them."""
+    longest: int
+    """The length of the longest path."""
 
 
 @dataclass(frozen=True)
@@ -57,19 +78,33 @@ class Verdict:
     proposed: list[int]
     """Candidates."""
     accepted: int
-    """How many of them, from the first, held: more than were emitted where the decode ended among them."""
+    """How many held, one after the other: more than were emitted where the decode ended among them."""
     token_ids: list[int]
     """What is emitted."""
     finish_reason: FinishReason | None
     failure: str | None
     """Why the draft is dropped, if it is."""
+    branch: Branch | None = None
+    """What held of a tree."""
+
+    @property
+    def longest(self) -> int:
+        """How many candidates could have held."""
+        return len(self.proposed) if self.branch is None else self.branch.longest
+
+    @property
+    def places(self) -> list[int]:
+        """In which rows of the pass's logits the law of each emitted token is."""
+        count = len(self.token_ids)
+        return list(range(count)) if self.branch is None else [0, *(i + 1 for i in self.branch.path)][:count]
 
     @property
     def source(self) -> Source | None:
         """Where the last token comes from, if it was not drafted."""
         if len(self.token_ids) <= self.accepted:
             return None
-        return "recovered" if self.accepted < len(self.proposed) else "bonus"
+        whole = self.accepted == len(self.proposed) if self.branch is None else self.branch.whole
+        return "bonus" if whole else "recovered"
 
 
 def failed(error: Exception) -> str:

@@ -15,7 +15,7 @@ from anydraft.decoding.stats import Stats
 from anydraft.decoding.stopping import Stopping
 from anydraft.decoding.text_only import TextOnlySession
 from anydraft.errors import DraftError, PairError, TokenizerError
-from anydraft.models.base import Model
+from anydraft.models.base import Branching, Model
 from anydraft.models.in_order import OrderedProcessors, OrderedRow
 from anydraft.proposers.base import DraftContext, Strategy
 from anydraft.proposers.draft_state import DraftState
@@ -23,7 +23,7 @@ from anydraft.proposers.draw import Draft
 from anydraft.proposers.ngram_index import NgramIndex
 from anydraft.sampling.laws import Greedy, Randomness, best_of
 from anydraft.scheduling.cost import Round
-from anydraft.scheduling.directors import LOOKUP, Choice, Director
+from anydraft.scheduling.directors import LOOKUP, TREE, Choice, Director
 
 
 @dataclass
@@ -74,6 +74,12 @@ class Row:
             self.target.crop(len(self.committed) - 1)
         self.target.settle(len(self.committed))
         return self.committed.ids[self.target.length :]
+
+    @property
+    def branches(self) -> bool:
+        """Whether the target can be shown a tree, and its law does not depend on the path that led there."""
+        reads = getattr(self.law, "reads_prefix", True)
+        return not (reads or self.joint) and isinstance(self.target, Branching) and self.target.branches
 
     @property
     def order(self) -> OrderedProcessors | None:
@@ -133,6 +139,8 @@ class Row:
             best=self.draft.best if self.draft and isinstance(self.randomness, Greedy) else None,
             limit=limit,
             ngrams=self.ngrams,
+            likely=self.draft.likely if self.draft else None,
+            branches=choice.method == TREE and self.branches,
         )
         proposal = Proposal(start, choice._replace(length=gamma), strategy)
         return proposal, (strategy, context, gamma, self.randomness)
@@ -209,7 +217,8 @@ class Row:
         looked_up = choice is not None and choice.method == LOOKUP
         seen = Round(
             drafted=len(verdict.proposed if looked_up else verdict.drafted),
-            proposed=len(verdict.proposed),
+            proposed=verdict.longest,
+            verified=len(verdict.proposed),
             accepted=verdict.accepted,
             emitted=len(verdict.token_ids),
             fed=start.unread + len(verdict.proposed),

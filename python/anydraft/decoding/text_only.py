@@ -19,6 +19,19 @@ class TextOnlySession:
         """See :class:`anydraft.decoding.protocols.Session`."""
         return []
 
+    def branches(
+        self,
+        likely: list[int],
+        chances: list[float],
+        also: list[tuple[list[int], float]],
+        *,
+        breadth: int,
+        most: int,
+        depth: int,
+    ) -> tuple[list[int], list[int]]:
+        """See :class:`anydraft.decoding.protocols.Session`."""
+        return [], []
+
     def commit(self, ids: list[int], drafted: list[int], /) -> tuple[str, bytes, int, list[int]]:
         """See :class:`anydraft.decoding.protocols.Session`."""
         data = self._decode(ids)

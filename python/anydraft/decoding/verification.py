@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from anydraft.decoding.proposal import Proposal, Verdict
+from anydraft.decoding.proposal import Branch, Proposal, Verdict
 from anydraft.decoding.sequence import Row
 from anydraft.decoding.transfer import to_host
+from anydraft.decoding.trees import depth_of, own_tokens, walk
 from anydraft.errors import ModelError
+from anydraft.models.base import Branching
 from anydraft.models.in_order import OrderedRow
 from anydraft.sampling.laws import NAN, Greedy
 from anydraft.sampling.rejection import verify_greedy
@@ -25,31 +28,40 @@ def verify_blocks(
         ModelError: the logits of a row are NaN. No row has emitted anything then.
     """
     answers = to_host([judge(*given) for given in zip(rows, proposals, logits, strict=True)])
-    if any(broken for _, _, broken, *_ in answers):
+    held = [reached(*given) for given in zip(proposals, answers, strict=True)]
+    if any(path.following == NAN for path in held):
         raise target_is_nan()
-    return [accept(*given) for given in zip(rows, proposals, answers, strict=True)]
+    return [accept(*given) for given in zip(rows, proposals, held, strict=True)]
 
 
 def judge(row: Row, proposal: Proposal, logits: Tensor) -> Tensor:
-    """Verify on the device, with the target's ``logits`` ``[k + 1, V]``; :func:`accept` reads the answer.
+    """Verify on the device, with the target's ``logits`` ``[k + 1, V]``; :func:`reached` reads the answer.
 
-    Result: int64 ``[3 + ...]``: accepted, next id, whether the target is broken, then :func:`unread`.
+    Result, int64: of a line ``[2]``, accepted and next id; of a tree ``[k + 1]``, the target's own token at
+    the root and after every candidate. :data:`NAN` in place of an id whose law is. Then :func:`unread`.
     """
     block, law = proposal.block, row.law
     candidates = row.committed.first(0) if block is None else block.candidates
     assert not isinstance(law, OrderedRow)  # those are verified position by position
+    tree = proposal.parents is not None
     if isinstance(row.randomness, Greedy):
         best = row.best(logits, row.committed.ids, candidates)
-        following = verify_greedy(best, candidates)
-        broken = following[1:] == NAN
+        answer = best if tree else verify_greedy(best, candidates)
     else:
         laws = law(logits, row.committed.ids, candidates)
-        if block is None or proposal.strategy is None:
-            following = torch.cat((candidates.new_zeros(1), row.randomness.draw(laws[:1])))
+        if tree:
+            answer = own_tokens(laws, row.randomness)
+        elif block is None or proposal.strategy is None:
+            answer = marked(torch.cat((candidates.new_zeros(1), row.randomness.draw(laws[:1]))), laws)
         else:
-            following = proposal.strategy.verify(block, laws, row.randomness)
-        broken = laws[:, 0].isnan().index_select(0, following[:1])  # rows behind that were never reached
-    return torch.cat((following, broken, unread(row, proposal)))
+            answer = marked(proposal.strategy.verify(block, laws, row.randomness), laws)
+    return torch.cat((answer, unread(row, proposal)))
+
+
+def marked(answer: Tensor, laws: Tensor) -> Tensor:
+    """An answer of a line with :data:`NAN` for the id if its law is; rows behind that were never reached."""
+    broken = laws[:, 0].isnan().index_select(0, answer[:1])
+    return torch.where(torch.cat((torch.zeros_like(broken), broken)), NAN, answer)
 
 
 def unread(row: Row, proposal: Proposal) -> Tensor:
@@ -83,14 +95,44 @@ def read_back(proposal: Proposal, answer: list[int]) -> tuple[list[int], list[in
     return drafted, ids if block.candidate_list is None else block.candidate_list, failure
 
 
-def accept(row: Row, proposal: Proposal, answer: list[int]) -> Verdict:
-    """Emit what :func:`judge` found: the target's cache is cut, and the ids are committed."""
-    accepted, following, _, *rest = answer
+class Reached(NamedTuple):
+    """How far a verification came, on the host."""
+
+    path: list[int]
+    """The candidates that held, by number, one after the other."""
+    following: int
+    """The id after them."""
+    drafted: list[int]
+    proposed: list[int]
+    failure: str | None
+
+
+def reached(proposal: Proposal, answer: list[int]) -> Reached:
+    """What :func:`judge` found."""
+    tree = proposal.parents
+    if tree is None:
+        accepted, following, *rest = answer
+        return Reached(list(range(accepted)), following, *read_back(proposal, rest))
+    own, rest = answer[: len(tree) + 1], answer[len(tree) + 1 :]
     drafted, proposed, failure = read_back(proposal, rest)
+    return Reached(*walk(proposed, tree, own), drafted, proposed, failure)
+
+
+def accept(row: Row, proposal: Proposal, held: Reached) -> Verdict:
+    """Emit what held: the target's cache is cut, and the ids are committed."""
+    path, following, drafted, proposed, failure = held
+    accepted, tree = len(path), proposal.parents
     # Rejected tokens leave the cache before anything of the user's is called, which may raise.
-    row.target.crop(len(row.committed) + accepted)
-    new, reason = row.emit([*proposed[:accepted], following])
-    return Verdict(drafted, proposed, accepted, new, reason, failure)
+    branch = None
+    if tree is None:
+        row.target.crop(len(row.committed) + accepted)
+    else:
+        assert isinstance(row.target, Branching)
+        row.target.prune(len(row.committed), path)
+        last = path[-1] + 1 if path else 0
+        branch = Branch(path, last not in tree, depth_of(tree))
+    new, reason = row.emit([*(proposed[i] for i in path), following])
+    return Verdict(drafted, proposed, accepted, new, reason, failure, branch)
 
 
 def target_is_nan() -> ModelError:

@@ -23,7 +23,7 @@ from anydraft.engine.places import Places
 from anydraft.engine.sides import draft_side, generation_of, target_side
 from anydraft.engine.tokenizers import AnyModel, tokenizer_of
 from anydraft.errors import ArgumentError, PairError
-from anydraft.models.base import Model
+from anydraft.models.base import Branching, Model
 from anydraft.models.in_order import OrderedRow
 from anydraft.models.joint import Joint
 from anydraft.models.llama_cpp.objects import is_llama
@@ -36,7 +36,7 @@ from anydraft.proposers.ngram_index import NgramIndex
 from anydraft.proposers.registry import AnyMethod, Method, Strategies, check_method
 from anydraft.sampling.laws import Greedy, Randomness
 from anydraft.sampling.rejection import Rule
-from anydraft.scheduling.directors import LOOKUP, NONE, Director, Times, director
+from anydraft.scheduling.directors import LOOKUP, NONE, TREE, Director, Times, director
 from anydraft.scheduling.plan import Plan, find
 
 
@@ -212,6 +212,8 @@ class Engine:
         for name in directs.methods:  # now, or the round that needs it would seem slow
             with suppress(PairError):
                 self._strategies.get(name)
+        if TREE in directs.methods and isinstance(caches.target, Branching):
+            caches.target.branches  # noqa: B018  # tried now, for the same reason
         looked_up = self._looks_up(method) and together == 1
         stopping = Stopping(self.end_ids if end_ids is None else end_ids, max_new_tokens, room, tuple(rules))
         make = partial(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -50,6 +51,29 @@ class Model(Protocol):
 
         A model that cannot go back to just so many forgets more: ask for :attr:`length` afterwards.
         """
+
+
+@runtime_checkable
+class Branching(Protocol):
+    """A :class:`Model` that may be able to read a tree of tokens in one pass.
+
+    A tree is written as the *parents* of its tokens: 0 stands for the text before it, ``i + 1`` for its
+    token ``i``, which comes first. A token sees the text and those that lead to it, and nothing else.
+    """
+
+    @property
+    def branches(self) -> bool:
+        """Whether it can."""
+
+    def branch(self, ids: Tensor, parents: Sequence[int]) -> Tensor:
+        """Append tokens of the text, then a tree of ``k``; :meth:`prune` must follow.
+
+        Shapes: ``ids`` int64 ``[n]``, n > k, of which the last ``k`` are the tree; result
+        ``[k + 1, vocab_size]``: the logits after the text, and after each token of the tree.
+        """
+
+    def prune(self, length: int, path: Sequence[int]) -> None:
+        """Keep ``length`` tokens, the text before the tree, and those of the tree's tokens in ``path``."""
 
 
 class Output(Protocol):

@@ -14,17 +14,12 @@ from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.base import OWN_PASSES, Model, Passes
 from anydraft.models.faithful import near, own, text, tried
 from anydraft.models.kv_cache import new_cache
+from anydraft.models.masks import MASKED, layer_masks
 from anydraft.models.prefill import RowPrefill
 from anydraft.models.proven import ALONE
 from anydraft.models.ragged import Layout, RaggedLayer
 from anydraft.models.row import TransformersRow
 from anydraft.models.transformers import TransformersModel, types_at
-
-_MASKED = {"sdpa", "eager"}
-"""Attention implementations that take a mask per sequence and token."""
-
-_CHUNKED = "chunked_attention"
-"""The kind of layers whose tokens see their own chunk of the text."""
 
 _PASS = 8
 """What a pass costs by itself, in tokens: a sequence with many new ones may better run alone."""
@@ -136,7 +131,7 @@ class TransformersBatch:
         if self.model.stateful:
             return False  # states would read the filler of shorter rows
         layers = len(self._layers) == len(self._cache.layers)
-        return layers and self.model.takes_positions and config._attn_implementation in _MASKED
+        return layers and self.model.takes_positions and config._attn_implementation in MASKED
 
     def __len__(self) -> int:
         """Number of sequences that are open."""
@@ -270,17 +265,8 @@ class TransformersBatch:
 
     def _masks(self) -> Any:
         """One mask for the model, or one a kind of layer where it has several."""
-        config: Any = self.model.plain.config.get_text_config(decoder=True)
-        kinds = list(getattr(config, "layer_types", None) or ())
         windows = [layer.window for layer in self._layers]
-        seen = [(window, i < len(kinds) and kinds[i] == _CHUNKED) for i, window in enumerate(windows)]
-        made = {
-            key: self._form(self._layout.mask(key[0], chunked=key[1]), config._attn_implementation)
-            for key in set(seen)
-        }
-        if len(made) == 1:
-            return made[seen[0]]
-        return {kind: made[key] for kind, key in zip(kinds, seen, strict=False)}
+        return layer_masks(self.model.plain, windows, self._layout, self.model.dtype)
 
     def _positions(self, rows: Sequence[int]) -> Tensor:
         """int64 ``[B, n]``, or ``[A, B, n]``: of the new tokens, as the model counts them."""
@@ -300,10 +286,3 @@ class TransformersBatch:
             if count and row in self.token_types:
                 made[i, -count:] = types_at(self.token_types[row], self._lengths[row], count)
         return made
-
-    def _form(self, mask: Tensor, attention: str) -> Tensor:
-        """What the attention implementation reads: bool for SDPA, numbers to be added for eager."""
-        if attention == "sdpa":
-            return mask
-        dtype = self.model.dtype
-        return torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min)

@@ -9,7 +9,7 @@ is in this file.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -101,6 +101,13 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore
         self.keys = self.key_store.narrow(2, 0, length)
         self.values = self.value_store.narrow(2, 0, length)
 
+    def gather(self, start: int, places: Tensor) -> None:
+        """Hold the first ``start`` tokens, then those at ``places``, int64 ``[m]`` on any device."""
+        places = places.to(self.device)
+        for store in (self.key_store, self.value_store):
+            store.narrow(2, start, len(places)).copy_(store.index_select(2, places))
+        self.take(start + len(places))
+
     def room(self, like: Tensor, length: int) -> Tensor:
         """A new store shaped like ``[1, heads, n, head size]``, for ``length`` tokens and more."""
         *lead, _, size = like.shape
@@ -155,6 +162,18 @@ def new_cache(
         elif isinstance(layer, _Linear) and recording(model):
             made.activate_past_recording()
     return cache
+
+
+def gathers(cache: Any) -> bool:
+    """Whether all that a cache holds is keys and values which can be gathered token by token."""
+    return all(type(layer) is GrowingLayer for layer in getattr(cache, "layers", [None]))
+
+
+def gather(cache: Any, start: int, path: Sequence[int]) -> None:
+    """Have a cache that :func:`gathers` hold its first ``start`` tokens, and of those after them ``path``."""
+    places = torch.tensor([start + i for i in path])
+    for layer in cache.layers:
+        layer.gather(start, places)
 
 
 def stateful(model: PreTrainedModel) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
 
-from anydraft.models.kv_cache import GrowingLayer, crop_keys, new_cache
+from anydraft.models.kv_cache import GrowingLayer, crop_keys, gather, gathers, new_cache
 from anydraft.models.rollback import Way, rollback_of
 
 
@@ -65,6 +65,19 @@ class SequenceCache:
             ids, keep = ids[part.tokens :], keep - wanted
         self._rollback.trim(self.cache, max(self.length - self.settled, 0))
         return torch.cat(found)
+
+    @property
+    def gathers(self) -> bool:
+        """Whether :meth:`prune` can be asked for."""
+        return self.croppable and gathers(self.cache)
+
+    def prune(self, length: int, path: Sequence[int]) -> None:
+        """Keep the first ``length`` tokens, and of those after them the ``path``."""
+        if list(path) != list(range(len(path))):  # else they lie where they belong
+            gather(self.cache, length, path)
+            self.length = length + len(path)
+        else:
+            self.crop(length + len(path))
 
     def crop(self, length: int) -> bool:
         """Forget all but the first ``length`` tokens, or more; ``False`` if only an empty cache is right."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,13 +15,18 @@ from transformers import DynamicCache
 
 from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.base import OWN_PASSES, Passes
-from anydraft.models.faithful import takes_positions, way_of
+from anydraft.models.faithful import takes_positions, tried_with, way_of
 from anydraft.models.growing import growing_of
 from anydraft.models.kv_cache import GrowingLayer, copy_into, copy_out, is_filled
 from anydraft.models.loaded import check, device_of, embedding_of, in_training, plain_of, width_of
+from anydraft.models.masks import MASKED, layer_masks
 from anydraft.models.prefill import RowPrefill, positions_at
 from anydraft.models.sequence_cache import SequenceCache
+from anydraft.models.trees import TreeLayout, tree_fault
 from anydraft.models.versions import cache_argument, cache_returned
+
+_MANY = 8
+"""Tokens of a text up to which they are read together with the tree behind them."""
 
 
 class TransformersModel:
@@ -168,6 +174,50 @@ class TransformersModel:
         types = None if self.token_types is None else types_at(self.token_types, start, n)[None]
         logits, returned = self.read(ids[None], cache, keep, position_ids=positions, token_type_ids=types)
         return logits[0], returned if self.way.own else cache
+
+    @property
+    def branches(self) -> bool:
+        """See :class:`~anydraft.models.base.Branching`; tried once, on a few tokens."""
+        plain = self.plain
+        plain_cache = self._held.gathers and self.growing is None and not self.way.shift
+        masked = plain.config.get_text_config(decoder=True)._attn_implementation in MASKED
+        if not (plain_cache and masked and self.takes_positions) or getattr(plain, "_tp_size", None):
+            return False
+        trial = partial(tree_fault, lambda: TransformersModel(*self._given), plain)
+        return not tried_with(plain, "tree", frozenset(), trial)
+
+    @torch.no_grad()
+    def branch(self, ids: Tensor, parents: Sequence[int]) -> Tensor:
+        """See :class:`~anydraft.models.base.Branching`."""
+        text = len(ids) - len(parents)
+        if text > _MANY:  # a prompt is read as prompts are
+            self.advance(ids[: text - 1])
+            ids = ids[text - 1 :]
+        keep = 1 + len(parents)
+        self.check(ids, keep)
+        with self._undivided():
+            return self._held.read(ids, keep, partial(self._run_tree, parents))
+
+    def prune(self, length: int, path: Sequence[int]) -> None:
+        """See :class:`~anydraft.models.base.Branching`."""
+        with self._undivided():
+            self._held.prune(length, path)
+
+    def _run_tree(
+        self, parents: Sequence[int], ids: Tensor, start: int, cache: Any, keep: int
+    ) -> tuple[Tensor, Any]:
+        layout = TreeLayout(parents, start, len(ids), self.device)
+        windows = [layer.window for layer in cache.layers]
+        types = None if self.token_types is None else types_at(self.token_types, start, len(ids))[None]
+        logits, _ = self.read(
+            ids[None],
+            cache,
+            keep,
+            position_ids=(layout.positions + self._offset[..., None])[..., None, :],
+            attention_mask=layer_masks(self.plain, windows, layout, self.dtype),
+            token_type_ids=types,
+        )
+        return logits[0], cache
 
     def _split(self, ids: Tensor, keep: int) -> Tensor:
         """A pass wherever plain decoding would change the rotary scales."""

@@ -22,6 +22,18 @@ class Speller(Protocol):
     def propose(self, draft_ids: list[int]) -> list[int]:
         """The target ids of the drafted text, read from the end of the committed text."""
 
+    def branches(
+        self,
+        likely: list[int],
+        chances: list[float],
+        also: list[tuple[list[int], float]],
+        *,
+        breadth: int,
+        most: int,
+        depth: int,
+    ) -> tuple[list[int], list[int]]:
+        """A tree of target ids, and its parents; see ``anydraft._core.Session``."""
+
 
 @dataclass(frozen=True)
 class DraftContext:
@@ -45,6 +57,10 @@ class DraftContext:
     """
     ngrams: NgramIndex | None = None
     """The committed text, for strategies that look things up in it."""
+    likely: Callable[[Tensor], Tensor] | None = None
+    """Logits ``[vocab]`` to the law ``[vocab]`` by which the draft's guesses are ranked, also when greedy."""
+    branches: bool = False
+    """Whether the target can be shown a tree."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +73,9 @@ class Drawn:
     """``[gamma, D]``: exactly the law each id was drawn from; every row sums to 1."""
     failure: DraftError | None = None
     """Why the draft's model could not go on; what it had drawn is here."""
+    likely: tuple[Tensor, Tensor] | None = None
+    """Where they were wanted in place of laws: the likeliest ids at every step, int64 ``[gamma, b]``, the one
+    drawn first, and their chances, float64."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +90,9 @@ class Block:
     """:attr:`draft_ids` on the host, where making the block took them there."""
     candidate_list: list[int] | None = field(default=None, kw_only=True)
     """:attr:`candidates` on the host, where they were made there."""
+    parents: list[int] | None = field(default=None, kw_only=True)
+    """Of each candidate, which place is before it, if they are a tree: 0 is the committed text, ``i + 1`` the
+    candidate ``i``. ``None``: they follow each other."""
     failure: DraftError | None = field(default=None, kw_only=True)
     """Why the draft could not go on after this block, which is verified all the same."""
 

@@ -13,6 +13,7 @@ from anydraft.bridge.common import common_prefix
 from anydraft.errors import DraftError
 from anydraft.models.base import Model
 from anydraft.models.joint import Batch, Joint
+from anydraft.sampling.laws import to_law
 
 _SEAM = 2
 """So many of the last ids of a view may be spelled anew together with what follows."""
@@ -118,6 +119,14 @@ class DraftState:
     def law(self, logits: Tensor) -> Tensor:
         """The processed law of logits ``[V]``, which also notes whether it is broken."""
         law = self._law(logits)
+        self._seen.append(law[0])
+        return law
+
+    def likely(self, logits: Tensor) -> Tensor:
+        """By what guesses are ranked: the law of logits ``[V]``, at temperature 0 that of its scores."""
+        if not isinstance(self._law, Scoring):
+            return self.law(logits)
+        law = to_law(self._law.scores(logits))
         self._seen.append(law[0])
         return law
 

@@ -30,7 +30,7 @@ def draft_together(drafts: Sequence[Draft]) -> list[Block | DraftError]:
     A block whose draft failed after it had drawn something says so, and is verified all the same.
     """
     drawing = [
-        Draws(context, gamma, randomness, strategy.allowed)
+        Draws(context, gamma, randomness, strategy.allowed, breadth_of(strategy))
         for strategy, context, gamma, randomness in drafts
         if draws(strategy)
     ]
@@ -55,7 +55,14 @@ def draws(strategy: Strategy) -> TypeGuard[Drawing]:
     return hasattr(strategy, "allowed")
 
 
-def draw_tokens(context: DraftContext, gamma: int, randomness: Randomness, allowed: Tensor) -> Drawn:
+def breadth_of(strategy: Drawing) -> int:
+    """How many of the likeliest tokens a strategy wants at every step."""
+    return getattr(strategy, "breadth", 0)
+
+
+def draw_tokens(
+    context: DraftContext, gamma: int, randomness: Randomness, allowed: Tensor, breadth: int = 0
+) -> Drawn:
     """Draw ``gamma`` >= 1 tokens one after the other, without waiting for the device.
 
     ``allowed`` bool ``[D]``, on the draft's device and true at least once, says which tokens may be drawn;
@@ -64,7 +71,7 @@ def draw_tokens(context: DraftContext, gamma: int, randomness: Randomness, allow
     Raises:
         DraftError: the draft's model failed before anything was drawn.
     """
-    (drawn,) = draw_rows([Draws(context, gamma, randomness, allowed)])
+    (drawn,) = draw_rows([Draws(context, gamma, randomness, allowed, breadth)])
     if drawn.failure is not None and len(drawn.ids) == 0:
         raise drawn.failure
     return drawn
@@ -79,9 +86,13 @@ class Draws:
     """The number of tokens."""
     randomness: Randomness
     allowed: Tensor
+    breadth: int = 0
+    """So many of the likeliest tokens are noted at every step; if any, the likeliest is drawn, without laws."""
     ids: list[Tensor] = field(default_factory=list)
     """int64 ``[1]`` each."""
     laws: list[Tensor] = field(default_factory=list)
+    likely: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    """The likeliest ids, int64 ``[breadth]``, and their chances."""
     failure: DraftError | None = None
 
     def __post_init__(self) -> None:
@@ -90,7 +101,12 @@ class Draws:
 
     def next(self, logits: Tensor) -> None:
         """Draw the next token by the draft's ``logits`` ``[vocab]``."""
-        if self.context.best is not None:
+        if self.breadth:
+            rank = self.context.likely or self.context.law
+            chances, ids = rank(only(self.allowed, logits)).topk(min(self.breadth, len(self.allowed)))
+            self.unfed = ids[:1]
+            self.likely.append((ids, chances.double()))
+        elif self.context.best is not None:
             self.unfed = self.context.best(only(self.allowed, logits)).view(1)
         else:
             law = allowed_law(self.context, logits, self.allowed)
@@ -101,7 +117,7 @@ class Draws:
     def end(self, failure: DraftError) -> None:
         """The draft has failed; see :func:`draw_rows`."""
         self.failure = failure
-        if self.ids:
+        if self.ids and not self.likely:
             law = first_allowed(self.allowed, self.laws[-1].dtype if self.laws else torch.float32)
             self.ids.append(self.randomness.draw(law).view(1))
             self.laws += [law] if self.laws else []
@@ -109,6 +125,9 @@ class Draws:
     @property
     def drawn(self) -> Drawn:
         """All of it."""
+        if self.likely:
+            ids, chances = (torch.stack(parts) for parts in zip(*self.likely, strict=True))
+            return Drawn(ids[:, 0], chances[:0], self.failure, (ids, chances))
         if self.laws:
             return Drawn(torch.cat(self.ids), torch.stack(self.laws), self.failure)
         if self.ids:

@@ -5,14 +5,15 @@ before it was. The round is expected to emit ``tokens`` and to take ``seconds``:
 
     k       = n * width
     tokens  = 1 + a + a^2 + ... + a^k
-    seconds = n * step + verify(1 + k) + rest
+    seconds = n * step + verify(1 + k * spread) + rest
     price   = seconds / tokens + catching up / tokens left
 
 ``step`` is what a draft token takes outside the target's pass, ``verify`` the target's pass by tokens fed,
-``rest`` what a round of the target alone takes outside its pass, ``catching up`` what the draft takes to read
-what it has not. The way and the length of the least price are drafted, if it is less than that of the target
-alone, ``plain = verify(1) + rest``. Seconds are medians of the latest rounds; ``a`` and ``width`` are shares
-that fade to what was expected before anything was seen.
+``spread`` the candidates of a tree for each of its longest path (1 of a line), ``rest`` what a round of the
+target alone takes outside its pass, ``catching up`` what the draft takes to read what it has not. The way and
+the length of the least price are drafted, if it is less than that of the target alone,
+``plain = verify(1) + rest``. Seconds are medians of the latest rounds; ``a``, ``width`` and ``spread`` are
+shares that fade to what was expected before anything was seen.
 
 Estimates err, so each way to draft has an account too: ``lost`` is the measured time of its rounds, reading
 included, less the time in which the target alone would have emitted as many tokens. It drafts only while
@@ -58,13 +59,13 @@ class Round:
     drafted: int
     """Draft tokens drawn; of a lookup, candidates."""
     proposed: int
-    """Candidates put to the test."""
+    """Candidates that could have held: all of a line, the longest path of a tree."""
     accepted: float
     """Candidates that held."""
     emitted: float
     """Tokens emitted."""
     fed: int
-    """Tokens fed to the target: ``proposed + 1``; more where it still had to read the prompt, or reads
+    """Tokens fed to the target: all candidates and one; more where it still had to read the prompt, or reads
     accepted tokens again because its states cannot be cropped."""
     backlog: int
     """Ids that the draft had to read before it could draw: 1 or 2 in the middle of a text."""
@@ -72,6 +73,8 @@ class Round:
     """The target's pass."""
     seconds: float
     """The whole round."""
+    verified: int | None = None
+    """Candidates in the target's pass, of a tree; ``None``: those ``proposed``."""
     judged: float | None = None
     """Candidates whose predecessors held; ``None``: all accepted, and the one rejected if there is one."""
 
@@ -80,11 +83,16 @@ class Round:
         """Whether the target's time says nothing of such rounds: it read a prompt, or a plain round read more
         than its one token.
         """
-        return self.fed > self.proposed + (LONG if self.proposed else 1)
+        return self.fed > self.size + (LONG if self.size else 1)
+
+    @property
+    def size(self) -> int:
+        """Candidates in the target's pass."""
+        return self.proposed if self.verified is None else self.verified
 
     def nominal(self, step: float) -> Round:
         """The same by weights: a pass over one token takes 1, ``step`` for the draft, and reading nothing."""
-        target = 1 + WIDER * self.proposed
+        target = 1 + WIDER * self.size
         return replace(self, target_seconds=target, seconds=target + step * self.drafted)
 
 
@@ -127,7 +135,9 @@ class Arm:
     """A draft token's cost as a share of a pass of the target, until measured."""
     acceptance: Ratio = field(default_factory=lambda: Ratio(0.65, 1.0))
     width: Ratio = field(default_factory=lambda: Ratio(1.0, 2.0))
-    """Candidates for each draft token."""
+    """Candidates that may hold for each draft token."""
+    spread: Ratio = field(default_factory=lambda: Ratio(1.0, 2.0))
+    """Candidates in the target's pass for each that may hold: more than one of a tree."""
     steps: deque[float] = field(default_factory=latest)
     """Seconds of a draft token."""
     reading: float | None = None
@@ -180,10 +190,10 @@ class CostModel:
         late, step, rest = self.catching_up(arm, backlog), self.step(arm), plain - self.target(1)
         if arm.lost + late > ALLOWANCE / len(self.arms) * self._elapsed + GRACE * plain:
             return best
-        width, accepted = arm.width.value, arm.acceptance.value
+        width, accepted, spread = arm.width.value, arm.acceptance.value, arm.spread.value
         for length in arm.lengths[: max(0, limit + 1 - arm.lengths.start)]:
             candidates = min(length * width, limit)
-            seconds = length * step + self.target(1 + candidates) + rest
+            seconds = length * step + self.target(1 + candidates * spread) + rest
             best = min(best, (seconds / tokens(accepted, candidates) + late / limit, length))
         return best
 
@@ -198,10 +208,10 @@ class CostModel:
         arm = self.arms[name] if name is not None and seen.drafted else None
         for each in self.arms.values():
             each.acceptance.fade(self._memory)
-        if seen.fed > seen.proposed + LONG:
+        if seen.fed > seen.size + LONG:
             self._reading = seen.target_seconds / seen.fed
         elif not seen.prompt:
-            self.add_pass(1 + seen.proposed, seen.target_seconds)
+            self.add_pass(1 + seen.size, seen.target_seconds)
         self.since_plain += 1
         self._rounds += 1
         if self._memory < 1 and self._rounds % LATEST == 0:
@@ -229,6 +239,8 @@ class CostModel:
         arm.acceptance.add(seen.accepted, judged)
         arm.width.fade(self._memory)
         arm.width.add(seen.proposed, seen.drafted)
+        arm.spread.fade(self._memory)
+        arm.spread.add(seen.size, seen.proposed)
         plain = self.plain()
         if plain is None:
             return
@@ -239,7 +251,7 @@ class CostModel:
             arm.reading = max(0.0, draft - seen.drafted * self.step(arm)) / seen.backlog
         else:  # nothing is known of a step: an id that is read takes its usual share of one
             arm.reading = WIDER * draft / (seen.drafted + WIDER * seen.backlog)
-        target = self.target(1 + seen.proposed) if seen.prompt else seen.target_seconds
+        target = self.target(1 + seen.size) if seen.prompt else seen.target_seconds
         seconds = seen.seconds - seen.target_seconds + target
         self._elapsed += seconds
         arm.lost = max(arm.lost + seconds - seen.emitted * plain, -GRACE * plain)

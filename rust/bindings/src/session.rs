@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use anydraft_core::session;
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -36,6 +37,34 @@ impl Session {
 
     fn propose(&self, py: Python<'_>, ids: Vec<u32>) -> PyResult<Vec<u32>> {
         guarded(py, || raw(self.inner.propose(&typed(ids))))
+    }
+
+    #[pyo3(signature = (likely, chances, also, *, breadth, most, depth))]
+    #[allow(clippy::too_many_arguments)]
+    fn branches(
+        &self,
+        py: Python<'_>,
+        likely: Vec<u32>,
+        chances: Vec<f64>,
+        also: Vec<(Vec<u32>, f64)>,
+        breadth: usize,
+        most: usize,
+        depth: usize,
+    ) -> PyResult<(Vec<u32>, Vec<usize>)> {
+        if breadth == 0 || likely.len() != chances.len() || likely.len() % breadth != 0 {
+            return Err(PyValueError::new_err(format!(
+                "got {} ids and {} chances, breadth {breadth}; expected as many of both, so many a step",
+                likely.len(),
+                chances.len()
+            )));
+        }
+        guarded(py, || {
+            let pairs: Vec<_> = typed(likely).into_iter().zip(chances).collect();
+            let steps: Vec<_> = pairs.chunks(breadth).map(<[_]>::to_vec).collect();
+            let also: Vec<_> = also.into_iter().map(|(path, worth)| (typed(path), worth)).collect();
+            let found = self.inner.branches(&steps, &also, most, depth);
+            (raw(found.ids), found.parents)
+        })
     }
 
     fn commit<'py>(

@@ -13,6 +13,7 @@
 //! | [`spans`], [`alignment`] | where tokens end, and boundaries common to two segmentations |
 //! | [`utf8`], [`detokenizer`] | ids to text, piece by piece |
 //! | [`retokenizer`] | text to ids, piece by piece, equal to encoding the whole |
+//! | [`tree`] | several continuations at once
 //! | [`bridge`], [`session`] | a pair of tokenizers, and one sequence decoded with it |
 //!
 //! Nothing here knows of Python, of files or of models.
@@ -33,5 +34,6 @@ pub mod spans;
 pub mod spelling;
 pub mod splice;
 pub mod translation;
+pub mod tree;
 pub mod utf8;
 pub mod vocab;

@@ -11,8 +11,12 @@ use crate::detokenizer::Detokenizer;
 use crate::id::{DraftId, TargetId};
 use crate::retokenizer::Retokenizer;
 use crate::splice::{Splice, common_prefix};
+use crate::tree::{Candidates, Tree};
 use crate::utf8;
 use crate::vocab::Kind;
+
+/// Texts that are encoded for each place of a tree that is wanted.
+const TEXTS_PER_PLACE: usize = 3;
 
 /// What a commit brings.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -112,6 +116,47 @@ impl Session {
         proposal
     }
 
+    /// A tree of what the draft holds likely: the target's own encoding of several texts.
+    ///
+    /// `steps`: of each draft token in turn, what might stand there, the one drafted first, with chances. A
+    /// text is what was drafted up to a step, and one of what might stand there. `also`: paths of target ids
+    /// with what they are worth. The `most` likeliest places are kept, none deeper than `depth`.
+    pub fn branches(
+        &self,
+        steps: &[Vec<(DraftId, f64)>],
+        also: &[(Vec<TargetId>, f64)],
+        most: usize,
+        depth: usize,
+    ) -> Candidates {
+        let mut drafted = Vec::with_capacity(steps.len() + 1);
+        let mut texts = Vec::new();
+        let mut reach = 1.0;
+        for likely in steps {
+            let Some((&(next, chance), others)) = likely.split_first() else { break };
+            for &(id, chance) in others {
+                texts.push((drafted.len(), Some(id), reach * known(chance)));
+            }
+            drafted.push(next);
+            reach *= known(chance);
+        }
+        texts.push((drafted.len(), None, reach));
+        texts.sort_by(|a, b| b.2.total_cmp(&a.2));
+        // What is encoded beyond this could only add to places that are worth more already.
+        texts.truncate(TEXTS_PER_PLACE * most);
+        let mut tree = Tree::new(depth);
+        let mut ids = Vec::new();
+        for (taken, other, worth) in texts {
+            ids.clear();
+            ids.extend_from_slice(&drafted[..taken]);
+            ids.extend(other);
+            tree.add(&self.propose(&ids), worth);
+        }
+        for (path, worth) in also {
+            tree.add(path, known(*worth));
+        }
+        tree.best(most)
+    }
+
     /// Encodes `bytes` for the target; false if what follows cannot be proposed.
     fn write(&self, bytes: &mut Vec<u8>, first: &mut bool, proposal: &mut Vec<TargetId>) -> bool {
         let unfinished = utf8::pending(bytes);
@@ -202,4 +247,9 @@ fn respace(bytes: &[u8], has: bool, wants: bool) -> Vec<u8> {
     }
     text.extend_from_slice(bare);
     text
+}
+
+/// A chance, or none where a draft's numbers are broken.
+fn known(chance: f64) -> f64 {
+    if chance.is_finite() { chance.clamp(0.0, 1.0) } else { 0.0 }
 }
