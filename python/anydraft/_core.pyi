@@ -143,22 +143,14 @@ class Session:
         """The target's own encoding of what the draft drew after its view."""
 
     def branches(
-        self,
-        likely: list[int],
-        chances: list[float],
-        also: list[tuple[list[int], float]],
-        *,
-        breadth: int,
-        most: int,
-        depth: int,
+        self, steps: list[list[tuple[int, float]]], line: list[int], *, more: int, depth: int
     ) -> tuple[list[int], list[int]]:
-        """The target's encoding of several texts, as a tree: its ids, and of each which place is before it.
+        """Target ids to be verified beside a line, and of each which place is before it.
 
-        ``likely``: of every draft token ``breadth`` ids that might stand there, the one that was drafted
-        first; ``chances`` of them. A text is what was drafted up to a step, and one of these. ``also``: paths
-        of target ids with what they are worth. ``most``: places kept, the likeliest; ``depth``: of a path.
-
-        Place 0 is the committed text, place ``i + 1`` the id ``i``, which comes first.
+        ``steps``: of every draft token that was drawn its id, then others that might stand there, each with
+        its chance. What was drawn up to a step, and one of these, is a text; of all places that the target's
+        encodings of these texts have beside ``line``, the ``more`` likeliest are taken, none deeper than
+        ``depth``. Place 0 is the committed text, place ``i`` the ``i``-th id from 1: the line, then these.
         """
 
     def commit(self, ids: list[int], drafted: list[int]) -> tuple[str, _Bytes, int, list[int]]:

@@ -22,6 +22,7 @@ from anydraft.errors import ArgumentError
 from anydraft.models.tensor_parallel import team_of
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.weights import DraftWeights, Weights
+from anydraft.proposers.branches import Trees
 from anydraft.proposers.draft_head import Rows, Wish
 from anydraft.proposers.registry import Method
 from anydraft.sampling.rejection import Rule
@@ -56,6 +57,7 @@ class Speculator:
         rule: Rule | None = None,
         num_draft_tokens: int | Literal["auto"] = "auto",
         draft_head: Wish | Rows = "auto",
+        tree: Trees = "auto",
         plan: Plan | None = None,
         weights: Weights = "auto",
         draft_weights: DraftWeights = "auto",
@@ -74,7 +76,9 @@ class Speculator:
         up in the text itself. Both follow measured times, unless a decode is given a ``seed``: then no clock
         has a say, and nothing is kept. ``draft_head``: compute all of the draft's
         logits (``"full"``), only those of tokens that the target has too (``"shared"``), those of the ids
-        given, or what suits the text; see :class:`~anydraft.proposers.draft_head.DraftHead`. ``plan``: what
+        given, or what suits the text; see :class:`~anydraft.proposers.draft_head.DraftHead`. ``tree``: verify
+        what came close beside what was drafted, in the same pass (``"auto"``, where the target can read a
+        tree of tokens), or only that (``"off"``); see :mod:`anydraft.proposers.branches`. ``plan``: what
         :func:`anydraft.plan` measured, from which ``"auto"`` starts; by default one that was made on this
         machine before. ``weights``: what runs the models' passes. ``"model"``: the models themselves, called
         as transformers calls them. ``"unpacked"``: where there is some, our own code that computes the same
@@ -96,6 +100,7 @@ class Speculator:
             rule=rule,
             num_draft_tokens=num_draft_tokens,
             draft_head=draft_head,
+            tree=tree,
             plan=plan,
             weights=weights,
             draft_weights=draft_weights,

@@ -1,4 +1,4 @@
-"""A tree of candidates changes no law: every tree of some size, every outcome of chance, and the shipped loop.
+"""A tree of candidates changes no law: every small tree, every outcome of chance, and the shipped loop.
 
 The mistakes that trees invite are made on purpose, and must be far from the target's law.
 """
@@ -18,6 +18,7 @@ from torch import Tensor
 
 from anydraft.decoding.trees import own_tokens, walk
 from anydraft.sampling.laws import Randomness
+from anydraft.sampling.rejection import verify_tokens
 from cuts import keep_top_k
 from enumeration import Emitted, EnumeratingRandomness, branches
 from loop_world import LoopWorld
@@ -27,14 +28,18 @@ from toys import ToyModel
 
 EXACT = 1e-12
 WIDTH = 3
-Trees = Callable[[tuple[int, ...]], tuple[list[int], list[int]]]
-"""From a text to the candidates and the parents of the tree that follows it."""
-Round = Callable[[Tensor, list[int], list[int], Randomness], tuple[list[int], int]]
-"""From laws ``[k + 1, V]``, candidates, parents and chance to the path that held, and the id after it."""
+Trees = Callable[[tuple[int, ...]], tuple[list[int], list[int], int]]
+"""From a text to the candidates and the parents of the tree that follows it, and how many are its line."""
+Round = Callable[[Tensor, list[int], list[int], int, Randomness], tuple[list[int], int]]
+"""From laws ``[k + 1, V]``, such a tree and chance to the path that held, and the id after it."""
 
 
-def shipped(laws: Tensor, candidates: list[int], parents: list[int], chance: Randomness) -> Any:
-    return walk(candidates, parents, own_tokens(laws, chance).tolist())
+def shipped(
+    laws: Tensor, candidates: list[int], parents: list[int], line: int, chance: Randomness
+) -> tuple[list[int], int]:
+    held = verify_tokens(laws[: line + 1], None, torch.tensor(candidates[:line], dtype=torch.int64), chance)
+    own = own_tokens(laws[line + 1 :], chance).tolist() if line < len(candidates) else []
+    return walk(candidates, parents, *held.tolist(), own)
 
 
 class Decode:
@@ -58,10 +63,11 @@ class Decode:
 
     def round(self, text: tuple[int, ...]) -> Emitted:
         if text not in self._rounds:
-            candidates, parents = self.trees(text)
+            candidates, parents, line = self.trees(text)
             laws = self.laws(text, candidates, parents)
             found: Emitted = defaultdict(float)
-            for oracle, (path, following) in branches(partial(self.verify, laws, candidates, parents)):
+            verify = partial(self.verify, laws, candidates, parents, line)
+            for oracle, (path, following) in branches(verify):
                 found[(*(candidates[i] for i in path), following)] += oracle.probability
             self._rounds[text] = found
         return self._rounds[text]
@@ -85,14 +91,17 @@ class Decode:
         return 0.5 * sum(abs(found.get(said, 0.0) - p) for said, p in alone.items())
 
 
-def shapes(size: int) -> list[tuple[list[int], list[int]]]:
-    """All trees of so many candidates, without twins."""
-    found = []
-    for parents in itertools.product(*(range(i + 1) for i in range(size))):
-        for tokens in itertools.product(range(WIDTH), repeat=size):
-            if len({*zip(parents, tokens, strict=True)}) == size:
-                found.append((list(tokens), list(parents)))
-    return found
+def shapes(size: int) -> list[tuple[list[int], list[int], int]]:
+    """All trees of so many candidates, without twins, with every line that they may begin with."""
+    ways = itertools.product(*(range(i + 1) for i in range(size)))
+    return [
+        (list(tokens), list(parents), line)
+        for parents in ways
+        for tokens in itertools.product(range(WIDTH), repeat=size)
+        if len({*zip(parents, tokens, strict=True)}) == size
+        for line in range(size + 1)
+        if list(parents[:line]) == list(range(line))
+    ]
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3])
@@ -103,69 +112,88 @@ def test_every_tree(size: int) -> None:
 
 def test_a_tree_for_every_text() -> None:
     """Deeper ones, another after each text."""
-    every = shapes(4)
+    every, two = shapes(4), lambda logits: keep_top_k(logits.softmax(-1), 2)
     for seed in range(4):
 
-        def trees(text: tuple[int, ...], seed: int = seed) -> tuple[list[int], list[int]]:
+        def trees(text: tuple[int, ...], seed: int = seed) -> tuple[list[int], list[int], int]:
             return every[hash((seed, text)) % len(every)]
 
         assert Decode(trees, seed=seed).distance(3) <= EXACT
-        assert (
-            Decode(trees, seed=seed, law=lambda logits: keep_top_k(logits.softmax(-1), 2)).distance(3)
-            <= EXACT
-        )
+        assert Decode(trees, seed=seed, law=two).distance(3) <= EXACT
 
 
 # Mistakes.
 
-BROAD = ([0, 1, 0, 2], [0, 0, 1, 1])
+BROAD = ([0, 1, 0, 2], [0, 0, 1, 1], 0)
 
 
-def chosen_by_the_draw(laws: Tensor, candidates: list[int], parents: list[int], chance: Randomness) -> Any:
+def chosen_by_the_draw(
+    laws: Tensor, candidates: list[int], parents: list[int], line: int, chance: Randomness
+) -> tuple[list[int], int]:
     """Leaves out a candidate because of what was drawn behind it."""
-    own = own_tokens(laws, chance).tolist()
-    path, following = walk(candidates, parents, own)
+    first, *own = own_tokens(laws, chance).tolist()
+    path, following = walk(candidates, parents, 0, first, own)
     for i, place in enumerate(path):
-        if own[place + 1] == 0:
+        if own[place] == 0:
             return path[:i], candidates[place]
     return path, following
 
 
 def siblings(
-    laws: Tensor, candidates: list[int], parents: list[int], chance: Randomness, *, renormalised: bool
-) -> Any:
+    laws: Tensor,
+    candidates: list[int],
+    parents: list[int],
+    line: int,
+    chance: Randomness,
+    *,
+    renormalised: bool,
+) -> tuple[list[int], int]:
     """Asks one sibling after the other with a coin, and draws from what is left of the law."""
-    place, path = 0, []
+    path: list[int] = []
     while True:
+        place = path[-1] + 1 if path else 0
         left = laws[place].clone()
         held = None
         for i, parent in enumerate(parents):
-            if parent != place:
-                continue
-            total = left.sum() if renormalised else 1.0
-            if bool(chance.coins((left[candidates[i]] / total)[None])):
-                held = i
-                break
-            left[candidates[i]] = 0.0
+            if parent == place:
+                total = left.sum() if renormalised else 1.0
+                if bool(chance.coins((left[candidates[i]] / total)[None])):
+                    held = i
+                    break
+                left[candidates[i]] = 0.0
         if held is None:
             return path, int(chance.draw((left / left.sum())[None]))
         path.append(held)
-        place = held + 1
 
 
-def twins_counted_twice(laws: Tensor, candidates: list[int], parents: list[int], chance: Randomness) -> Any:
+def twins_counted_twice(
+    laws: Tensor, candidates: list[int], parents: list[int], line: int, chance: Randomness
+) -> tuple[list[int], int]:
     """Gives a candidate that is there twice two chances by the same law."""
-    for i, (token, parent) in enumerate(zip(candidates, parents, strict=True)):
-        if parent == 0 and bool(chance.coins(laws[0, token][None])):
+    firsts = [i for i, parent in enumerate(parents) if parent == 0]
+    for i in firsts:
+        if bool(chance.coins(laws[0, candidates[i]][None])):
             return [i], int(chance.draw(laws[i + 1][None]))
     rest = laws[0].clone()
-    rest[[token for token, parent in zip(candidates, parents, strict=True) if parent == 0]] = 0.0
+    rest[[candidates[i] for i in firsts]] = 0.0
     return [], int(chance.draw((rest / rest.sum())[None]))
 
 
-def another_path(laws: Tensor, candidates: list[int], parents: list[int], chance: Randomness) -> Any:
+def another_path(
+    laws: Tensor, candidates: list[int], parents: list[int], line: int, chance: Randomness
+) -> tuple[list[int], int]:
     """Reads the law behind a candidate where that of its elder sibling is."""
-    return walk(candidates, parents, own_tokens(laws[[0, 1, 1, 3, 4]], chance).tolist())
+    return shipped(laws[[0, 1, 1, 3, 4]], candidates, parents, line, chance)
+
+
+def recovered_again(
+    laws: Tensor, candidates: list[int], parents: list[int], line: int, chance: Randomness
+) -> tuple[list[int], int]:
+    """After a rejection draws from the target's law, and goes on from there."""
+    held = verify_tokens(laws[: line + 1], None, torch.tensor(candidates[:line]), chance)
+    own = own_tokens(laws, chance).tolist()
+    accepted = int(held[0])
+    return walk(candidates, parents, accepted, own[accepted], own[line + 1 :])
 
 
 @pytest.mark.parametrize(
@@ -173,10 +201,11 @@ def another_path(laws: Tensor, candidates: list[int], parents: list[int], chance
     [
         (chosen_by_the_draw, BROAD),
         (partial(siblings, renormalised=False), BROAD),
-        (twins_counted_twice, ([0, 0], [0, 0])),
+        (twins_counted_twice, ([0, 0], [0, 0], 0)),
         (another_path, BROAD),
+        (recovered_again, ([0, 1, 2], [0, 0, 0], 1)),
     ],
-    ids=["chosen by the draw", "not renormalised", "twins twice", "another path"],
+    ids=["chosen by the draw", "not renormalised", "twins twice", "another path", "recovered again"],
 )
 def test_mistakes_are_caught(bug: Round, tree: Any) -> None:
     assert max(Decode(lambda _: tree, bug, seed=seed).distance(3) for seed in range(3)) > CAUGHT
@@ -189,22 +218,26 @@ def test_the_control_without_its_mistake_is_exact() -> None:
 
 # The shipped loop, with a real model's passes over trees.
 
+METHODS = [("slem", None), ("tli", "token"), ("tli", "block"), ("pushforward", "block"), ("slrs", "token")]
 
-def test_the_loop_with_trees() -> None:
-    world = LoopWorld(method="tree", num_draft_tokens=1)
-    assert world.distance(3) <= EXACT
+
+@pytest.mark.parametrize(("method", "rule"), METHODS)
+def test_the_loop_with_trees(method: str, rule: Any) -> None:
+    world = LoopWorld(method=method, rule=rule, tree="auto", num_draft_tokens=1)
+    assert world.distance(3 if method == "tli" else 2) <= EXACT
     assert world.broad > 0
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_the_loop_with_larger_trees(seed: int) -> None:
-    world = LoopWorld(seed, target=("ab", "ba"), draft=("bb",), method="tree", num_draft_tokens=2)
+@pytest.mark.parametrize(("method", "rule"), METHODS)
+def test_the_loop_with_larger_trees(method: str, rule: Any) -> None:
+    vocabularies: Any = {"target": ("ab", "ba"), "draft": ("bb",)}
+    world = LoopWorld(1, method=method, rule=rule, tree="auto", num_draft_tokens=2, **vocabularies)
     assert world.distance(2) <= EXACT
     assert world.broad > 0
 
 
 def test_rows_of_one_pass_draft_lines() -> None:
-    world = LoopWorld(method="tree", num_draft_tokens=1, prompts=("ab", "bba"))
+    world = LoopWorld(method="slem", tree="auto", num_draft_tokens=1, prompts=("ab", "bba"))
     assert world.distance(2) <= EXACT
     assert world.broad == 0
 
@@ -218,7 +251,7 @@ class Misread(EnumeratingRandomness):
 
 
 def test_a_loop_that_draws_otherwise_is_caught() -> None:
-    world = LoopWorld(method="tree", num_draft_tokens=1)
+    world = LoopWorld(method="slem", tree="auto", num_draft_tokens=1)
     found: dict[Any, float] = defaultdict(float)
     for oracle, rows in branches(partial(world._run, 2), make=Misread):
         found[rows] += oracle.probability

@@ -74,6 +74,7 @@ class LoopWorld:
         method: Any = "slrs",
         num_draft_tokens: Any = 2,
         rule: Any = None,
+        tree: Any = "off",
         processors: Callable[[], Sequence[LogitsProcessor]] = lambda: (),
         rules: Sequence[StopRule] = (),
         director: Callable[[], Director] | None = None,
@@ -96,6 +97,7 @@ class LoopWorld:
             num_draft_tokens=num_draft_tokens,
             rule=rule,
             draft_head="full",
+            tree=tree,
         )
         self.processors, self.rules, self.director = processors, rules, director
         self.strategy = strategy(self.pair.bridge) if strategy else None

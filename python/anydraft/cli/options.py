@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import typer
 
-MethodName = Literal["auto", "tree", "slem", "tli", "pushforward", "slrs", "lookup"]
+MethodName = Literal["auto", "slem", "tli", "pushforward", "slrs", "lookup"]
 """The methods of the library. Written again, because its module needs torch; a test compares the two."""
 
 RuleName = Literal["token", "block"]

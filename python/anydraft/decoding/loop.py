@@ -72,15 +72,18 @@ def choose(rows: Sequence[Row]) -> list[Choice | None]:
 def advance(rows: Sequence[Row], proposals: Sequence[Proposal]) -> list[Tensor]:
     """The one target pass of a round: logits ``[k + 1, V]`` of every row, ``k`` candidates."""
     began = time.perf_counter()
-    given = list(zip(rows, proposals, strict=True))
-    branching = [i for i, (_, proposal) in enumerate(given) if proposal.parents is not None]
-    straight = [i for i in range(len(given)) if i not in branching]
-    found = {i: branch(*given[i]) for i in branching}
+    found: dict[int, Tensor] = {}
+    straight = []
+    for i, (row, proposal) in enumerate(zip(rows, proposals, strict=True)):
+        if proposal.branches is None:
+            straight.append(i)
+        else:
+            found[i] = advance_tree(row, proposal)
     if straight:
-        targets, fed = [rows[i].target for i in straight], [fed_to(*given[i]) for i in straight]
+        targets, fed = [rows[i].target for i in straight], [fed_to(rows[i], proposals[i]) for i in straight]
         keep = [1 + proposals[i].size for i in straight]
         found.update(zip(straight, advance_together(targets, fed, keep), strict=True))
-    logits = [found[i] for i in range(len(given))]
+    logits = [found[i] for i in range(len(rows))]
     seconds = time.perf_counter() - began
     for row in rows:
         row.stats.target_seconds += seconds
@@ -88,17 +91,18 @@ def advance(rows: Sequence[Row], proposals: Sequence[Proposal]) -> list[Tensor]:
     return logits
 
 
-def branch(row: Row, proposal: Proposal) -> Tensor:
-    """The target's pass over a tree, whose row is alone in it."""
+def advance_tree(row: Row, proposal: Proposal) -> Tensor:
+    """The target's pass over a tree, which a row has to itself."""
     assert isinstance(row.target, Branching)
-    assert proposal.parents is not None
-    return row.target.branch(fed_to(row, proposal), proposal.parents)
+    assert proposal.branches is not None
+    fed = fed_to(row, proposal)
+    beside = torch.tensor(proposal.branches.ids, dtype=torch.int64, device=fed.device)
+    return row.target.branch(torch.cat((fed, beside)), proposal.parents)
 
 
 def fed_to(row: Row, proposal: Proposal) -> Tensor:
-    """int64 ``[n]``: what the target of a row is to read."""
-    candidates = proposal.candidates
-    return row.unfed if candidates is None else torch.cat((row.unfed, candidates))
+    """int64 ``[n]``: what the target of a row is to read of a line."""
+    return row.unfed if proposal.block is None else torch.cat((row.unfed, proposal.block.candidates))
 
 
 def verify(rows: Sequence[Row], proposals: Sequence[Proposal], logits: Sequence[Tensor]) -> list[Verdict]:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from torch import Tensor
-
 from anydraft.decoding.events import FinishReason, Source
 from anydraft.errors import DraftError
-from anydraft.proposers.base import Block, Strategy
+from anydraft.proposers.base import Block, Branches, Strategy
 from anydraft.scheduling.directors import Choice
 
 
@@ -37,19 +35,20 @@ class Proposal:
     """Why the draft failed; it is dropped at the end of the round."""
 
     @property
-    def candidates(self) -> Tensor | None:
-        """int64 ``[k]`` on the target's device: target ids to be verified after the committed ones."""
-        return None if self.block is None else self.block.candidates
+    def branches(self) -> Branches | None:
+        """What is verified beside the line."""
+        return None if self.block is None else self.block.branches
+
+    @property
+    def parents(self) -> list[int]:
+        """Of each candidate, which place is before it; see :attr:`Branches.parents`."""
+        beside = [] if self.branches is None else self.branches.parents
+        return [*range(self.size), *beside]
 
     @property
     def size(self) -> int:
-        """Number of candidates."""
+        """Number of candidates of the line."""
         return 0 if self.block is None else len(self.block.candidates)
-
-    @property
-    def parents(self) -> list[int] | None:
-        """See :attr:`Block.parents`."""
-        return None if self.block is None else self.block.parents
 
     def with_block(self, block: Block | DraftError) -> Proposal:
         """The same with what was drafted, or with why nothing was."""
@@ -58,7 +57,7 @@ class Proposal:
         return replace(self, block=block, failure=None if block.failure is None else failed(block.failure))
 
 
-class Branch(NamedTuple):
+class Walked(NamedTuple):
     """What held of a tree."""
 
     path: list[int]
@@ -84,26 +83,26 @@ class Verdict:
     finish_reason: FinishReason | None
     failure: str | None
     """Why the draft is dropped, if it is."""
-    branch: Branch | None = None
+    walked: Walked | None = None
     """What held of a tree."""
 
     @property
     def longest(self) -> int:
         """How many candidates could have held."""
-        return len(self.proposed) if self.branch is None else self.branch.longest
+        return len(self.proposed) if self.walked is None else self.walked.longest
 
     @property
     def places(self) -> list[int]:
         """In which rows of the pass's logits the law of each emitted token is."""
         count = len(self.token_ids)
-        return list(range(count)) if self.branch is None else [0, *(i + 1 for i in self.branch.path)][:count]
+        return list(range(count)) if self.walked is None else [0, *(i + 1 for i in self.walked.path)][:count]
 
     @property
     def source(self) -> Source | None:
         """Where the last token comes from, if it was not drafted."""
         if len(self.token_ids) <= self.accepted:
             return None
-        whole = self.accepted == len(self.proposed) if self.branch is None else self.branch.whole
+        whole = self.accepted == len(self.proposed) if self.walked is None else self.walked.whole
         return "bonus" if whole else "recovered"
 
 

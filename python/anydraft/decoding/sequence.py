@@ -18,12 +18,13 @@ from anydraft.errors import DraftError, PairError, TokenizerError
 from anydraft.models.base import Branching, Model
 from anydraft.models.in_order import OrderedProcessors, OrderedRow
 from anydraft.proposers.base import DraftContext, Strategy
+from anydraft.proposers.branches import BREADTH
 from anydraft.proposers.draft_state import DraftState
 from anydraft.proposers.draw import Draft
 from anydraft.proposers.ngram_index import NgramIndex
 from anydraft.sampling.laws import Greedy, Randomness, best_of
 from anydraft.scheduling.cost import Round
-from anydraft.scheduling.directors import LOOKUP, TREE, Choice, Director
+from anydraft.scheduling.directors import LOOKUP, Choice, Director
 
 
 @dataclass
@@ -48,6 +49,8 @@ class Row:
     prompt: list[int]
     joint: bool = False
     """Whether its passes are one with those of other rows."""
+    trees: bool = False
+    """Whether blocks may be trees, where the target can be shown them."""
     ngrams: NgramIndex | None = None
     """The text so far, if it may be looked up in; a row whose passes are joint does not."""
     watch: Callable[[Tensor, list[int]], None] | None = None
@@ -140,7 +143,7 @@ class Row:
             limit=limit,
             ngrams=self.ngrams,
             likely=self.draft.likely if self.draft else None,
-            branches=choice.method == TREE and self.branches,
+            breadth=BREADTH if self.trees and self.branches else 0,
         )
         proposal = Proposal(start, choice._replace(length=gamma), strategy)
         return proposal, (strategy, context, gamma, self.randomness)

@@ -20,14 +20,7 @@ class TextOnlySession:
         return []
 
     def branches(
-        self,
-        likely: list[int],
-        chances: list[float],
-        also: list[tuple[list[int], float]],
-        *,
-        breadth: int,
-        most: int,
-        depth: int,
+        self, steps: list[list[tuple[int, float]]], line: list[int], *, more: int, depth: int
     ) -> tuple[list[int], list[int]]:
         """See :class:`anydraft.decoding.protocols.Session`."""
         return [], []

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from anydraft.decoding.proposal import Branch, Proposal, Verdict
+from anydraft.decoding.proposal import Proposal, Verdict, Walked
 from anydraft.decoding.sequence import Row
 from anydraft.decoding.transfer import to_host
 from anydraft.decoding.trees import depth_of, own_tokens, walk
@@ -37,24 +37,27 @@ def verify_blocks(
 def judge(row: Row, proposal: Proposal, logits: Tensor) -> Tensor:
     """Verify on the device, with the target's ``logits`` ``[k + 1, V]``; :func:`reached` reads the answer.
 
-    Result, int64: of a line ``[2]``, accepted and next id; of a tree ``[k + 1]``, the target's own token at
-    the root and after every candidate. :data:`NAN` in place of an id whose law is. Then :func:`unread`.
+    Result, int64: accepted of the line, and the next id, :data:`NAN` if its law is; the target's own token
+    behind each candidate beside the line, see :func:`own_tokens`; then :func:`unread`.
     """
-    block, law = proposal.block, row.law
+    block, law, size = proposal.block, row.law, proposal.size
     candidates = row.committed.first(0) if block is None else block.candidates
     assert not isinstance(law, OrderedRow)  # those are verified position by position
-    tree = proposal.parents is not None
+    if proposal.branches is not None:
+        candidates = torch.cat((candidates, candidates.new_tensor(proposal.branches.ids)))
     if isinstance(row.randomness, Greedy):
         best = row.best(logits, row.committed.ids, candidates)
-        answer = best if tree else verify_greedy(best, candidates)
+        answer = torch.cat((verify_greedy(best[: size + 1], candidates[:size]), best[size + 1 :]))
     else:
         laws = law(logits, row.committed.ids, candidates)
-        if tree:
-            answer = own_tokens(laws, row.randomness)
-        elif block is None or proposal.strategy is None:
-            answer = marked(torch.cat((candidates.new_zeros(1), row.randomness.draw(laws[:1]))), laws)
+        line, beside = laws[: size + 1], laws[size + 1 :]
+        if block is None or proposal.strategy is None:
+            answer = torch.cat((candidates.new_zeros(1), row.randomness.draw(line[:1])))
         else:
-            answer = marked(proposal.strategy.verify(block, laws, row.randomness), laws)
+            answer = proposal.strategy.verify(block, line, row.randomness)
+        answer = marked(answer, line)
+        if len(beside):
+            answer = torch.cat((answer, own_tokens(beside, row.randomness)))
     return torch.cat((answer, unread(row, proposal)))
 
 
@@ -104,35 +107,37 @@ class Reached(NamedTuple):
     """The id after them."""
     drafted: list[int]
     proposed: list[int]
+    """All candidates: the line, then what is beside it."""
     failure: str | None
 
 
 def reached(proposal: Proposal, answer: list[int]) -> Reached:
     """What :func:`judge` found."""
-    tree = proposal.parents
-    if tree is None:
-        accepted, following, *rest = answer
-        return Reached(list(range(accepted)), following, *read_back(proposal, rest))
-    own, rest = answer[: len(tree) + 1], answer[len(tree) + 1 :]
-    drafted, proposed, failure = read_back(proposal, rest)
-    return Reached(*walk(proposed, tree, own), drafted, proposed, failure)
+    beside = proposal.branches.ids if proposal.branches else []
+    accepted, following = answer[:2]
+    own, rest = answer[2 : 2 + len(beside)], answer[2 + len(beside) :]
+    drafted, line, failure = read_back(proposal, rest)
+    proposed = [*line, *beside]
+    if not beside:
+        return Reached(list(range(accepted)), following, drafted, proposed, failure)
+    path, following = walk(proposed, proposal.parents, accepted, following, own)
+    return Reached(path, following, drafted, proposed, failure)
 
 
 def accept(row: Row, proposal: Proposal, held: Reached) -> Verdict:
     """Emit what held: the target's cache is cut, and the ids are committed."""
     path, following, drafted, proposed, failure = held
-    accepted, tree = len(path), proposal.parents
+    walked = None
     # Rejected tokens leave the cache before anything of the user's is called, which may raise.
-    branch = None
-    if tree is None:
-        row.target.crop(len(row.committed) + accepted)
+    if proposal.branches is None:
+        row.target.crop(len(row.committed) + len(path))
     else:
         assert isinstance(row.target, Branching)
         row.target.prune(len(row.committed), path)
         last = path[-1] + 1 if path else 0
-        branch = Branch(path, last not in tree, depth_of(tree))
+        walked = Walked(path, last not in proposal.parents, depth_of(proposal.parents))
     new, reason = row.emit([*(proposed[i] for i in path), following])
-    return Verdict(drafted, proposed, accepted, new, reason, failure, branch)
+    return Verdict(drafted, proposed, len(path), new, reason, failure, walked)
 
 
 def target_is_nan() -> ModelError:

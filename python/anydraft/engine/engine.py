@@ -31,12 +31,13 @@ from anydraft.models.loaded import plain_of
 from anydraft.models.prefill import RowPrefill, prefill_of
 from anydraft.models.weights import DraftWeights, Weights
 from anydraft.proposers.base import Strategy
+from anydraft.proposers.branches import Trees
 from anydraft.proposers.draft_head import Rows, Wish
 from anydraft.proposers.ngram_index import NgramIndex
 from anydraft.proposers.registry import AnyMethod, Method, Strategies, check_method
 from anydraft.sampling.laws import Greedy, Randomness
 from anydraft.sampling.rejection import Rule
-from anydraft.scheduling.directors import LOOKUP, NONE, TREE, Director, Times, director
+from anydraft.scheduling.directors import LOOKUP, NONE, Director, Times, director
 from anydraft.scheduling.plan import Plan, find
 
 
@@ -62,6 +63,7 @@ class Engine:
         draft_weights: DraftWeights,
         compile: bool,  # noqa: A002  # the word that users know
         bridge: Bridge | None,
+        tree: Trees,
     ) -> None:
         """Arguments and errors as for :class:`~anydraft.Speculator`."""
         FORKS.runs()
@@ -80,7 +82,10 @@ class Engine:
                 f"got weights={weights!r} and draft_weights={draft_weights!r}; expected "
                 f"one of {get_args(Weights)}, and of the draft also 'int8'"
             )
+        if tree not in get_args(Trees):
+            raise ArgumentError(f"got tree={tree!r}; expected one of {get_args(Trees)}")
         self._method = method
+        self.tree: Trees = tree
         self.models = target_model, draft_model
         target_tokenizer = tokenizer_of(target_model, target_tokenizer, "target")
         draft_tokenizer = tokenizer_of(draft_model, draft_tokenizer, "draft")
@@ -212,7 +217,7 @@ class Engine:
         for name in directs.methods:  # now, or the round that needs it would seem slow
             with suppress(PairError):
                 self._strategies.get(name)
-        if TREE in directs.methods and isinstance(caches.target, Branching):
+        if self.tree == "auto" and isinstance(caches.target, Branching):
             caches.target.branches  # noqa: B018  # tried now, for the same reason
         looked_up = self._looks_up(method) and together == 1
         stopping = Stopping(self.end_ids if end_ids is None else end_ids, max_new_tokens, room, tuple(rules))
@@ -228,6 +233,7 @@ class Engine:
             decode_bytes=self.bridge.target.decode,
             prompt=prompt.ids,
             joint=together > 1,
+            trees=self.tree == "auto",
             ngrams=NgramIndex(self.bridge.target.decode(prompt.ids)) if looked_up else None,
         )
         return caches.begin(view, draft_law, make)

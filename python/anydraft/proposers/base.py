@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -23,16 +23,9 @@ class Speller(Protocol):
         """The target ids of the drafted text, read from the end of the committed text."""
 
     def branches(
-        self,
-        likely: list[int],
-        chances: list[float],
-        also: list[tuple[list[int], float]],
-        *,
-        breadth: int,
-        most: int,
-        depth: int,
+        self, steps: list[list[tuple[int, float]]], line: list[int], *, more: int, depth: int
     ) -> tuple[list[int], list[int]]:
-        """A tree of target ids, and its parents; see ``anydraft._core.Session``."""
+        """Target ids beside a line of candidates; see ``anydraft._core.Session``."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +52,8 @@ class DraftContext:
     """The committed text, for strategies that look things up in it."""
     likely: Callable[[Tensor], Tensor] | None = None
     """Logits ``[vocab]`` to the law ``[vocab]`` by which the draft's guesses are ranked, also when greedy."""
-    branches: bool = False
-    """Whether the target can be shown a tree."""
+    breadth: int = 0
+    """How many of the draft's likeliest tokens are noted at every step, to make a tree of; 0: no tree."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +67,16 @@ class Drawn:
     failure: DraftError | None = None
     """Why the draft's model could not go on; what it had drawn is here."""
     likely: tuple[Tensor, Tensor] | None = None
-    """Where they were wanted in place of laws: the likeliest ids at every step, int64 ``[gamma, b]``, the one
-    drawn first, and their chances, float64."""
+    """Of every step the id drawn, then the likeliest ones, int64 ``[gamma, b]``, and their chances."""
+
+
+class Branches(NamedTuple):
+    """Target ids that are verified beside a line of candidates, so that all together are a tree."""
+
+    ids: list[int]
+    parents: list[int]
+    """Of each, which place is before it: 0 is the committed text, ``i`` the ``i``-th candidate from 1, the
+    line first, then these."""
 
 
 @dataclass(frozen=True)
@@ -90,9 +91,8 @@ class Block:
     """:attr:`draft_ids` on the host, where making the block took them there."""
     candidate_list: list[int] | None = field(default=None, kw_only=True)
     """:attr:`candidates` on the host, where they were made there."""
-    parents: list[int] | None = field(default=None, kw_only=True)
-    """Of each candidate, which place is before it, if they are a tree: 0 is the committed text, ``i + 1`` the
-    candidate ``i``. ``None``: they follow each other."""
+    branches: Branches | None = field(default=None, kw_only=True)
+    """What is verified beside :attr:`candidates`."""
     failure: DraftError | None = field(default=None, kw_only=True)
     """Why the draft could not go on after this block, which is verified all the same."""
 

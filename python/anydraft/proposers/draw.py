@@ -14,6 +14,7 @@ from torch.utils.weak import WeakIdKeyDictionary
 from anydraft.errors import DraftError, ModelError
 from anydraft.models.joint import advance_together
 from anydraft.proposers.base import Block, DraftContext, Drawing, Drawn, Strategy
+from anydraft.proposers.branches import branched
 from anydraft.proposers.draft_state import of_the_draft
 from anydraft.sampling.laws import Randomness
 
@@ -30,7 +31,7 @@ def draft_together(drafts: Sequence[Draft]) -> list[Block | DraftError]:
     A block whose draft failed after it had drawn something says so, and is verified all the same.
     """
     drawing = [
-        Draws(context, gamma, randomness, strategy.allowed, breadth_of(strategy))
+        Draws(context, gamma, randomness, strategy.allowed)
         for strategy, context, gamma, randomness in drafts
         if draws(strategy)
     ]
@@ -46,6 +47,8 @@ def draft_together(drafts: Sequence[Draft]) -> list[Block | DraftError]:
             blocks.append(failure)
             continue
         block = strategy.block(drawn, context)
+        if drawn.likely is not None:
+            block = branched(block, drawn.likely, context)
         blocks.append(block if failure is None else replace(block, failure=failure))
     return blocks
 
@@ -55,14 +58,7 @@ def draws(strategy: Strategy) -> TypeGuard[Drawing]:
     return hasattr(strategy, "allowed")
 
 
-def breadth_of(strategy: Drawing) -> int:
-    """How many of the likeliest tokens a strategy wants at every step."""
-    return getattr(strategy, "breadth", 0)
-
-
-def draw_tokens(
-    context: DraftContext, gamma: int, randomness: Randomness, allowed: Tensor, breadth: int = 0
-) -> Drawn:
+def draw_tokens(context: DraftContext, gamma: int, randomness: Randomness, allowed: Tensor) -> Drawn:
     """Draw ``gamma`` >= 1 tokens one after the other, without waiting for the device.
 
     ``allowed`` bool ``[D]``, on the draft's device and true at least once, says which tokens may be drawn;
@@ -71,7 +67,7 @@ def draw_tokens(
     Raises:
         DraftError: the draft's model failed before anything was drawn.
     """
-    (drawn,) = draw_rows([Draws(context, gamma, randomness, allowed, breadth)])
+    (drawn,) = draw_rows([Draws(context, gamma, randomness, allowed)])
     if drawn.failure is not None and len(drawn.ids) == 0:
         raise drawn.failure
     return drawn
@@ -86,13 +82,11 @@ class Draws:
     """The number of tokens."""
     randomness: Randomness
     allowed: Tensor
-    breadth: int = 0
-    """So many of the likeliest tokens are noted at every step; if any, the likeliest is drawn, without laws."""
     ids: list[Tensor] = field(default_factory=list)
     """int64 ``[1]`` each."""
     laws: list[Tensor] = field(default_factory=list)
     likely: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-    """The likeliest ids, int64 ``[breadth]``, and their chances."""
+    """See :attr:`Drawn.likely`: ``[b]`` each."""
     failure: DraftError | None = None
 
     def __post_init__(self) -> None:
@@ -101,23 +95,27 @@ class Draws:
 
     def next(self, logits: Tensor) -> None:
         """Draw the next token by the draft's ``logits`` ``[vocab]``."""
-        if self.breadth:
-            rank = self.context.likely or self.context.law
-            chances, ids = rank(only(self.allowed, logits)).topk(min(self.breadth, len(self.allowed)))
-            self.unfed = ids[:1]
-            self.likely.append((ids, chances.double()))
-        elif self.context.best is not None:
-            self.unfed = self.context.best(only(self.allowed, logits)).view(1)
-        else:
-            law = allowed_law(self.context, logits, self.allowed)
+        context, breadth = self.context, min(self.context.breadth, len(self.allowed))
+        if context.best is None:
+            law = allowed_law(context, logits, self.allowed)
             self.unfed = self.randomness.draw(law).view(1)
             self.laws.append(law)
+            if breadth:
+                chances, ids = law.topk(breadth)
+                drawn = law.index_select(0, self.unfed)
+                self.likely.append((torch.cat((self.unfed, ids)), torch.cat((drawn, chances))))
+        elif breadth and context.likely:
+            chances, ids = context.likely(only(self.allowed, logits)).topk(breadth)
+            self.unfed = ids[:1]
+            self.likely.append((ids, chances))
+        else:
+            self.unfed = context.best(only(self.allowed, logits)).view(1)
         self.ids.append(self.unfed)
 
     def end(self, failure: DraftError) -> None:
         """The draft has failed; see :func:`draw_rows`."""
         self.failure = failure
-        if self.ids and not self.likely:
+        if self.ids:
             law = first_allowed(self.allowed, self.laws[-1].dtype if self.laws else torch.float32)
             self.ids.append(self.randomness.draw(law).view(1))
             self.laws += [law] if self.laws else []
@@ -125,17 +123,17 @@ class Draws:
     @property
     def drawn(self) -> Drawn:
         """All of it."""
+        likely = None
         if self.likely:
-            ids, chances = (torch.stack(parts) for parts in zip(*self.likely, strict=True))
-            return Drawn(ids[:, 0], chances[:0], self.failure, (ids, chances))
+            likely = torch.stack([ids for ids, _ in self.likely]), torch.stack([c for _, c in self.likely])
         if self.laws:
-            return Drawn(torch.cat(self.ids), torch.stack(self.laws), self.failure)
+            return Drawn(torch.cat(self.ids), torch.stack(self.laws), self.failure, likely)
         if self.ids:
             ids = torch.cat(self.ids)
             first = first_allowed(self.allowed, torch.float32).argmax()  # where nothing had a probability
             ids = torch.where(self.allowed.index_select(0, ids), ids, first)
             laws = ids.new_zeros((len(ids), len(self.allowed)), dtype=torch.float32)
-            return Drawn(ids, laws.scatter_(1, ids[:, None], 1.0), self.failure)
+            return Drawn(ids, laws.scatter_(1, ids[:, None], 1.0), self.failure, likely)
         none = self.context.pending[:0]
         return Drawn(none, none.new_empty(0, 0, dtype=torch.float32), self.failure)
 

@@ -17,10 +17,9 @@ from anydraft.proposers.slem import StringLevelExactMatch
 from anydraft.proposers.slrs.proposer import ClassCoupling
 from anydraft.proposers.slrs.tables import ClassTables
 from anydraft.proposers.tli import TokenLevelIntersection
-from anydraft.proposers.tree import Tree
 from anydraft.sampling.rejection import Rule
 
-Method = Literal["auto", "tree", "slem", "tli", "pushforward", "slrs", "lookup"]
+Method = Literal["auto", "slem", "tli", "pushforward", "slrs", "lookup"]
 """``"auto"``: what pays: exact match (``slem``) at temperature 0, class coupling (``slrs``) when sampling, or
 another; ``"lookup"``: no draft model, only the text itself."""
 
@@ -80,8 +79,6 @@ class Strategies:
         offsets = torch.from_numpy(tables.expansion_offsets)
         if name == "slem":
             return StringLevelExactMatch(offsets.diff() > 0, draft_device=self._devices["draft_device"])
-        if name == "tree":
-            return Tree(offsets.diff() > 0, draft_device=self._devices["draft_device"])
         if name == "tli":
             return TokenLevelIntersection(_tensor(tables.draft_to_target), rule=rule, **self._devices)
         if name == "pushforward":

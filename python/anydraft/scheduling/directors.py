@@ -16,9 +16,6 @@ Times = Literal["measured", "nominal"]
 LOOKUP = "lookup"
 """The method that proposes what followed in the text before; no draft runs."""
 
-TREE = "tree"
-"""The method whose candidates are a tree."""
-
 NONE = "none"
 """In place of a method: nothing is drafted."""
 

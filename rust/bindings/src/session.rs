@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
+use anydraft_core::id::{DraftId, Id};
 use anydraft_core::session;
-use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -39,30 +39,21 @@ impl Session {
         guarded(py, || raw(self.inner.propose(&typed(ids))))
     }
 
-    #[pyo3(signature = (likely, chances, also, *, breadth, most, depth))]
-    #[allow(clippy::too_many_arguments)]
+    #[pyo3(signature = (steps, line, *, more, depth))]
     fn branches(
         &self,
         py: Python<'_>,
-        likely: Vec<u32>,
-        chances: Vec<f64>,
-        also: Vec<(Vec<u32>, f64)>,
-        breadth: usize,
-        most: usize,
+        steps: Vec<Vec<(u32, f64)>>,
+        line: Vec<u32>,
+        more: usize,
         depth: usize,
     ) -> PyResult<(Vec<u32>, Vec<usize>)> {
-        if breadth == 0 || likely.len() != chances.len() || likely.len() % breadth != 0 {
-            return Err(PyValueError::new_err(format!(
-                "got {} ids and {} chances, breadth {breadth}; expected as many of both, so many a step",
-                likely.len(),
-                chances.len()
-            )));
-        }
         guarded(py, || {
-            let pairs: Vec<_> = typed(likely).into_iter().zip(chances).collect();
-            let steps: Vec<_> = pairs.chunks(breadth).map(<[_]>::to_vec).collect();
-            let also: Vec<_> = also.into_iter().map(|(path, worth)| (typed(path), worth)).collect();
-            let found = self.inner.branches(&steps, &also, most, depth);
+            let steps: Vec<Vec<_>> = steps
+                .into_iter()
+                .map(|step| step.into_iter().map(|(id, chance)| (DraftId::new(id), chance)).collect())
+                .collect();
+            let found = self.inner.branches(&steps, &typed(line), more, depth);
             (raw(found.ids), found.parents)
         })
     }

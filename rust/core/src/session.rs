@@ -15,7 +15,7 @@ use crate::tree::{Candidates, Tree};
 use crate::utf8;
 use crate::vocab::Kind;
 
-/// Texts that are encoded for each place of a tree that is wanted.
+/// Texts that are encoded for each place that is wanted beside a line.
 const TEXTS_PER_PLACE: usize = 3;
 
 /// What a commit brings.
@@ -116,45 +116,45 @@ impl Session {
         proposal
     }
 
-    /// A tree of what the draft holds likely: the target's own encoding of several texts.
+    /// What else to verify beside a line of candidates, of what the draft held likely.
     ///
-    /// `steps`: of each draft token in turn, what might stand there, the one drafted first, with chances. A
-    /// text is what was drafted up to a step, and one of what might stand there. `also`: paths of target ids
-    /// with what they are worth. The `most` likeliest places are kept, none deeper than `depth`.
+    /// `steps`: of each draft token that was drawn itself, then others that might stand there, with chances.
+    /// What was drawn up to a step, and one of these, is a text. Of the places that the target's encodings of
+    /// these texts have beside `line`, the `more` likeliest are taken, none deeper than `depth`.
     pub fn branches(
         &self,
         steps: &[Vec<(DraftId, f64)>],
-        also: &[(Vec<TargetId>, f64)],
-        most: usize,
+        line: &[TargetId],
+        more: usize,
         depth: usize,
     ) -> Candidates {
-        let mut drafted = Vec::with_capacity(steps.len() + 1);
+        let mut drawn = Vec::with_capacity(steps.len() + 1);
         let mut texts = Vec::new();
         let mut reach = 1.0;
-        for likely in steps {
-            let Some((&(next, chance), others)) = likely.split_first() else { break };
-            for &(id, chance) in others {
-                texts.push((drafted.len(), Some(id), reach * known(chance)));
-            }
-            drafted.push(next);
+        for step in steps {
+            let Some((&(next, chance), others)) = step.split_first() else { break };
+            texts.extend(
+                others
+                    .iter()
+                    .filter(|(other, _)| *other != next)
+                    .map(|&(other, chance)| (drawn.len(), other, reach * known(chance))),
+            );
+            drawn.push(next);
             reach *= known(chance);
         }
-        texts.push((drafted.len(), None, reach));
+        texts.retain(|text| text.2 > 0.0);
         texts.sort_by(|a, b| b.2.total_cmp(&a.2));
-        // What is encoded beyond this could only add to places that are worth more already.
-        texts.truncate(TEXTS_PER_PLACE * most);
-        let mut tree = Tree::new(depth);
+        // What is left out could only add to places that are likelier already.
+        texts.truncate(TEXTS_PER_PLACE * more);
+        let mut tree = Tree::new(line, depth);
         let mut ids = Vec::new();
         for (taken, other, worth) in texts {
             ids.clear();
-            ids.extend_from_slice(&drafted[..taken]);
-            ids.extend(other);
+            ids.extend_from_slice(&drawn[..taken]);
+            ids.push(other);
             tree.add(&self.propose(&ids), worth);
         }
-        for (path, worth) in also {
-            tree.add(path, known(*worth));
-        }
-        tree.best(most)
+        tree.best(more)
     }
 
     /// Encodes `bytes` for the target; false if what follows cannot be proposed.
