@@ -143,6 +143,34 @@ class TestSession:
         drafted = data.draw(pieces(joined.draft))
         assert session.propose(drafted) == joined.proposal(drafted)
 
+    @given(st.data())
+    def test_branches_are_the_likeliest_of_the_texts_beside_the_line(
+        self, joined: Joined, data: st.DataObject
+    ) -> None:
+        session = joined.session(view=[5])
+        ids = st.integers(0, len(joined.draft) - 1)
+        chance = st.integers(0, 64).map(lambda n: n / 64)
+        steps = data.draw(st.lists(st.lists(st.tuples(ids, chance), min_size=1, max_size=4), max_size=4))
+        line = session.propose([step[0][0] for step in steps])[: data.draw(st.integers(0, 3))]
+        depth, more = data.draw(st.integers(0, 4)), 99  # of as many, no text is left out
+        worth: dict[tuple[int, ...], float] = {}
+        reach = 1.0
+        for i, ((drawn, sure), *others) in enumerate(steps):
+            for other, chance_of in others:
+                if other != drawn and reach * chance_of > 0:
+                    text = session.propose([*(step[0][0] for step in steps[:i]), other])[:depth]
+                    for end in range(1, len(text) + 1):
+                        worth[tuple(text[:end])] = worth.get(tuple(text[:end]), 0.0) + reach * chance_of
+            reach *= sure
+        beside = {path: w for path, w in worth.items() if list(path) != line[: len(path)]}
+        found, parents = session.branches(steps, line, more=more, depth=depth)
+        paths: list[tuple[int, ...]] = [tuple(line[:end]) for end in range(len(line) + 1)]
+        for token, parent in zip(found, parents, strict=True):
+            paths.append((*paths[parent], token))
+        taken = paths[len(line) + 1 :]
+        assert sorted(taken) == sorted(beside)
+        assert [beside[path] for path in taken] == sorted(beside.values(), reverse=True)
+
     @given(texts.texts)
     def test_a_proposal_at_the_very_start_is_spaced_as_the_target_does(
         self, joined: Joined, text: str
