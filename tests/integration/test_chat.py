@@ -40,6 +40,12 @@ class Fed:
         self.ids += ids.tolist()
         return self.model.advance(ids, keep)
 
+    def branch(self, ids: Any, parents: Any) -> Any:
+        if self.fails:
+            raise RuntimeError("no memory")
+        self.ids += ids.tolist()
+        return self.model.branch(ids, parents)
+
 
 def watched(pair: anydraft.Speculator) -> tuple[anydraft.Conversation, Fed, Fed]:
     """A conversation with a look at what its models are fed."""

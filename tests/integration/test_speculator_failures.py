@@ -26,7 +26,12 @@ class Failing:
         return getattr(self.model, name)
 
     def advance(self, ids: torch.Tensor, keep: int = 1) -> torch.Tensor:
-        logits = self.model.advance(ids, keep)
+        return self._passed(self.model.advance(ids, keep))
+
+    def branch(self, ids: torch.Tensor, parents: Any) -> torch.Tensor:
+        return self._passed(self.model.branch(ids, parents))
+
+    def _passed(self, logits: torch.Tensor) -> torch.Tensor:
         self.left -= 1
         if self.left >= 0:
             return logits

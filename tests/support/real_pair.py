@@ -91,6 +91,9 @@ def _parts(target: Name, draft: Name) -> tuple[Any, ...]:
 class Remembering:
     """A model that computes the logits of a context once: thousands of short samples in a minute."""
 
+    branches = False
+    """It reads no trees."""
+
     def __init__(self, model: Model) -> None:
         self._model = model
         self._cached: list[int] = []

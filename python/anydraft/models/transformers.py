@@ -177,9 +177,14 @@ class TransformersModel:
 
     @property
     def branches(self) -> bool:
-        """See :class:`~anydraft.models.base.Branching`; tried once, on a few tokens."""
+        """See :class:`~anydraft.models.base.Branching`; tried once, on a few tokens.
+
+        Only on a CPU: a GPU's passes are recorded in fixed shapes.
+        """
         plain = self.plain
         plain_cache = self._held.gathers and self.growing is None and not self.way.shift
+        if self.device.type != "cpu":
+            return False
         masked = plain.config.get_text_config(decoder=True)._attn_implementation in MASKED
         if not (plain_cache and masked and self.takes_positions) or getattr(plain, "_tp_size", None):
             return False
