@@ -13,6 +13,7 @@
 //! | [`spans`], [`alignment`] | where tokens end, and boundaries common to two segmentations |
 //! | [`utf8`], [`detokenizer`] | ids to text, piece by piece |
 //! | [`retokenizer`] | text to ids, piece by piece, equal to encoding the whole |
+//! | [`memory`] | what was said before, and how a text may go on by it |
 //! | [`bridge`], [`session`] | a pair of tokenizers, and one sequence decoded with it |
 //!
 //! Nothing here knows of Python, of files or of models.
@@ -27,6 +28,7 @@ pub mod error;
 pub mod expansion;
 pub mod id;
 pub mod intersection;
+pub mod memory;
 pub mod retokenizer;
 pub mod session;
 pub mod spans;
