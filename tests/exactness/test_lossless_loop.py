@@ -25,7 +25,7 @@ from anydraft.proposers.tli import TokenLevelBlock, TokenLevelIntersection
 from anydraft.sampling.laws import Randomness
 from anydraft.sampling.rejection import NO_TOKEN
 from anydraft.scheduling.cost import Round
-from anydraft.scheduling.directors import LOOKUP, Adaptive, Choice
+from anydraft.scheduling.directors import LOOKUP, Adaptive, Choice, Fixed
 from loop_world import LoopWorld
 from placed import DEVICE, DEVICES
 from test_lossless_controls import (
@@ -80,6 +80,27 @@ def test_lengths_and_methods_that_are_learnt(methods: tuple[str, ...]) -> None:
     )
     assert world.distance(6) <= EXACT
     assert world.drafted > 0
+
+
+@pytest.mark.parametrize(
+    "director",
+    [lambda: Fixed(LOOKUP, 2), lambda: Adaptive((LOOKUP, "slrs"), 0.02, nominal=True)],
+    ids=["always", "learnt"],
+)
+def test_candidates_from_a_memory(director: Callable[[], Any]) -> None:
+    """What other decodes said; in the text itself there is nothing to be found."""
+    memory = anydraft.Memory()
+    for end in ("ab", "ab", "ba"):
+        memory.add("abbbaabb" + end)
+    world = LoopWorld(3, director=director, prompts=["abbbaabb"], memory=memory)
+    assert world.distance(4) <= EXACT
+    assert world.drafted > 0
+
+
+def test_without_the_memory_there_is_nothing_to_be_found() -> None:
+    world = LoopWorld(3, director=lambda: Fixed(LOOKUP, 2), prompts=["abbbaabb"])
+    assert world.distance(2) <= EXACT
+    assert world.drafted == 0
 
 
 class Scripted:

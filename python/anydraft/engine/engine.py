@@ -23,6 +23,8 @@ from anydraft.engine.places import Places
 from anydraft.engine.sides import draft_side, generation_of, target_side
 from anydraft.engine.tokenizers import AnyModel, tokenizer_of
 from anydraft.errors import ArgumentError, PairError
+from anydraft.memory.lookup import Lookup
+from anydraft.memory.memory import MemoryChoice, check_memory, chosen
 from anydraft.models.base import Model
 from anydraft.models.in_order import OrderedRow
 from anydraft.models.joint import Joint
@@ -32,7 +34,6 @@ from anydraft.models.prefill import RowPrefill, prefill_of
 from anydraft.models.weights import DraftWeights, Weights
 from anydraft.proposers.base import Strategy
 from anydraft.proposers.draft_head import Rows, Wish
-from anydraft.proposers.ngram_index import NgramIndex
 from anydraft.proposers.registry import AnyMethod, Method, Strategies, check_method
 from anydraft.sampling.laws import Greedy, Randomness
 from anydraft.sampling.rejection import Rule
@@ -61,11 +62,13 @@ class Engine:
         weights: Weights,
         draft_weights: DraftWeights,
         compile: bool,  # noqa: A002  # the word that users know
+        memory: MemoryChoice,
         bridge: Bridge | None,
     ) -> None:
         """Arguments and errors as for :class:`~anydraft.Speculator`."""
         FORKS.runs()
         check_method(method, rule)
+        check_memory(memory)
         if num_draft_tokens != "auto" and (not isinstance(num_draft_tokens, int) or num_draft_tokens < 1):
             raise ArgumentError(
                 f"got num_draft_tokens={num_draft_tokens!r}; expected a whole number, 1 or more, or 'auto'"
@@ -81,6 +84,7 @@ class Engine:
                 f"one of {get_args(Weights)}, and of the draft also 'int8'"
             )
         self._method = method
+        self._memory = memory
         self.models = target_model, draft_model
         target_tokenizer = tokenizer_of(target_model, target_tokenizer, "target")
         draft_tokenizer = tokenizer_of(draft_model, draft_tokenizer, "draft")
@@ -213,6 +217,7 @@ class Engine:
             with suppress(PairError):
                 self._strategies.get(name)
         looked_up = self._looks_up(method) and together == 1
+        memory = chosen(self._memory, times)
         stopping = Stopping(self.end_ids if end_ids is None else end_ids, max_new_tokens, room, tuple(rules))
         make = partial(
             Row,
@@ -226,7 +231,8 @@ class Engine:
             decode_bytes=self.bridge.target.decode,
             prompt=prompt.ids,
             joint=together > 1,
-            ngrams=NgramIndex(self.bridge.target.decode(prompt.ids)) if looked_up else None,
+            lookup=Lookup(self.bridge.target.decode(prompt.ids), memory) if looked_up else None,
+            memory=memory,
         )
         return caches.begin(view, draft_law, make)
 

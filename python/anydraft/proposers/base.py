@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from anydraft.errors import DraftError
+from anydraft.memory.lookup import Continuation
 from anydraft.models.base import Model
-from anydraft.proposers.ngram_index import NgramIndex
 from anydraft.sampling.laws import Randomness
 from anydraft.sampling.rejection import Chain
 
@@ -43,8 +43,9 @@ class DraftContext:
     A strategy must end its block there itself. Cutting the candidates afterwards is not exact: a block that
     ends in *nothing to propose* would be rejected there, and one that was cut would not.
     """
-    ngrams: NgramIndex | None = None
-    """The committed text, for strategies that look things up in it."""
+    looked_up: Sequence[Continuation] = ()
+    """How the committed text may go on by what was said before, the likeliest first: found before anything
+    of the round was drawn."""
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,9 @@ proptest! {
         slow.add(&own);
         let (memory, mut other) = (Memory::new(1 << 20), Slow::new(1 << 20));
         memory.restore(texts.iter().map(Vec::as_slice));
-        texts.iter().for_each(|text| other.add(text));
+        for text in &texts {
+            other.add(text);
+        }
 
         let suffix = &own[own.len().saturating_sub(LONGEST)..];
         let mut followed: Vec<(Vec<u8>, usize)> = Vec::new();
@@ -294,6 +296,8 @@ fn threads_share_a_memory() {
             })
         })
         .collect();
-    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    for thread in threads {
+        thread.join().unwrap();
+    }
     assert!(memory.len() <= 1 << 14);
 }

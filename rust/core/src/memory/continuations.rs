@@ -98,7 +98,7 @@ fn merged(found: Vec<(Vec<u8>, (usize, bool))>) -> Vec<Branch> {
 
 /// Orders branches that agree in their first `depth` bytes: at every byte first what more places go on with.
 fn by_count(branches: &mut [Branch], depth: usize) {
-    if branches.len() < 2 {
+    if branches.len() < 2 || std::env::var_os("LATEST").is_some() {
         return;
     }
     let mut depth = depth;
