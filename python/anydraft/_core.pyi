@@ -251,8 +251,8 @@ class Text:
         """How the text may go on for ``wanted`` bytes, by where it read the same before: at most ``most``.
 
         The bytes, the length of the match and the number of places of each, the likeliest first: those of the
-        longest match, of equal ones those of the text itself, of these at every byte what followed in more
-        places, and then what followed later. Past the end of the text the run repeats itself; in the memory
+        longest match, of equal ones those of the text itself, of these what followed last, and then what
+        followed in more places. Past the end of the text the run repeats itself; in the memory
         a continuation ends with its document, and one that another begins with is counted with that one.
         """
 

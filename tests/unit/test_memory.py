@@ -50,12 +50,14 @@ def test_it_finds_what_followed_the_longest_match(pieces: list[bytes]) -> None:
         runs = [(text[place:] * 6)[:6] for length, place in places if length == longest]
         assert found[0].length == longest
         assert found[0].data in runs
-        if len(set(runs)) == len(runs) == len(places):  # what more of them begin with goes first
-            firsts = Counter(run[:1] for run in runs)
-            assert firsts[found[0].data[:1]] == max(firsts.values())
+        often = Counter((text[place:] * 6)[:6] for _, place in places)
+        assert found[0].data == runs[-1]  # the latest
+        others = [one.places for one in found[1:] if one.length == longest]
+        assert others == sorted(others, reverse=True)
+        assert all(one.places == often[one.data] for one in found)
 
 
-def test_of_several_as_likely_the_latest_is_first() -> None:
+def test_of_several_as_long_the_latest_is_first() -> None:
     lookup = Lookup(b"function one, function two, function ")
     assert lookup.continuations(3, 9) == [Continuation(b"two", 11, 1), Continuation(b"one", 9, 1)]
     lookup = Lookup(b", function one, function two, function ")

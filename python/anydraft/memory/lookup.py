@@ -43,8 +43,8 @@ class Lookup:
         """What may follow, ``wanted`` bytes of each where there are so many; the ``most`` likeliest first.
 
         Of up to 32 places in the text and as many in the memory, those with most bytes in common before them
-        go before others, and of equal ones the text's own. Where several are as long, what more of them go on
-        with is likelier, and then what came later. Past the end of the text a run repeats itself.
+        go before others, and of equal ones the text's own. Of several as long the latest is first, and then
+        what followed in more places. Past the end of the text a run repeats itself.
         """
         memory = None if self._memory is None else self._memory._core
         return [Continuation(*found) for found in self._text.continuations(wanted, most, memory)]

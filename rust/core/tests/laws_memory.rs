@@ -191,18 +191,18 @@ fn the_longer_match_wins_and_the_own_text_at_equal_length() {
 }
 
 #[test]
-fn what_followed_more_often_comes_first_and_then_what_followed_later() {
+fn what_followed_last_comes_first_and_then_what_followed_more_often() {
     let remembered: [&[u8]; 5] =
         [b"12345678 ax", b"12345678 ay", b"12345678 b_", b"12345678 ay", b"12345678 c_"];
     let found = asked(b"12345678 ", &remembered, 2);
     let expected =
-        [followed(b"ay", 9, 2), followed(b"ax", 9, 1), followed(b"c_", 9, 1), followed(b"b_", 9, 1)];
+        [followed(b"c_", 9, 1), followed(b"ay", 9, 2), followed(b"b_", 9, 1), followed(b"ax", 9, 1)];
     assert_eq!(found, expected);
 }
 
 #[test]
 fn one_that_ends_early_is_counted_with_its_longer_one() {
-    let remembered: [&[u8]; 3] = [b"12345678 abc", b"12345678 ab", b"12345678 x"];
+    let remembered: [&[u8]; 3] = [b"12345678 x", b"12345678 abc", b"12345678 ab"];
     assert_eq!(asked(b"12345678 ", &remembered, 3), [followed(b"abc", 9, 2), followed(b"x", 9, 1)]);
 }
 

@@ -22,7 +22,7 @@ struct Branch {
     count: usize,
     /// The longest match, and whether one of that length is in the text itself.
     rank: (usize, bool),
-    /// How many places are later, in the order in which they are looked at.
+    /// Of the latest of these, how many places were looked at before it.
     age: usize,
 }
 
@@ -30,8 +30,8 @@ struct Branch {
 ///
 /// Looked up in the text itself and in `memory`. Past the end of the text the run repeats itself; in the
 /// memory a continuation ends with its document. One that another begins with is counted with that one. Those
-/// of the longest match come first, of equal ones those of the text itself, among these at every byte what
-/// followed in more places, and then what followed later.
+/// of the longest match come first, of equal ones those of the text itself, among these what followed last, and
+/// then what followed in more places. (Replayed on known texts, by counts alone the first was no better.)
 pub fn continuations(text: &Index, memory: Option<&Memory>, wanted: usize, most: usize) -> Vec<Continuation> {
     let suffix = text.tail(LONGEST);
     let own = text
@@ -48,21 +48,13 @@ pub fn continuations(text: &Index, memory: Option<&Memory>, wanted: usize, most:
         }));
     }
     let mut branches = merged(found);
-    branches.sort_by_key(|branch| (Reverse(branch.rank), branch.age));
-    let mut ordered = Vec::with_capacity(branches.len());
-    for alike in branches.chunk_by_mut(|a, b| a.rank == b.rank) {
-        by_count(alike, 0);
-        ordered.extend(alike.iter().map(|branch| Continuation {
-            bytes: branch.bytes.clone(),
-            length: branch.rank.0,
-            count: branch.count,
-        }));
-        if ordered.len() >= most {
-            break;
-        }
-    }
-    ordered.truncate(most);
-    ordered
+    let latest = branches.iter().map(|branch| (Reverse(branch.rank), branch.age)).min();
+    branches.sort_by_key(|branch| {
+        let first = Some((Reverse(branch.rank), branch.age)) == latest;
+        (!first, Reverse(branch.rank), Reverse(branch.count), branch.age)
+    });
+    let ordered = branches.into_iter().take(most);
+    ordered.map(|Branch { bytes, count, rank, .. }| Continuation { bytes, length: rank.0, count }).collect()
 }
 
 /// A run that repeats itself.
@@ -87,50 +79,11 @@ fn merged(found: Vec<(Vec<u8>, (usize, bool))>) -> Vec<Branch> {
         match longer.max_by_key(|branch| (branch.rank, branch.count, Reverse(branch.age))) {
             Some(branch) => {
                 branch.count += one.count;
-                branch.rank = branch.rank.max(one.rank);
-                branch.age = branch.age.min(one.age);
+                let best = (branch.rank, Reverse(branch.age)).max((one.rank, Reverse(one.age)));
+                (branch.rank, Reverse(branch.age)) = best;
             }
             None => branches.push(one),
         }
     }
     branches
-}
-
-/// Orders branches that agree in their first `depth` bytes: at every byte first what more places go on with.
-fn by_count(branches: &mut [Branch], depth: usize) {
-    if branches.len() < 2 || std::env::var_os("LATEST").is_some() {
-        return;
-    }
-    let mut depth = depth;
-    while let Some(byte) = branches[0].bytes.get(depth) {
-        if branches.iter().any(|branch| branch.bytes.get(depth) != Some(byte)) {
-            break;
-        }
-        depth += 1;
-    }
-    let weights: Vec<(Option<u8>, usize, usize)> = {
-        let mut weights: Vec<(Option<u8>, usize, usize)> = Vec::new();
-        for branch in branches.iter() {
-            let byte = branch.bytes.get(depth).copied();
-            match weights.iter_mut().find(|(known, ..)| *known == byte) {
-                Some((_, count, age)) => {
-                    *count += branch.count;
-                    *age = branch.age.min(*age);
-                }
-                None => weights.push((byte, branch.count, branch.age)),
-            }
-        }
-        weights
-    };
-    let weight = |branch: &Branch| {
-        let byte = branch.bytes.get(depth).copied();
-        weights
-            .iter()
-            .find(|(known, ..)| *known == byte)
-            .map(|&(byte, count, age)| (Reverse(count), age, byte))
-    };
-    branches.sort_by_key(|branch| (weight(branch), branch.age));
-    for alike in branches.chunk_by_mut(|a, b| a.bytes.get(depth) == b.bytes.get(depth)) {
-        by_count(alike, depth + 1);
-    }
 }
