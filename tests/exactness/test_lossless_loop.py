@@ -8,6 +8,7 @@ compared with is the model itself, one token after the other without a cache.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -83,17 +84,19 @@ def test_lengths_and_methods_that_are_learnt(methods: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "director",
-    [lambda: Fixed(LOOKUP, 2), lambda: Adaptive((LOOKUP, "slrs"), 0.02, nominal=True)],
+    ("director", "horizon"),
+    [(lambda: Fixed(LOOKUP, 2), 4), (lambda: Adaptive((LOOKUP, "slem"), 0.02, nominal=True), 6)],
     ids=["always", "learnt"],
 )
-def test_candidates_from_a_memory(director: Callable[[], Any]) -> None:
+def test_candidates_from_a_memory(director: Callable[[], Any], horizon: int) -> None:
     """What other decodes said; in the text itself there is nothing to be found."""
     memory = anydraft.Memory()
-    for end in ("ab", "ab", "ba"):
-        memory.add("abbbaabb" + end)
-    world = LoopWorld(3, director=director, prompts=["abbbaabb"], memory=memory)
-    assert world.distance(4) <= EXACT
+    for letters in itertools.product("ab", repeat=8):
+        memory.add("abbbaabb" + "".join(letters))
+    world = LoopWorld(
+        3, director=director, draft=(), processors=PROCESSORS["cut"], prompts=["abbbaabb"], memory=memory
+    )
+    assert world.distance(horizon) <= EXACT
     assert world.drafted > 0
 
 
