@@ -85,7 +85,7 @@ class Memory:
         Raises:
             MemoryFileError: it cannot be written there.
         """
-        MemoryFile(self.max_bytes, self._core.documents()).write(Path(path))
+        MemoryFile(self.max_bytes, self._documents()).write(Path(path))
 
     @classmethod
     def load(cls, path: str | Path, max_bytes: int | None = None) -> Memory:
@@ -100,7 +100,11 @@ class Memory:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """With all texts, as a copy."""
-        return _restored, (self.max_bytes, self._core.documents())
+        return _restored, (self.max_bytes, self._documents())
+
+    def _documents(self) -> list[_Bytes]:
+        with _adding:
+            return self._core.documents()
 
 
 def _restored(max_bytes: int, documents: list[bytes]) -> Memory:

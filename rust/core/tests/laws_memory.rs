@@ -169,6 +169,28 @@ proptest! {
     }
 }
 
+#[test]
+fn places_are_those_of_a_search_while_the_table_grows_and_the_ring_turns() {
+    let words: [&[u8]; 5] = [b"the quick ", b"brown fox ", b"jumps over ", b"a lazy dog ", b"12345678"];
+    let (mut index, mut slow) = (Index::new(5000), Slow::new(5000));
+    let mut chance = 7_u32;
+    for _ in 0..40 {
+        let mut text = Vec::new();
+        for _ in 0..40 {
+            chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            text.extend_from_slice(words[(chance >> 24) as usize % 5]);
+        }
+        index.begin();
+        index.push(&text);
+        slow.add(&text);
+        for suffix in [&index.tail(LONGEST), &b"jumps over the quick brown fox 12345678"[..], &text[3..12]] {
+            assert!(!index.places(suffix).is_empty());
+            assert_eq!(index.places(suffix), slow.places(suffix));
+        }
+    }
+    assert_eq!(index.len(), 5000);
+}
+
 fn followed(bytes: &[u8], length: usize, count: usize) -> Continuation {
     Continuation { bytes: bytes.to_vec(), length, count }
 }
@@ -263,8 +285,11 @@ fn a_memory_is_bounded_whatever_is_added() {
         memory.add(&text);
     }
     memory.add(&vec![7; 1 << 18]);
-    memory.add(b"short");
+    for i in 0..20_000_u64 {
+        memory.add(&[&i.to_be_bytes()[..], b"."].concat()); // as short as can be found
+    }
     assert_eq!(memory.len(), 1 << 16);
+    assert_eq!(memory.count(), (1_usize << 16).div_ceil(9));
     assert!(memory.allocated() < 12 << 16, "{}", memory.allocated());
 }
 
