@@ -205,7 +205,7 @@ class Retokenizer:
 class Memory:
     """Texts that were seen, by what came before every byte of them. Threads may share it.
 
-    It takes about 7 bytes for each byte of text.
+    It takes 7 bytes for each byte of text when it is full, up to twice so before.
     """
 
     def __new__(cls, most: int) -> Memory:

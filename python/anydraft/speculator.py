@@ -89,7 +89,7 @@ class Speculator:
         lookups search beside the text itself, and where prompts and what was said after them go.
         ``"process"``: one for this process, of 16 MiB of text at most; a sample that a ``seed`` is to repeat
         does without. ``"off"``: none, nothing of a text outlives its decode. Or an :class:`anydraft.Memory`
-        of your own, which seeded samples use too: they repeat with the same one. ``bridge``: one that was
+        of your own, which seeded samples use too: they repeat where it is as it was. ``bridge``: one that was
         built or loaded before for these tokenizers, best the :attr:`bridge` of another speculator: one made
         without roles does not know which control tokens mean the same.
         """

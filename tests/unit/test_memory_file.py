@@ -20,6 +20,7 @@ def saved(tmp_path: Path) -> Path:
     memory = Memory(4096)
     for text in TEXTS:
         memory.add(text)
+    assert [memory.number_decode(), memory.number_decode()] == [1, 2]
     memory.save(tmp_path / "texts.memory")
     return tmp_path / "texts.memory"
 
@@ -29,11 +30,20 @@ def test_what_was_saved_is_found_again(saved: Path) -> None:
     assert (len(memory), memory.bytes) == (3, sum(len(text.encode()) for text in TEXTS))
     assert memory.max_bytes == 4096
     assert Lookup(b"quick brown ", memory).continuations(3)[0].data == b"fox"
+    assert memory.number_decode() == 3
+    memory._decodes = 2
     memory.add(TEXTS[0])  # which is there
     assert len(memory) == 3
     again = saved.with_name("again")
     memory.save(again)
     assert again.read_bytes() == saved.read_bytes()
+
+
+def test_texts_of_a_file_are_added_to_what_is_there(saved: Path) -> None:
+    memory = Memory(2048)
+    memory.add("something else that was said")
+    memory.read(saved)
+    assert (len(memory), memory.max_bytes, memory.number_decode()) == (4, 2048, 3)
 
 
 def test_of_a_smaller_one_the_latest_is_kept(saved: Path) -> None:
@@ -96,7 +106,7 @@ def test_every_changed_byte_and_every_cut_is_refused(saved: Path) -> None:
 
 def forged(path: Path, max_bytes: int, size: int, lengths: list[int], text: bytes) -> None:
     """A file whose checksum is right."""
-    numbers = module._NUMBERS.pack(max_bytes, size, len(lengths))
+    numbers = module._NUMBERS.pack(max_bytes, 0, size, len(lengths))
     packed = b"".join(map(module._LENGTH.pack, lengths))
     path.write_bytes(module.MAGIC + numbers + module._digest(numbers, packed, text) + packed + text)
 

@@ -1,4 +1,4 @@
-"""The memory that a command keeps in a file."""
+"""The memory of this process, kept in a file by a command."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from anydraft.errors import MemoryFileError
-from anydraft.memory.memory import Memory, MemoryChoice
+from anydraft.memory.memory import PROCESS
 
 
-def opened(path: Path) -> Memory:
-    """The memory of a file, which need not be there yet.
+def read(path: Path) -> None:
+    """Have this process remember the texts of a file, which need not be there yet, and nothing else.
 
     Raises:
         MemoryFileError: what is there is no memory, or the folder is not there.
@@ -20,17 +20,19 @@ def opened(path: Path) -> Memory:
         raise MemoryFileError(
             f"got --memory-file {path}, whose folder is not there; expected a file in one that is. Make it"
         )
-    return Memory.load(path) if path.exists() else Memory()
+    PROCESS.clear()
+    if path.exists():
+        PROCESS.read(path)
 
 
 @contextmanager
-def kept(path: Path | None, otherwise: MemoryChoice) -> Iterator[MemoryChoice]:
-    """As :func:`opened`, and written back in the end; without a file ``otherwise``."""
+def kept(path: Path | None) -> Iterator[None]:
+    """As :func:`read`, and written back in the end; without a path nothing is read or written."""
     if path is None:
-        yield otherwise
+        yield
         return
-    memory = opened(path)
+    read(path)
     try:
-        yield memory
+        yield
     finally:
-        memory.save(path)
+        PROCESS.save(path)

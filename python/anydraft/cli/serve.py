@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from anydraft.cli import options
-from anydraft.cli.memory_file import opened
+from anydraft.cli.memory_file import read
 from anydraft.cli.pair import Named
 from anydraft.cli.terminal import clean_endings, error_console
 from anydraft.errors import MissingPackageError
-from anydraft.memory.memory import Memory
+from anydraft.memory.memory import PROCESS
 
 EPILOG = """
 **Examples**
@@ -92,9 +92,11 @@ def serve(
         from anydraft.serving.server import Server, bind
 
         bound = bind(host, port)
-        remembered = opened(memory_file) if memory_file else Memory() if memory else None
-        drafted: dict[str, Any] = {"method": method, "rule": rule, "memory": remembered or "off"}
-        drafted["num_draft_tokens"] = num_draft_tokens or "auto"
+        if memory_file is not None:
+            read(memory_file)
+        drafted: dict[str, Any] = {"method": method, "rule": rule}
+        drafted |= {"num_draft_tokens": num_draft_tokens or "auto"}
+        drafted |= {"memory": "process" if memory or memory_file else "off"}
         pair = named.load(dtype=dtype, device=device, threads=threads, engine=engine, **drafted)
         from anydraft.serving.service import Service
 
@@ -112,7 +114,7 @@ def serve(
                 )
 
         def ended() -> None:
-            if remembered and memory_file:
-                remembered.save(memory_file)
+            if memory_file is not None:
+                PROCESS.save(memory_file)
 
         Server(service, api_key or None, ready, ended).serve_at(bound)

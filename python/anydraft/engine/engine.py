@@ -35,7 +35,7 @@ from anydraft.models.weights import DraftWeights, Weights
 from anydraft.proposers.base import Strategy
 from anydraft.proposers.draft_head import Rows, Wish
 from anydraft.proposers.registry import AnyMethod, Method, Strategies, check_method
-from anydraft.sampling.laws import Greedy, Randomness
+from anydraft.sampling.laws import Greedy, Randomness, SeededRandomness
 from anydraft.sampling.rejection import Rule
 from anydraft.scheduling.directors import LOOKUP, NONE, Director, Times, director
 from anydraft.scheduling.plan import Plan, find
@@ -218,6 +218,8 @@ class Engine:
                 self._strategies.get(name)
         looked_up = self._looks_up(method) and together == 1
         memory = chosen(self._memory, times)
+        if looked_up and memory is not None and isinstance(randomness, SeededRandomness):
+            randomness = randomness.apart(memory.number_decode())  # or what its draws brought may be there
         stopping = Stopping(self.end_ids if end_ids is None else end_ids, max_new_tokens, room, tuple(rules))
         make = partial(
             Row,

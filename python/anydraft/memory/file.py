@@ -17,7 +17,7 @@ from anydraft.errors import MemoryFileError
 MAGIC = b"anydraft-memory-1\n"
 """Changes whenever what follows would be read otherwise."""
 
-_NUMBERS = struct.Struct("<QQQ")  # the most bytes of text, bytes of text, documents
+_NUMBERS = struct.Struct("<QQQQ")  # the most bytes of text, decodes so far, bytes of text, documents
 _DIGEST = 32
 _START = len(MAGIC) + _NUMBERS.size + _DIGEST
 _LENGTH = struct.Struct("<I")
@@ -29,6 +29,8 @@ class MemoryFile:
     """What is kept of a memory."""
 
     max_bytes: int
+    decodes: int
+    """How many there were with it: see :meth:`anydraft.Memory.number_decode`."""
     documents: list[bytes]
 
     def write(self, path: Path) -> None:
@@ -38,7 +40,7 @@ class MemoryFile:
             MemoryFileError: it cannot be written there.
         """
         size = sum(map(len, self.documents))
-        numbers = _NUMBERS.pack(self.max_bytes, size, len(self.documents))
+        numbers = _NUMBERS.pack(self.max_bytes, self.decodes, size, len(self.documents))
         lengths = b"".join(_LENGTH.pack(len(document)) for document in self.documents)
         partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
         try:
@@ -74,7 +76,8 @@ class MemoryFile:
                         f"no memory, or one of another version. {_AGAIN}"
                     )
                 numbers = start[len(MAGIC) : -_DIGEST]
-                max_bytes, size, count = _NUMBERS.unpack(numbers) if len(start) == _START else (0, 0, 0)
+                told = _NUMBERS.unpack(numbers) if len(start) == _START else (0, 0, 0, 0)
+                max_bytes, decodes, size, count = told
                 fits = least <= max_bytes <= most and count <= size <= max_bytes
                 if not fits or found.st_size != _START + count * _LENGTH.size + size:
                     raise _damaged(path, "its length is not what it says")
@@ -89,7 +92,7 @@ class MemoryFile:
         sizes = [length for (length,) in _LENGTH.iter_unpack(lengths)]
         if sum(sizes) != size or 0 in sizes:
             raise _damaged(path, "its texts are longer or shorter than it says")
-        return cls(max_bytes, list(_cut(text, sizes)))
+        return cls(max_bytes, decodes, list(_cut(text, sizes)))
 
 
 def _cut(text: bytes, sizes: list[int]) -> Iterator[bytes]:

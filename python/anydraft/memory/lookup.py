@@ -23,7 +23,7 @@ class Lookup:
     """A text that only grows, and how it may go on by what was said before.
 
     :meth:`push` costs what is new, :meth:`continuations` does not depend on the length of the text. A text
-    takes about 7 bytes of memory for each of its bytes.
+    takes 7 to 14 bytes of memory for each of its bytes.
     """
 
     def __init__(self, text: bytes = b"", memory: Memory | None = None) -> None:

@@ -48,6 +48,7 @@ class Memory:
             )
         self.max_bytes = max_bytes
         self._core = _core.Memory(max_bytes)
+        self._decodes = 0
 
     def __len__(self) -> int:
         """Number of texts, of which the oldest may have lost its beginning."""
@@ -74,8 +75,14 @@ class Memory:
         with _adding:
             self._core.add(data)
 
+    def number_decode(self) -> int:
+        """A number that no other decode with this memory has, in this process or before it was saved."""
+        with _adding:
+            self._decodes += 1
+            return self._decodes
+
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget all texts."""
         with _adding:
             self._core.clear()
 
@@ -85,7 +92,7 @@ class Memory:
         Raises:
             MemoryFileError: it cannot be written there.
         """
-        MemoryFile(self.max_bytes, self._documents()).write(Path(path))
+        MemoryFile(self.max_bytes, self._decodes, self._documents()).write(Path(path))
 
     @classmethod
     def load(cls, path: str | Path, max_bytes: int | None = None) -> Memory:
@@ -96,21 +103,30 @@ class Memory:
             ArgumentError: ``max_bytes`` outside its domain.
         """
         file = MemoryFile.read(Path(path), LEAST_BYTES, MOST_BYTES)
-        return _restored(file.max_bytes if max_bytes is None else max_bytes, file.documents)
+        return _restored(file.max_bytes if max_bytes is None else max_bytes, file.decodes, file.documents)
+
+    def read(self, path: str | Path) -> None:
+        """Add the texts of a file that :meth:`save` wrote; errors as for :meth:`load`."""
+        file = MemoryFile.read(Path(path), LEAST_BYTES, MOST_BYTES)
+        self._take(file.decodes, file.documents)
+
+    def _take(self, decodes: int, documents: list[_Bytes]) -> None:
+        with _adding:
+            self._decodes = max(self._decodes, decodes)
+            self._core.restore(documents)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """With all texts, as a copy."""
-        return _restored, (self.max_bytes, self._documents())
+        return _restored, (self.max_bytes, self._decodes, self._documents())
 
     def _documents(self) -> list[_Bytes]:
         with _adding:
             return self._core.documents()
 
 
-def _restored(max_bytes: int, documents: list[bytes]) -> Memory:
+def _restored(max_bytes: int, decodes: int, documents: list[bytes]) -> Memory:
     made = Memory(max_bytes)
-    with _adding:
-        made._core.restore(documents)
+    made._take(decodes, documents)
     return made
 
 

@@ -1,8 +1,8 @@
 //! What was said before: bytes, indexed by what came before them.
 //!
 //! An [`Index`] keeps texts as [`Documents`](Index::begin), with the places of every run of [`KEY`] bytes in
-//! chains as in LZ77, the latest first. It takes about 7 bytes for each byte of text, pushing costs what is
-//! new, and looking up does not depend on the length of what is kept. A sequence has an index of its own
+//! chains as in LZ77, the latest first. It takes 7 bytes for each byte of text when it is full, up to twice so
+//! before; pushing costs what is new, and looking up does not depend on the length of what is kept. A sequence has an index of its own
 //! text; a [`Memory`] is one for many texts and threads, which forgets the oldest bytes when it is full.
 //! [`continuations`] asks both how a text may go on.
 
