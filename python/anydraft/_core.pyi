@@ -223,8 +223,14 @@ class Memory:
     def add(self, text: bytes) -> None:
         """Remember a text as a document; beginnings that are there already are not kept twice."""
 
-    def restore(self, documents: list[bytes]) -> None:
-        """Remember documents as they are, after what is there."""
+    def decodes(self) -> int:
+        """How many decodes have a number."""
+
+    def number_decode(self) -> int:
+        """A number that no other decode with this memory has: from 1 on."""
+
+    def restore(self, decodes: int, documents: list[bytes]) -> None:
+        """Remember documents as they are, after what is there; ``decodes``: how many had a number before."""
 
     def documents(self) -> list[bytes]:
         """All documents, the oldest first, without what is forgotten of the first."""

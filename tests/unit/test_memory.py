@@ -172,7 +172,7 @@ def test_threads_share_it() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_a_process_that_is_forked_meanwhile_does_not_hang() -> None:
     memory, done = Memory(), threading.Event()
-    text = os.urandom(1 << 20)
+    text = os.urandom(200_000)
 
     def add() -> None:
         while not done.is_set():

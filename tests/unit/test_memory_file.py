@@ -30,8 +30,7 @@ def test_what_was_saved_is_found_again(saved: Path) -> None:
     assert (len(memory), memory.bytes) == (3, sum(len(text.encode()) for text in TEXTS))
     assert memory.max_bytes == 4096
     assert Lookup(b"quick brown ", memory).continuations(3)[0].data == b"fox"
-    assert memory.number_decode() == 3
-    memory._decodes = 2
+    assert memory._core.decodes() == 2
     memory.add(TEXTS[0])  # which is there
     assert len(memory) == 3
     again = saved.with_name("again")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -18,13 +16,6 @@ DEFAULT_BYTES = 16 << 20
 LEAST_BYTES, MOST_BYTES = 1 << 10, 1 << 30
 
 _Bytes: TypeAlias = bytes  # inside a class with a property `bytes` the name means the property
-
-# Whoever adds lets go of the GIL with the core locked: in a process that is forked then it would stay locked.
-_adding = threading.RLock()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_adding.acquire, after_in_parent=_adding.release, after_in_child=_adding.release
-    )
 
 
 class Memory:
@@ -48,7 +39,6 @@ class Memory:
             )
         self.max_bytes = max_bytes
         self._core = _core.Memory(max_bytes)
-        self._decodes = 0
 
     def __len__(self) -> int:
         """Number of texts, of which the oldest may have lost its beginning."""
@@ -72,19 +62,15 @@ class Memory:
         if not isinstance(text, (str, _Bytes)):
             raise ArgumentError(f"got a {type(text).__name__} to remember; expected a text, or its bytes")
         data = utf8(text, "a text to remember") if isinstance(text, str) else text
-        with _adding:
-            self._core.add(data)
+        self._core.add(data)
 
     def number_decode(self) -> int:
         """A number that no other decode with this memory has, in this process or before it was saved."""
-        with _adding:
-            self._decodes += 1
-            return self._decodes
+        return self._core.number_decode()
 
     def clear(self) -> None:
         """Forget all texts."""
-        with _adding:
-            self._core.clear()
+        self._core.clear()
 
     def save(self, path: str | Path) -> None:
         """Write all texts to a file that only its owner may read; it appears whole or not at all.
@@ -92,7 +78,7 @@ class Memory:
         Raises:
             MemoryFileError: it cannot be written there.
         """
-        MemoryFile(self.max_bytes, self._decodes, self._documents()).write(Path(path))
+        MemoryFile(self.max_bytes, self._core.decodes(), self._core.documents()).write(Path(path))
 
     @classmethod
     def load(cls, path: str | Path, max_bytes: int | None = None) -> Memory:
@@ -108,25 +94,16 @@ class Memory:
     def read(self, path: str | Path) -> None:
         """Add the texts of a file that :meth:`save` wrote; errors as for :meth:`load`."""
         file = MemoryFile.read(Path(path), LEAST_BYTES, MOST_BYTES)
-        self._take(file.decodes, file.documents)
-
-    def _take(self, decodes: int, documents: list[_Bytes]) -> None:
-        with _adding:
-            self._decodes = max(self._decodes, decodes)
-            self._core.restore(documents)
+        self._core.restore(file.decodes, file.documents)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """With all texts, as a copy."""
-        return _restored, (self.max_bytes, self._decodes, self._documents())
-
-    def _documents(self) -> list[_Bytes]:
-        with _adding:
-            return self._core.documents()
+        return _restored, (self.max_bytes, self._core.decodes(), self._core.documents())
 
 
 def _restored(max_bytes: int, decodes: int, documents: list[bytes]) -> Memory:
     made = Memory(max_bytes)
-    made._take(decodes, documents)
+    made._core.restore(decodes, documents)
     return made
 
 

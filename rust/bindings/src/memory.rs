@@ -5,6 +5,10 @@ use pyo3::types::PyBytes;
 
 use crate::enter::{guarded, undisturbed};
 
+/// Bytes of a text for which the GIL is kept while the memory is locked, so that a process that is forked by
+/// another thread meanwhile does not have it locked for ever. Adding so many takes some milliseconds.
+const SHORT: usize = 1 << 18;
+
 type Continuation<'py> = (Bound<'py, PyBytes>, usize, usize);
 
 /// What a process has seen. Threads may share it.
@@ -33,20 +37,30 @@ impl Memory {
     }
 
     fn add(&self, py: Python<'_>, text: &[u8]) -> PyResult<()> {
-        undisturbed(py, || self.inner.add(text))
+        let add = || self.inner.add(text);
+        if text.len() <= SHORT { guarded(py, add) } else { undisturbed(py, add) }
     }
 
-    fn restore(&self, py: Python<'_>, documents: Vec<PyBackedBytes>) -> PyResult<()> {
+    fn decodes(&self) -> u64 {
+        self.inner.decodes()
+    }
+
+    fn number_decode(&self) -> u64 {
+        self.inner.number_decode()
+    }
+
+    fn restore(&self, py: Python<'_>, decodes: u64, documents: Vec<PyBackedBytes>) -> PyResult<()> {
+        self.inner.skip_decodes(decodes);
         undisturbed(py, || self.inner.restore(documents.iter().map(|text| &**text)))
     }
 
     fn documents<'py>(&self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyBytes>>> {
-        let documents = undisturbed(py, || self.inner.documents())?;
+        let documents = guarded(py, || self.inner.documents())?;
         Ok(documents.iter().map(|text| PyBytes::new(py, text)).collect())
     }
 
     fn clear(&self, py: Python<'_>) -> PyResult<()> {
-        undisturbed(py, || self.inner.clear())
+        guarded(py, || self.inner.clear())
     }
 }
 
@@ -76,7 +90,6 @@ impl Text {
         guarded(py, || self.inner.push(data))
     }
 
-    // The GIL is kept while the memory is locked for a moment: a process that forks meanwhile would have it locked.
     #[pyo3(signature = (wanted, most, memory=None))]
     fn continuations<'py>(
         &self,

@@ -6,6 +6,7 @@
 //! text; a [`Memory`] is one for many texts and threads, which forgets the oldest bytes when it is full.
 //! [`continuations`] asks both how a text may go on.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 
 pub use continuations::{Continuation, continuations};
@@ -30,6 +31,7 @@ pub const MOST: usize = 1 << 30;
 /// Texts that were seen, for many threads. Bounded; the oldest bytes are forgotten first.
 pub struct Memory {
     kept: Mutex<Kept>,
+    decodes: AtomicU64,
 }
 
 struct Kept {
@@ -46,7 +48,7 @@ impl Kept {
 impl Memory {
     /// An empty one that keeps `most` bytes, from [`LEAST`] to [`MOST`].
     pub fn new(most: usize) -> Self {
-        Self { kept: Mutex::new(Kept::new(most)) }
+        Self { kept: Mutex::new(Kept::new(most)), decodes: AtomicU64::new(0) }
     }
 
     /// Remembers a text as a document. What is kept of it as the beginning of another one is not kept twice,
@@ -66,7 +68,22 @@ impl Memory {
         }
     }
 
-    /// Forgets everything.
+    /// A number that no other decode with this memory has: from 1 on.
+    pub fn number_decode(&self) -> u64 {
+        self.decodes.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// How many decodes have a number.
+    pub fn decodes(&self) -> u64 {
+        self.decodes.load(Ordering::Relaxed)
+    }
+
+    /// There were at least so many decodes before.
+    pub fn skip_decodes(&self, count: u64) {
+        self.decodes.fetch_max(count, Ordering::Relaxed);
+    }
+
+    /// Forgets all texts.
     pub fn clear(&self) {
         let mut kept = self.lock();
         *kept = Kept::new(kept.index.most());
