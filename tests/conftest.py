@@ -17,6 +17,7 @@ import elsewhere
 import placed
 import real
 import wheels
+from anydraft.memory.memory import PROCESS
 
 _SLOW = [HealthCheck.too_slow, HealthCheck.data_too_large]
 settings.register_profile(
@@ -44,6 +45,12 @@ def _placed() -> Iterator[None]:
         return
     with elsewhere.there():
         yield
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> None:
+    """What one test says, another does not find in the memory of the process."""
+    PROCESS.clear()
 
 
 @pytest.fixture(scope="session", params=list(real.TOKENIZERS))

@@ -42,7 +42,7 @@ def main() -> None:
     path = packaged("smollm2")
     target, tokenizer = load_model(path), load_tokenizer(path)
     draft, draft_tokenizer = drafts.load("tiny")
-    pair = Speculator(target, draft, tokenizer, draft_tokenizer)
+    pair = Speculator(target, draft, tokenizer, draft_tokenizer, memory="off")
     found: dict[str, Any] = {"step": step_share(pair), "threads": given.threads}
     print(f"a draft pass takes {found['step']:.1%} of a pass of the target over one token")
     for kind in ("code", "prose"):

@@ -44,7 +44,7 @@ def main() -> None:
     kinds: tuple[Any, ...] = ("own", "f16")
     for kind in kinds:
         llama = opened(file("smollm2", kind), n_ctx=1024, n_threads=THREADS, n_threads_batch=THREADS)
-        pair = anydraft.Speculator(llama, draft, None, tokenizer)
+        pair = anydraft.Speculator(llama, draft, None, tokenizer, memory="off")
         for method in ("none", None):
             rates = {most: [] for most in (1, COUNT)}
             for _ in range(2):

@@ -43,7 +43,9 @@ def main() -> None:
         target, tokenizer = load_model(path), load_tokenizer(path)
         draft, draft_tokenizer = drafts.load("tiny")
     pair = Speculator(target, draft, tokenizer, draft_tokenizer, num_draft_tokens=4)
-    alone = Speculator(target, draft, tokenizer, draft_tokenizer, method="lookup", num_draft_tokens=1)
+    alone = Speculator(
+        target, draft, tokenizer, draft_tokenizer, method="lookup", num_draft_tokens=1, memory="off"
+    )
     table = Table("genre", "temperature", "in order / at once", "in order / target alone", "tokens a pass")
     for genre in ("prose", "code"):
         for temperature in (0.0, 0.7):

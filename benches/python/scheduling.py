@@ -91,12 +91,12 @@ class Here:
         if pair != self._name:
             self._name, self._parts, self._bridge = pair, (), None  # one pair at a time is held
             self._parts = self._load(pair).parts
-        self._pair = Speculator(*self._parts, bridge=self._bridge)
+        self._pair = Speculator(*self._parts, memory="off", bridge=self._bridge)
         self._bridge = self._pair.bridge
         self._simple = Simple("slem" if temperature == 0 else "tli")
         for who in warm:
             self.run(who, "def f(x):\n", 4, temperature, 0)
-        self._pair = Speculator(*self._parts, bridge=self._bridge)
+        self._pair = Speculator(*self._parts, memory="off", bridge=self._bridge)
         self._simple = Simple("slem" if temperature == 0 else "tli")
 
     def run(self, who: str, prompt: str, tokens: int, temperature: float, seed: int) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def decode() -> dict[str, Any]:
 
     torch.set_num_threads(1)
     package = Path(anydraft.__file__).parent
-    pair = anydraft.Speculator(*small.pair())
+    pair = anydraft.Speculator(*small.pair(), memory="off")
     pair.generate("The quick", max_new_tokens=20)
     pair.generate("The quick", max_new_tokens=20, temperature=1.0, seed=0)
     ours = {
@@ -140,7 +140,7 @@ def decode() -> dict[str, Any]:
     }
     for method, temperature in (("slem", 0.0), ("slrs", 1.0)):
         options: Any = {"method": method, "num_draft_tokens": 5, "weights": "model"}
-        pair = anydraft.Speculator(*trained.pair(), **options)
+        pair = anydraft.Speculator(*trained.pair(), memory="off", **options)
         watch = Watch(package, _core)
         for step in rounds(pair, temperature):
             watch.run(step)

@@ -35,7 +35,7 @@ def load(name: str, title: str) -> Loaded:
 def main(picture: Path) -> None:
     """Run, compare, draw."""
     target, draft = load("smollm2", "SmolLM2-135M-Instruct"), Loaded("the tiny draft", *drafts.load("tiny"))
-    pair = Speculator(target.model, draft.model, target.tokenizer, draft.tokenizer)
+    pair = Speculator(target.model, draft.model, target.tokenizer, draft.tokenizer, memory="off")
     turns = Turns(pair, target, PROMPT, {"max_new_tokens": TOKENS, "temperature": 0.0, "seed": None})
     turns.warm_up()
     stream = pair.stream(PROMPT, max_new_tokens=TOKENS)

@@ -16,12 +16,14 @@ from anydraft.errors import (
     AnydraftError,
     ArgumentError,
     BridgeFileError,
+    MemoryFileError,
     ModelError,
     ModelFileError,
     PairError,
     TokenizerError,
 )
 from anydraft.loading.extras import imported
+from anydraft.memory.memory import Memory
 
 if TYPE_CHECKING:
     from anydraft import drafts
@@ -42,6 +44,8 @@ __all__ = [
     "Coverage",
     "Detokenizer",
     "Event",
+    "Memory",
+    "MemoryFileError",
     "ModelError",
     "ModelFileError",
     "Output",

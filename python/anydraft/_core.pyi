@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 __all__ = [
     "Bridge",
     "Detokenizer",
+    "Memory",
     "Retokenizer",
     "Session",
+    "Text",
     "Tokenizer",
     "__version__",
     "common_boundaries",
@@ -209,6 +211,67 @@ class Retokenizer:
 
     def truncate(self, length: int) -> tuple[int, list[int]]:
         """Keep the first ``length`` bytes; the splice of the ids."""
+
+@final
+class Memory:
+    """Texts that were seen, by what came before every byte of them. Threads may share it.
+
+    It takes 7 bytes for each byte of text when it is full, up to twice so before.
+    """
+
+    def __new__(cls, most: int) -> Memory:
+        """An empty one that keeps ``most`` bytes of text, from 16 to 2^30."""
+
+    def __len__(self) -> int:
+        """Number of documents."""
+
+    def size(self) -> int:
+        """Bytes of text."""
+
+    def allocated(self) -> int:
+        """Bytes of this process's memory that it takes."""
+
+    def add(self, text: bytes) -> None:
+        """Remember a text as a document; beginnings that are there already are not kept twice."""
+
+    def decodes(self) -> int:
+        """How many decodes have a number."""
+
+    def number_decode(self) -> int:
+        """A number that no other decode with this memory has: from 1 on."""
+
+    def restore(self, decodes: int, documents: list[bytes]) -> None:
+        """Remember documents as they are, after what is there; ``decodes``: how many had a number before."""
+
+    def documents(self) -> list[bytes]:
+        """All documents, the oldest first, without what is forgotten of the first."""
+
+    def clear(self) -> None:
+        """Forget everything."""
+
+@final
+class Text:
+    """The text of one sequence, which is looked up in itself and in a memory. It has one owner."""
+
+    def __new__(cls, data: bytes) -> Text:
+        """Start with ``data``."""
+
+    def __len__(self) -> int:
+        """Bytes of text."""
+
+    def push(self, data: bytes) -> None:
+        """Append bytes."""
+
+    def continuations(
+        self, wanted: int, most: int, memory: Memory | None = None
+    ) -> list[tuple[bytes, int, int]]:
+        """How the text may go on for ``wanted`` bytes, by where it read the same before: at most ``most``.
+
+        The bytes, the length of the match and the number of places of each, the likeliest first: those of the
+        longest match, of equal ones those of the text itself, of these what followed last, and then what
+        followed in more places. Past the end of the text the run repeats itself; in the memory
+        a continuation ends with its document, and one that another begins with is counted with that one.
+        """
 
 def common_boundaries(left: list[int], right: list[int]) -> list[tuple[int, int, int]]:
     """Common token ends of two segmentations: (byte offset, tokens on the left, tokens on the right)."""

@@ -51,5 +51,9 @@ class BridgeFileError(AnydraftError, ValueError):
     """A saved bridge is damaged or belongs to other tokenizers."""
 
 
+class MemoryFileError(AnydraftError, ValueError):
+    """A saved memory is missing, damaged or of another version."""
+
+
 class MissingPackageError(AnydraftError, ImportError):
     """An optional package is needed and not installed."""

@@ -12,8 +12,8 @@ from typing import Any
 
 from anydraft.decoding.loop import decode
 from anydraft.errors import ArgumentError, ModelFileError, PairError
+from anydraft.memory.lookup import Lookup
 from anydraft.models.logits import processed_law
-from anydraft.proposers.ngram_index import NgramIndex
 from anydraft.sampling.laws import Greedy, SeededRandomness
 from anydraft.scheduling.cost import CostModel, Round
 from anydraft.scheduling.directors import LOOKUP, Choice, Fixed, arm
@@ -85,7 +85,8 @@ def measure(
                 max_new_tokens=new_tokens,
             )
             row.director = trial
-            row.ngrams = NgramIndex(engine.bridge.target.decode(row.prompt))
+            row.lookup = Lookup(engine.bridge.target.decode(row.prompt))
+            row.memory = None  # every trial says the same, and none is to find it there
             for _ in decode([row]):
                 pass
         if not trial.judged:

@@ -19,6 +19,7 @@ from anydraft.engine.engine import Engine
 from anydraft.engine.options import SamplingKeywords, SamplingOptions, check_names
 from anydraft.engine.tokenizers import AnyModel
 from anydraft.errors import ArgumentError
+from anydraft.memory.memory import MemoryChoice
 from anydraft.models.tensor_parallel import team_of
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.weights import DraftWeights, Weights
@@ -43,7 +44,7 @@ class Speculator:
         TokenizerError: a tokenizer that cannot be expressed in bytes.
         ModelError: a model that cannot be rolled back, or one in training mode.
         PairError: logits narrower than the tokenizer's vocabulary.
-        ArgumentError: an unknown method, or a draft length below 1.
+        ArgumentError: an unknown method or memory, or a draft length below 1.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Speculator:
         weights: Weights = "auto",
         draft_weights: DraftWeights = "auto",
         compile: bool = False,  # noqa: A002  # the word that users know
+        memory: MemoryChoice = "process",
         bridge: Bridge | None = None,
     ) -> None:
         """Join two models.
@@ -73,8 +75,8 @@ class Speculator:
         cheaper); by default what pays for the method.
         ``num_draft_tokens`` is the number of draft tokens per block; ``"auto"`` learns from every round what
         pays, from none on, and keeps what it learnt for the next decode. ``method="auto"`` with it also looks
-        up in the text itself. Both follow measured times, unless a decode is given a ``seed``: then no clock
-        has a say, and nothing is kept. ``draft_head``: compute all of the draft's
+        up in the text itself, and in ``memory``. Both follow measured times, unless a decode is given a
+        ``seed``: then no clock has a say, and nothing is kept. ``draft_head``: compute all of the draft's
         logits (``"full"``), only those of tokens that the target has too (``"shared"``), those of the ids
         given, or what suits the text; see :class:`~anydraft.proposers.draft_head.DraftHead`. ``tree``: verify
         what came close beside what was drafted, in the same pass (``"auto"``, where the target can read a
@@ -87,9 +89,13 @@ class Speculator:
         ``draft_weights``: the same of the draft alone, if it shall differ; by default its copy has one byte a
         number (``"int8"``) where that is quicker: the draft's law is known whatever it is, and the output's
         law stays what it is. ``compile``: have PyTorch compile both models' passes over a few tokens, with
-        static shapes; it needs a C++ compiler, and takes some seconds to a minute at first. ``bridge``: one
-        that was built or loaded before for these tokenizers, best the :attr:`bridge` of another speculator:
-        one made without roles does not know which control tokens mean the same.
+        static shapes; it needs a C++ compiler, and takes some seconds to a minute at first. ``memory``: where
+        lookups search beside the text itself, and where prompts and what was said after them go.
+        ``"process"``: one for this process, of 16 MiB of text at most; a sample that a ``seed`` is to repeat
+        does without. ``"off"``: none, nothing of a text outlives its decode. Or an :class:`anydraft.Memory`
+        of your own, which seeded samples use too: they repeat where it is as it was. ``bridge``: one that was
+        built or loaded before for these tokenizers, best the :attr:`bridge` of another speculator: one made
+        without roles does not know which control tokens mean the same.
         """
         self.engine = Engine(
             target_model,
@@ -105,6 +111,7 @@ class Speculator:
             weights=weights,
             draft_weights=draft_weights,
             compile=compile,
+            memory=memory,
             bridge=bridge,
         )
         self.method: Method = method

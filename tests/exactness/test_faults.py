@@ -22,7 +22,7 @@ KINDS: list[type[BaseException]] = [KeyboardInterrupt, PlantedError, MemoryError
 )
 def test_something_is_raised_at_some_lines(method: Any, kind: type[BaseException]) -> None:
     broken = Broken(method)
-    broken.every(max(1, broken.lines // 40), kind, first=7)
+    broken.every(max(1, broken.lines // 60), kind, first=7)
     assert broken.raised.total() > 30
     assert {where.split("/")[0] for where in broken.raised} >= set(PARTS)
 

@@ -13,9 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from anydraft.memory.lookup import Lookup
+from anydraft.memory.memory import Memory
 from anydraft.proposers.base import Block, DraftContext, Strategy
 from anydraft.proposers.ngram import NgramLookup
-from anydraft.proposers.ngram_index import KEY, NgramIndex
 from anydraft.proposers.slrs.proposer import ClassCoupling
 from anydraft.proposers.tli import TokenLevelBlock, TokenLevelIntersection
 from anydraft.sampling.laws import Randomness
@@ -165,13 +166,20 @@ def test_looking_at_what_was_drawn_is_caught(bug: Callable[[ToyPair], Strategy],
     assert max(distances) > CAUGHT
 
 
+@pytest.mark.parametrize("seen", ["in the text", "in the memory"])
 @pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
-def test_text_that_is_looked_up_changes_nothing(pair: ToyPair) -> None:
+def test_text_that_is_looked_up_changes_nothing(pair: ToyPair, seen: str) -> None:
+    letters = b"".join(pair.target[:3])
+    lookup = Lookup((letters * 8)[:17])
+    if seen == "in the memory":
+        memory = Memory()
+        memory.add(letters * 20)
+        lookup = Lookup((letters * 8)[:8], memory)
+
     class Looking(NgramLookup):
         def draft(self, context: DraftContext, gamma: int, randomness: Randomness) -> Block:
-            letters = b"".join(pair.target[:3])
-            ngrams = NgramIndex((letters * KEY)[: 2 * KEY + 1])
-            return super().draft(dataclasses.replace(context, ngrams=ngrams), gamma, randomness)
+            found = dataclasses.replace(context, looked_up=lookup.continuations(99))
+            return super().draft(found, gamma, randomness)
 
     world = World(pair, Looking(pair.encode_target), 3)
     assert world.distance(2, 3) <= EXACT

@@ -8,6 +8,7 @@ compared with is the model itself, one token after the other without a cache.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,7 +26,7 @@ from anydraft.proposers.tli import TokenLevelBlock, TokenLevelIntersection
 from anydraft.sampling.laws import Randomness
 from anydraft.sampling.rejection import NO_TOKEN
 from anydraft.scheduling.cost import Round
-from anydraft.scheduling.directors import LOOKUP, Adaptive, Choice
+from anydraft.scheduling.directors import LOOKUP, Adaptive, Choice, Fixed
 from loop_world import LoopWorld
 from placed import DEVICE, DEVICES
 from test_lossless_controls import (
@@ -80,6 +81,29 @@ def test_lengths_and_methods_that_are_learnt(methods: tuple[str, ...]) -> None:
     )
     assert world.distance(6) <= EXACT
     assert world.drafted > 0
+
+
+@pytest.mark.parametrize(
+    ("director", "horizon"),
+    [(lambda: Fixed(LOOKUP, 2), 4), (lambda: Adaptive((LOOKUP, "slem"), 0.02, nominal=True), 6)],
+    ids=["always", "learnt"],
+)
+def test_candidates_from_a_memory(director: Callable[[], Any], horizon: int) -> None:
+    """What other decodes said; in the text itself there is nothing to be found."""
+    memory = anydraft.Memory()
+    for letters in itertools.product("ab", repeat=8):
+        memory.add("abbbaabb" + "".join(letters))
+    world = LoopWorld(
+        3, director=director, draft=(), processors=PROCESSORS["cut"], prompts=["abbbaabb"], memory=memory
+    )
+    assert world.distance(horizon) <= EXACT
+    assert world.drafted > 0
+
+
+def test_without_the_memory_there_is_nothing_to_be_found() -> None:
+    world = LoopWorld(3, director=lambda: Fixed(LOOKUP, 2), prompts=["abbbaabb"])
+    assert world.distance(2) <= EXACT
+    assert world.drafted == 0
 
 
 class Scripted:

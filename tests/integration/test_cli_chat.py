@@ -12,6 +12,7 @@ import termios
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -50,6 +51,18 @@ def test_lines_of_a_pipe_are_messages_of_one_chat(models: list[str]) -> None:
     assert result.exit_code == 0, result.stderr
     assert result.stdout == "".join(f"{text}\n" for text in answers("The quick", "Ça va"))
     assert result.stderr.count("12 tokens") == 2
+
+
+def test_a_memory_is_kept_in_a_file(models: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "texts.memory"
+    for _ in range(2):
+        result = run(models, "The quick\nÇa va\n", "--memory-file", str(path))
+        assert result.exit_code == 0, result.stderr
+        assert result.stdout == "".join(f"{text}\n" for text in answers("The quick", "Ça va"))
+        texts = anydraft.Memory.load(path)
+        assert texts.bytes > 0
+    assert run(models, "/reset\n").exit_code == 0
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]  # and nothing without the option
 
 
 def test_reset_forgets_and_quit_ends(models: list[str]) -> None:

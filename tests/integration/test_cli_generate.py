@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+import anydraft
 import cli_models
 import small
 from anydraft.cli.app import app
@@ -164,3 +165,26 @@ def test_an_unreadable_folder_is_one_sentence(models: list[str], tmp_path: Path)
     assert result.exit_code == 2
     assert result.stderr.startswith("error: ")
     assert str(tmp_path) in result.stderr
+
+
+def test_a_memory_is_kept_in_a_file(models: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "texts.memory"
+    counts = []
+    for _ in range(2):
+        arguments = ["--memory-file", str(path), "--method", "lookup", "--json", PROMPT + " brown"]
+        result = run(models, *arguments)
+        assert result.exit_code == 0, result.stderr
+        counts.append(json.loads(result.stdout)["stats"]["looked_up"])
+        assert len(anydraft.Memory.load(path)) == 1
+    assert counts[1] > counts[0]
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_memory_that_cannot_be_is_told_before_models_are_loaded(models: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "texts.memory"
+    path.write_bytes(b"something else")
+    for wrong in (path, tmp_path / "none" / "file"):
+        result = run(["--target", "none", "--draft", "none"], "--memory-file", str(wrong), PROMPT)
+        assert result.exit_code == 2
+        assert str(wrong) in result.stderr.replace("\n", "")
+    assert path.read_bytes() == b"something else"

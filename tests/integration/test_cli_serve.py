@@ -17,6 +17,7 @@ import openai
 import pytest
 from typer.testing import CliRunner
 
+import anydraft
 import cli_models
 import small
 from anydraft.cli import pair as pair_module
@@ -128,3 +129,24 @@ def test_the_packaged_draft_has_a_name(models: list[str]) -> None:
     made = named.load(dtype="float32", device="cpu", threads=None, engine="auto")
     assert len(made.bridge.draft) == 6144
     json.dumps(made.engine.identity)
+
+
+def test_a_memory_is_kept_in_a_file_and_only_if_asked_for(models: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "texts.memory"
+    asked: dict[str, Any] = {
+        "model": "small",
+        "prompt": "The quick brown",
+        "temperature": 0,
+        "max_tokens": 24,
+    }
+    ways = (((), False), (("--memory",), True), (("--memory-file", str(path)), True))
+    for options, remembers in ways:
+        arguments = [*models, "--name", "small", "--method", "lookup", *options]
+        with process(*arguments) as (running, address):
+            ours = client(address)
+            counts = [ours.completions.create(**asked).anydraft["looked_up"] for _ in range(2)]  # type: ignore[attr-defined]
+            assert (counts[1] > counts[0]) == remembers
+            running.send_signal(signal.SIGTERM)
+            running.wait(HANG)
+        assert path.exists() == (str(path) in options)
+    assert len(anydraft.Memory.load(path)) == 1

@@ -17,11 +17,12 @@ import anydraft
 from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.loop import decode
 from anydraft.decoding.stopping import StopRule
+from anydraft.memory.lookup import Lookup
+from anydraft.memory.memory import Memory
 from anydraft.models.batch import sequences
 from anydraft.models.in_order import OrderedProcessors
 from anydraft.models.logits import ProcessedLaw
 from anydraft.proposers.base import Strategy
-from anydraft.proposers.ngram_index import NgramIndex
 from anydraft.sampling.laws import Randomness
 from anydraft.scheduling.directors import Director
 from enumeration import Emitted, branches
@@ -82,8 +83,13 @@ class LoopWorld:
         target_model: Any = None,
         draft_model: Any = None,
         prompts: Sequence[str] = PROMPTS[:1],
+        memory: Memory | None = None,
     ) -> None:
-        """``processors`` and ``director`` are made anew for every decode, since they may keep a state."""
+        """``processors`` and ``director`` are made anew for every decode, since they may keep a state.
+
+        ``memory`` is looked up in where there is a director; what is decoded does not go there.
+        """
+        self.memory = memory
         self.tokenizer, draft_tokenizer = tokenizer(*target), tokenizer(*draft)
         self.width = self.tokenizer.get_vocab_size()
         self.model = target_model or gpt2(self.width, seed)
@@ -186,7 +192,7 @@ class LoopWorld:
             )
             if director is not None:
                 row.director = director
-                row.ngrams = NgramIndex(pair.bridge.target.decode(prompt))
+                row.lookup = Lookup(pair.bridge.target.decode(prompt), self.memory)
             if self.strategy is not None:
                 row.strategies = lambda _: self.strategy  # type: ignore[assignment, return-value]
             if count == 1:

@@ -93,7 +93,7 @@ def test_the_row_with_most_left_decides() -> None:
 
 def test_rows_side_by_side_are_looked_up_for() -> None:
     """Two decodes in one loop, each with passes of its own."""
-    pair = small.speculator(method="lookup", num_draft_tokens=4)
+    pair = small.speculator(method="lookup", num_draft_tokens=4, memory="off")
     rows = [watching.row(pair, REPEATED, length=20) for _ in range(2)]
     list(decode(rows))
     alone = watching.row(pair, REPEATED, length=20)
@@ -107,7 +107,7 @@ def test_rows_of_a_batch_are_joint_and_never_looked_up_for() -> None:
     pair = small.join((target, draft, *tokenizers), method="lookup", num_draft_tokens=4)
     alone = watching.row(pair, REPEATED)
     assert not alone.joint
-    assert alone.ngrams is not None
+    assert alone.lookup is not None
     custom = anydraft.custom_generate(draft, *tokenizers, method="lookup", num_draft_tokens=4)
     ids = tokenizers[0](REPEATED, return_tensors="pt")["input_ids"]
     proposed = []

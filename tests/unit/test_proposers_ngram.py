@@ -1,75 +1,16 @@
-"""Prompt lookup: the index of the text, and the candidates made of it."""
+"""Prompt lookup: the candidates made of what is found."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 import small
 from anydraft import Bridge
+from anydraft.memory.lookup import Lookup
 from anydraft.proposers.base import DraftContext
-from anydraft.proposers.ngram import NgramLookup, _whole
-from anydraft.proposers.ngram_index import KEY, LONGEST, LOOKED_AT, Match, NgramIndex
-from counting import Work, counted
+from anydraft.proposers.ngram import NgramLookup, _whole, bytes_for
 from toys import ToyModel
-
-PIECES = st.lists(
-    st.binary(max_size=12) | st.sampled_from([b"abcdefgh", b"abcdefghi", b"a" * 9]), max_size=20
-)
-
-
-def slowest(text: bytes) -> Match | None:
-    """The definition: of the latest places, the longest match; the latest of several."""
-    best, key = None, text[-KEY:]
-    places = [place for place in range(KEY, len(text)) if text[place - KEY : place] == key]
-    for place in places[-LOOKED_AT:]:
-        length = 0
-        while length < min(LONGEST, place) and text[place - length - 1] == text[len(text) - length - 1]:
-            length += 1
-        if length >= KEY and (best is None or length >= best.length):
-            best = Match(length, place)
-    return best
-
-
-@given(PIECES)
-def test_it_finds_the_longest_match(pieces: list[bytes]) -> None:
-    ngrams = NgramIndex()
-    for piece in pieces:
-        ngrams.push(piece)
-    text = b"".join(pieces)
-    assert len(ngrams) == len(text)
-    assert ngrams.find() == slowest(text)
-
-
-def test_a_short_or_a_missing_match_is_none() -> None:
-    assert NgramIndex(b"abcdefg abcdefg").find() is None
-    assert NgramIndex(b"").find() is None
-    assert NgramIndex(b"abcdefgh, abcdefgh").find() == Match(KEY, 8)
-
-
-def test_what_followed_repeats_itself_at_the_end() -> None:
-    ngrams = NgramIndex(b"the end the end ")
-    match = ngrams.find()
-    assert match is not None
-    assert ngrams.following(match.position, 20) == b"the end the end the "
-    assert ngrams.following(0, 3) == b"the"
-
-
-def test_a_round_does_not_depend_on_the_length_of_the_text() -> None:
-    def work(size: int) -> Work:
-        ngrams = NgramIndex(b"all work and no play makes jack a dull boy. " * (size // 44))
-        with counted() as done:
-            for _ in range(20):
-                ngrams.push(b"a dull ")
-                ngrams.find()
-        return done
-
-    short, long = work(2_000), work(200_000)
-    assert (long.lines, long.c_calls) == (short.lines, short.c_calls)
-    assert not {"find", "rfind", "index", "rindex", "count"} & set(long.c_calls)  # those read the text
-    assert long.memory < 20_000
 
 
 @pytest.mark.parametrize(
@@ -89,7 +30,7 @@ def context(text: bytes, limit: int | None = None) -> DraftContext:
         target_device=torch.device("cpu"),
         target_width=4,
         limit=limit,
-        ngrams=NgramIndex(text),
+        looked_up=Lookup(text).continuations(bytes_for(99)),
     )
 
 

@@ -81,6 +81,7 @@ class Ours:
 
     def __init__(self, parts: tuple[Any, ...], method: Any, length: Any, **options: Any) -> None:
         """As for :class:`Speculator`; ``parts`` are models and tokenizers."""
+        options.setdefault("memory", "off")  # all say the same, and none is to find it there
         self.pair = Speculator(*parts, method=method, num_draft_tokens=length, **options)
         self.alone = False
 
@@ -130,7 +131,7 @@ class Nothing:
 def go_alone(stream: Stream) -> None:
     """Let a decode that has not begun go without a draft and without lookups: the target, by our loop."""
     stream._row.director = Nothing()
-    stream._row.ngrams = None
+    stream._row.lookup = None
 
 
 class Theirs:

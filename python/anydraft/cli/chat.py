@@ -11,6 +11,7 @@ import typer
 
 from anydraft.cli import options
 from anydraft.cli.counts import added, in_a_line
+from anydraft.cli.memory_file import kept
 from anydraft.cli.pair import Named
 from anydraft.cli.terminal import clean_endings, console, error_console, write
 from anydraft.decoding.stats import Stats
@@ -51,6 +52,7 @@ def chat(
     method: options.Method = "auto",
     rule: options.Rule = None,
     num_draft_tokens: options.DraftTokens = None,
+    memory_file: options.MemoryFile = None,
     engine: options.Engine = "auto",
     dtype: options.Dtype = None,
     device: options.Device = "auto",
@@ -60,7 +62,7 @@ def chat(
 
     Answers go to standard output, everything else to standard error. Lines of a pipe are messages too.
     """
-    with clean_endings():
+    with clean_endings(), kept(memory_file):
         named = Named.find(target, draft, target_tokenizer, draft_tokenizer)
         drafted = {"method": method, "rule": rule, "num_draft_tokens": num_draft_tokens or "auto"}
         pair = named.load(dtype=dtype, device=device, threads=threads, engine=engine, **drafted)

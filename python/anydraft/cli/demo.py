@@ -84,6 +84,7 @@ def demo(
             method=method,
             rule=rule,
             num_draft_tokens=num_draft_tokens or "auto",
+            memory="off",  # it has said the same before, to warm up
         )
         turns = Turns(pair, target, prompt, asked)
         out = console()

@@ -14,6 +14,7 @@ from rich.console import Console
 from anydraft.cli import options
 from anydraft.cli.counts import in_a_line
 from anydraft.cli.loading import check_sampling, load_pair, side
+from anydraft.cli.memory_file import kept
 from anydraft.cli.terminal import clean_endings, console, error_console, write
 from anydraft.decoding.events import Event, Output, collect
 from anydraft.errors import ArgumentError
@@ -58,13 +59,14 @@ def generate(
     method: options.Method = "auto",
     rule: options.Rule = None,
     num_draft_tokens: options.DraftTokens = None,
+    memory_file: options.MemoryFile = None,
     engine: options.Engine = "auto",
     dtype: options.Dtype = None,
     device: options.Device = "auto",
     threads: options.Threads = None,
 ) -> None:
     """Continue a prompt with TARGET, sped up by DRAFT. What is said is the target's alone."""
-    with clean_endings():
+    with clean_endings(), kept(memory_file):
         sides = side(target, target_tokenizer), side(draft, draft_tokenizer)
         text = _prompt(prompt)
         sampled: dict[str, Any] = {

@@ -93,6 +93,14 @@ Engine: TypeAlias = Annotated[
         rich_help_panel=_SPEED,
     ),
 ]
+MemoryFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        help="Look up also in the texts of this file, and add this one's. It need not be there yet. It holds "
+        "what was asked and said, for its owner's eyes only.",
+        rich_help_panel=_SPEED,
+    ),
+]
 MaxNewTokens: TypeAlias = Annotated[int, typer.Option(help="Stop after this many tokens.")]
 Temperature: TypeAlias = Annotated[
     float, typer.Option(help="0 is greedy: always the likeliest token.", rich_help_panel=_SAMPLING)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 from importlib.util import find_spec
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from anydraft.cli import options
+from anydraft.cli.memory_file import read
 from anydraft.cli.pair import Named
 from anydraft.cli.terminal import clean_endings, error_console
 from anydraft.errors import MissingPackageError
+from anydraft.memory.memory import PROCESS
 
 EPILOG = """
 **Examples**
@@ -59,6 +62,18 @@ def serve(
     method: options.Method = "auto",
     rule: options.Rule = None,
     num_draft_tokens: options.DraftTokens = None,
+    memory: Annotated[
+        bool,
+        typer.Option(
+            "--memory",
+            help="Look up in what was asked and said before by whomever, until the server ends. Texts of one "
+            "user then shorten answers to others: only where all may see each other's.",
+        ),
+    ] = False,
+    memory_file: Annotated[
+        Path | None,
+        typer.Option(help="The same, kept in this file, which need not be there yet; written at the end."),
+    ] = None,
     engine: options.Engine = "auto",
     dtype: options.Dtype = None,
     device: options.Device = "auto",
@@ -77,7 +92,11 @@ def serve(
         from anydraft.serving.server import Server, bind
 
         bound = bind(host, port)
-        drafted = {"method": method, "rule": rule, "num_draft_tokens": num_draft_tokens or "auto"}
+        if memory_file is not None:
+            read(memory_file)
+        drafted: dict[str, Any] = {"method": method, "rule": rule}
+        drafted |= {"num_draft_tokens": num_draft_tokens or "auto"}
+        drafted |= {"memory": "process" if memory or memory_file else "off"}
         pair = named.load(dtype=dtype, device=device, threads=threads, engine=engine, **drafted)
         from anydraft.serving.service import Service
 
@@ -94,4 +113,8 @@ def serve(
                     "Anyone who reaches this address can use it: there is no --api-key.", style="yellow"
                 )
 
-        Server(service, api_key or None, ready).serve_at(bound)
+        def ended() -> None:
+            if memory_file is not None:
+                PROCESS.save(memory_file)
+
+        Server(service, api_key or None, ready, ended).serve_at(bound)

@@ -43,9 +43,13 @@ def decode(
     ones.
     """
     running = [i for i, row in enumerate(rows) if row.finish_reason is None]
-    while running:
-        yield from zip(running, play([rows[i] for i in running]), strict=True)
-        running = [i for i in running if rows[i].finish_reason is None]
+    try:
+        while running:
+            yield from zip(running, play([rows[i] for i in running]), strict=True)
+            running = [i for i in running if rows[i].finish_reason is None]
+    finally:  # whatever ended it
+        for row in rows:
+            row.remember()
 
 
 def propose(rows: Sequence[Row]) -> list[Proposal]:

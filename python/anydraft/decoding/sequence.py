@@ -15,13 +15,15 @@ from anydraft.decoding.stats import Stats
 from anydraft.decoding.stopping import Stopping
 from anydraft.decoding.text_only import TextOnlySession
 from anydraft.errors import DraftError, PairError, TokenizerError
+from anydraft.memory.lookup import Continuation, Lookup
+from anydraft.memory.memory import Memory
 from anydraft.models.base import Branching, Model
 from anydraft.models.in_order import OrderedProcessors, OrderedRow
 from anydraft.proposers.base import DraftContext, Strategy
 from anydraft.proposers.branches import BREADTH
 from anydraft.proposers.draft_state import DraftState
 from anydraft.proposers.draw import Draft
-from anydraft.proposers.ngram_index import NgramIndex
+from anydraft.proposers.ngram import bytes_for
 from anydraft.sampling.laws import Greedy, Randomness, best_of
 from anydraft.scheduling.cost import Round
 from anydraft.scheduling.directors import LOOKUP, Choice, Director
@@ -51,8 +53,10 @@ class Row:
     """Whether its passes are one with those of other rows."""
     trees: bool = False
     """Whether blocks may be trees, where the target can be shown them."""
-    ngrams: NgramIndex | None = None
-    """The text so far, if it may be looked up in; a row whose passes are joint does not."""
+    lookup: Lookup | None = None
+    """The text so far, if it may be looked up; that of a row whose passes are joint is not."""
+    memory: Memory | None = None
+    """Where the text goes in the end."""
     watch: Callable[[Tensor, list[int]], None] | None = None
     """Is shown the target's own logits ``[n, V]`` before each of a round's ``n`` tokens, and their ids."""
     stats: Stats = field(default_factory=Stats)
@@ -64,6 +68,8 @@ class Row:
     def __post_init__(self) -> None:
         """A row that may emit nothing is finished before it begins."""
         self.committed = Committed(self.prompt, self.target.device)
+        self._said = bytearray()
+        self._looked_up: list[Continuation] = []  # for the round that is being played
         law = self.law
         if not isinstance(law, OrderedRow):
             self.best = law.best if isinstance(law, PointedLaw) else lambda *given: best_of(law(*given))
@@ -106,9 +112,12 @@ class Row:
 
     def choose(self) -> Choice | None:
         """How the next block is drafted; ``None``: not at all."""
-        match = self.ngrams.find() if self.ngrams is not None and not self.joint else None
+        found: list[Continuation] = []
+        if self.lookup is not None and not self.joint:
+            found = self.lookup.continuations(bytes_for(self.limit))
+        self._looked_up = found  # once a round: meanwhile another thread may add to the memory
         backlog = self.draft.backlog if self.draft else None
-        return self.director.choose(self.limit, backlog, match.length if match else 0)
+        return self.director.choose(self.limit, backlog, found[0].length if found else 0)
 
     def open(self, choice: Choice | None) -> tuple[Proposal, Draft | None]:
         """A proposal that is to be drafted so, and what is needed for it; ``None`` if nothing is drafted."""
@@ -141,9 +150,9 @@ class Row:
             target_width=self.target.vocab_size,
             best=self.draft.best if self.draft and isinstance(self.randomness, Greedy) else None,
             limit=limit,
-            ngrams=self.ngrams,
             likely=self.draft.likely if self.draft else None,
             breadth=BREADTH if self.trees and self.branches else 0,
+            looked_up=self._looked_up,
         )
         proposal = Proposal(start, choice._replace(length=gamma), strategy)
         return proposal, (strategy, context, gamma, self.randomness)
@@ -178,8 +187,10 @@ class Row:
                 before = self.committed.ids[: len(self.committed) - len(new)].tolist()
                 self.session = TextOnlySession(before, self.decode_bytes)
                 text, data, _, _ = self.session.commit(new, [])
-        if self.ngrams is not None:
-            self.ngrams.push(data)
+        self._looked_up = []
+        self._said += data
+        if self.lookup is not None:
+            self.lookup.push(data)
         event = Event(
             token_ids=new,
             text=text + self.session.finish() if verdict.finish_reason else text,
@@ -222,6 +233,7 @@ class Row:
             drafted=len(verdict.proposed if looked_up else verdict.drafted),
             proposed=verdict.longest,
             verified=len(verdict.proposed),
+            judged=verdict.judged,
             accepted=verdict.accepted,
             emitted=len(verdict.token_ids),
             fed=start.unread + len(verdict.proposed),
@@ -242,6 +254,13 @@ class Row:
         close(self.target)
         if self.draft:
             close(self.draft.model)
+        self.remember()
+
+    def remember(self) -> None:
+        """The decode is over: what was committed goes to the memory, once."""
+        memory, self.memory = self.memory, None
+        if memory is not None:
+            memory.add(self.decode_bytes(self.prompt) + bytes(self._said))
 
     def _count(self, event: Event, proposal: Proposal, verdict: Verdict, size: int) -> None:
         stats, choice = self.stats, proposal.choice

@@ -23,6 +23,8 @@ from anydraft.engine.places import Places
 from anydraft.engine.sides import draft_side, generation_of, target_side
 from anydraft.engine.tokenizers import AnyModel, tokenizer_of
 from anydraft.errors import ArgumentError, PairError
+from anydraft.memory.lookup import Lookup
+from anydraft.memory.memory import MemoryChoice, check_memory, chosen
 from anydraft.models.base import Branching, Model
 from anydraft.models.in_order import OrderedRow
 from anydraft.models.joint import Joint
@@ -33,9 +35,8 @@ from anydraft.models.weights import DraftWeights, Weights
 from anydraft.proposers.base import Strategy
 from anydraft.proposers.branches import Trees
 from anydraft.proposers.draft_head import Rows, Wish
-from anydraft.proposers.ngram_index import NgramIndex
 from anydraft.proposers.registry import AnyMethod, Method, Strategies, check_method
-from anydraft.sampling.laws import Greedy, Randomness
+from anydraft.sampling.laws import Greedy, Randomness, SeededRandomness
 from anydraft.sampling.rejection import Rule
 from anydraft.scheduling.directors import LOOKUP, NONE, Director, Times, director
 from anydraft.scheduling.plan import Plan, find
@@ -62,12 +63,14 @@ class Engine:
         weights: Weights,
         draft_weights: DraftWeights,
         compile: bool,  # noqa: A002  # the word that users know
+        memory: MemoryChoice,
         bridge: Bridge | None,
         tree: Trees,
     ) -> None:
         """Arguments and errors as for :class:`~anydraft.Speculator`."""
         FORKS.runs()
         check_method(method, rule)
+        check_memory(memory)
         if num_draft_tokens != "auto" and (not isinstance(num_draft_tokens, int) or num_draft_tokens < 1):
             raise ArgumentError(
                 f"got num_draft_tokens={num_draft_tokens!r}; expected a whole number, 1 or more, or 'auto'"
@@ -86,6 +89,7 @@ class Engine:
             raise ArgumentError(f"got tree={tree!r}; expected one of {get_args(Trees)}")
         self._method = method
         self.tree: Trees = tree
+        self._memory = memory
         self.models = target_model, draft_model
         target_tokenizer = tokenizer_of(target_model, target_tokenizer, "target")
         draft_tokenizer = tokenizer_of(draft_model, draft_tokenizer, "draft")
@@ -220,6 +224,9 @@ class Engine:
         if self.tree == "auto" and isinstance(caches.target, Branching):
             caches.target.branches  # noqa: B018  # tried now, for the same reason
         looked_up = self._looks_up(method) and together == 1
+        memory = chosen(self._memory, times)
+        if looked_up and memory is not None and isinstance(randomness, SeededRandomness):
+            randomness = randomness.apart(memory.number_decode())  # or what its draws brought may be there
         stopping = Stopping(self.end_ids if end_ids is None else end_ids, max_new_tokens, room, tuple(rules))
         make = partial(
             Row,
@@ -234,7 +241,8 @@ class Engine:
             prompt=prompt.ids,
             joint=together > 1,
             trees=self.tree == "auto",
-            ngrams=NgramIndex(self.bridge.target.decode(prompt.ids)) if looked_up else None,
+            lookup=Lookup(self.bridge.target.decode(prompt.ids), memory) if looked_up else None,
+            memory=memory,
         )
         return caches.begin(view, draft_law, make)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from anydraft.errors import DraftError
+from anydraft.memory.lookup import Continuation
 from anydraft.models.base import Model
-from anydraft.proposers.ngram_index import NgramIndex
 from anydraft.sampling.laws import Randomness
 from anydraft.sampling.rejection import Chain
 
@@ -48,12 +48,13 @@ class DraftContext:
     A strategy must end its block there itself. Cutting the candidates afterwards is not exact: a block that
     ends in *nothing to propose* would be rejected there, and one that was cut would not.
     """
-    ngrams: NgramIndex | None = None
-    """The committed text, for strategies that look things up in it."""
     likely: Callable[[Tensor], Tensor] | None = None
     """Logits ``[vocab]`` to the law ``[vocab]`` by which the draft's guesses are ranked, also when greedy."""
     breadth: int = 0
     """How many of the draft's likeliest tokens are noted at every step, to make a tree of; 0: no tree."""
+    looked_up: Sequence[Continuation] = ()
+    """How the committed text may go on by what was said before, the likeliest first: found before anything
+    of the round was drawn."""
 
 
 @dataclass(frozen=True)

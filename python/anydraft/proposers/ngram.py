@@ -1,4 +1,4 @@
-"""Prompt lookup: what the text said before after the same words, proposed again. Needs no draft model."""
+"""Prompt lookup: what was said before after the same words, proposed again. Needs no draft model."""
 
 from __future__ import annotations
 
@@ -14,13 +14,21 @@ from anydraft.sampling.rejection import verify_tokens
 _BYTES = 8
 """Bytes encoded for each candidate wanted: more than a token has, but for long runs of spaces."""
 
+_LONGEST = 64
+"""The most candidates."""
+
+
+def bytes_for(wanted: int) -> int:
+    """How many bytes must be looked up for so many candidates."""
+    return _BYTES * (max(0, min(wanted, _LONGEST)) + 1)
+
 
 class NgramLookup:
-    """Find the end of the text earlier in the text, and propose what followed there.
+    """Find the end of the text earlier in it or in what was seen before, and propose what followed there.
 
     Works on bytes, so that a passage is found again however its tokens were cut, and proposes what the
-    target's own tokenizer makes of it. A fixed function of the committed text: each candidate is accepted
-    with the target's own probability of it.
+    target's own tokenizer makes of it. What was found (:attr:`DraftContext.looked_up`) is fixed before the
+    round, so that each candidate is accepted with the target's own probability of it.
 
     Source: Saxena 2023 (prompt lookup decoding), there on the level of tokens.
     """
@@ -40,11 +48,9 @@ class NgramLookup:
 
     def candidates(self, context: DraftContext, wanted: int) -> list[int]:
         """The target ids of what is expected to follow."""
-        match = context.ngrams.find() if context.ngrams is not None else None
-        if context.ngrams is None or match is None:
+        if not context.looked_up:
             return []
-        text = context.ngrams.following(match.position, _BYTES * (wanted + 1))
-        ids = self._encode(_whole(text))
+        ids = self._encode(_whole(context.looked_up[0].data[: bytes_for(wanted)]))
         return (ids or [])[:-1][:wanted]  # the last token may have been cut short
 
     def verify(self, block: Block, laws: Tensor, randomness: Randomness) -> Tensor:

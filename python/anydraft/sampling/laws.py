@@ -54,6 +54,12 @@ class SeededRandomness:
         self._name = f"{seed} " if row == 0 else f"{seed} row {row} "
         self._generators: dict[torch.device, torch.Generator] = {}
 
+    def apart(self, number: int) -> SeededRandomness:
+        """Answers that the seed has given nobody else who has another number, or none."""
+        made = SeededRandomness(self.seed)
+        made._name = f"{self._name}decode {number} "
+        return made
+
     def draw(self, law: Tensor) -> Tensor:
         """One categorical draw per row."""
         if law.device.type in ("cpu", "mps"):  # the latter has no float64

@@ -37,8 +37,14 @@ def bind(host: str, port: int) -> socket.socket:
 class Server(uvicorn.Server):
     """Serves until SIGINT or SIGTERM: then requests in flight end after the round that runs."""
 
-    def __init__(self, service: Service, api_key: str | None, ready: Callable[[], None]) -> None:
-        """``ready`` is called when connections are taken."""
+    def __init__(
+        self,
+        service: Service,
+        api_key: str | None,
+        ready: Callable[[], None],
+        ended: Callable[[], None] = lambda: None,
+    ) -> None:
+        """``ready`` is called when connections are taken, ``ended`` when the last request has ended."""
         config = uvicorn.Config(
             app(service, api_key),
             lifespan="off",
@@ -48,7 +54,7 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=_PATIENCE,
         )
         super().__init__(config)
-        self._service, self._ready = service, ready
+        self._service, self._ready, self._ended = service, ready, ended
 
     def serve_at(self, bound: socket.socket) -> None:
         """Take connections there, until told to stop."""
@@ -67,3 +73,5 @@ class Server(uvicorn.Server):
         """End what is in flight, tell its clients, and close."""
         self._service.scheduler.close()
         await super().shutdown(sockets)
+        self._service.close()
+        self._ended()  # here, because what comes next is the signal once more

@@ -4,6 +4,7 @@ use pyo3::prelude::*;
 
 mod bridge;
 mod enter;
+mod memory;
 mod session;
 mod streams;
 mod tokenizer;
@@ -14,6 +15,8 @@ mod _core {
 
     #[pymodule_export]
     use crate::bridge::{Bridge, common_boundaries};
+    #[pymodule_export]
+    use crate::memory::{Memory, Text};
     #[pymodule_export]
     use crate::session::Session;
     #[pymodule_export]

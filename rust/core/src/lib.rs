@@ -14,6 +14,7 @@
 //! | [`utf8`], [`detokenizer`] | ids to text, piece by piece |
 //! | [`retokenizer`] | text to ids, piece by piece, equal to encoding the whole |
 //! | [`tree`] | several continuations at once
+//! | [`memory`] | what was said before, and how a text may go on by it |
 //! | [`bridge`], [`session`] | a pair of tokenizers, and one sequence decoded with it |
 //!
 //! Nothing here knows of Python, of files or of models.
@@ -28,6 +29,7 @@ pub mod error;
 pub mod expansion;
 pub mod id;
 pub mod intersection;
+pub mod memory;
 pub mod retokenizer;
 pub mod session;
 pub mod spans;

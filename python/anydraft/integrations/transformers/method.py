@@ -26,6 +26,7 @@ from anydraft.engine.engine import Engine
 from anydraft.integrations.transformers.generate_call import GenerateCall, ask_for_more
 from anydraft.integrations.transformers.generate_output import Steps, generate_output
 from anydraft.integrations.transformers.recording import RecordingLaw
+from anydraft.memory.memory import MemoryChoice
 from anydraft.models.base import Model
 from anydraft.models.batch import sequences
 from anydraft.models.faithful import ensure_length
@@ -57,6 +58,7 @@ def custom_generate(
     weights: Weights = "auto",
     draft_weights: DraftWeights = "auto",
     compile: bool = False,  # noqa: A002  # the word that users know
+    memory: MemoryChoice = "process",
     bridge: Bridge | None = None,
 ) -> CustomGenerate:
     """What to give to a target's ``generate(custom_generate=...)``; its other arguments keep their meaning.
@@ -79,7 +81,7 @@ def custom_generate(
     """
     options: dict[str, Any] = {"method": method, "rule": rule, "num_draft_tokens": num_draft_tokens}
     options |= {"draft_head": draft_head, "weights": weights, "draft_weights": draft_weights}
-    options |= {"tree": tree, "compile": compile}
+    options |= {"tree": tree, "compile": compile, "memory": memory}
     return CustomGenerate(draft_model, target_tokenizer, draft_tokenizer, bridge, options)
 
 

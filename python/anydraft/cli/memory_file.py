@@ -1,0 +1,38 @@
+"""The memory of this process, kept in a file by a command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from anydraft.errors import MemoryFileError
+from anydraft.memory.memory import PROCESS
+
+
+def read(path: Path) -> None:
+    """Have this process remember the texts of a file, which need not be there yet, and nothing else.
+
+    Raises:
+        MemoryFileError: what is there is no memory, or the folder is not there.
+    """
+    if not path.parent.is_dir():
+        raise MemoryFileError(
+            f"got --memory-file {path}, whose folder is not there; expected a file in one that is. Make it"
+        )
+    PROCESS.clear()
+    if path.exists():
+        PROCESS.read(path)
+
+
+@contextmanager
+def kept(path: Path | None) -> Iterator[None]:
+    """As :func:`read`, and written back in the end; without a path nothing is read or written."""
+    if path is None:
+        yield
+        return
+    read(path)
+    try:
+        yield
+    finally:
+        PROCESS.save(path)
