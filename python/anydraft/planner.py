@@ -137,4 +137,11 @@ class Trial:
         """What came of it."""
         costs, way = self._costs, self._costs.arms[self.method]
         first, share = self._hits / self.judged, self.judged / self._wanted
-        return Reach(way.acceptance.value, first, way.width.value, costs.step(way), share)
+        return Reach(
+            acceptance=way.acceptance.value,
+            first=first,
+            width=way.width.value,
+            step=costs.step(way),
+            share=share,
+            spread=way.spread.value,
+        )

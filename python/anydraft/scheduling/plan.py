@@ -12,7 +12,7 @@ from anydraft.errors import ModelFileError
 from anydraft.loading import cache_dir
 from anydraft.scheduling.cost import DRAFTED, CostModel, interpolated, tokens
 
-VERSION = 2
+VERSION = 3
 """Of the file."""
 
 WORTH = 1.02
@@ -39,6 +39,8 @@ class Reach:
     """Seconds that a draft token takes, all but the target's pass; for ``"lookup"`` a candidate."""
     share: float = 1.0
     """The share of rounds in which it could draft: a lookup only where the text matches."""
+    spread: float = 1.0
+    """Candidates in the target's pass for each that may hold: more than one of a tree."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class Plan:
             for length in DRAFTED:
                 candidates = length * reach.width
                 emitted = 1 + reach.share * (tokens(reach.acceptance, candidates) - 1)
-                wider = interpolated(self.verify, 1 + candidates) - self.verify[1]
+                wider = interpolated(self.verify, 1 + candidates * reach.spread) - self.verify[1]
                 speed = emitted / (self.plain + reach.share * (length * reach.step + wider))
                 rows.append(Prediction(method, length, emitted, speed, speed * self.plain))
         return sorted(rows, key=lambda row: -row.tokens_per_second)
@@ -113,6 +115,7 @@ class Plan:
             reach, arm = self.reach[method], costs.arms[method]
             arm.acceptance.add(KNOWN * reach.acceptance, KNOWN)
             arm.width.add(KNOWN * reach.width, KNOWN)
+            arm.spread.add(KNOWN * reach.spread, KNOWN)
             arm.steps.append(reach.step)
 
     def reason(self) -> str:
