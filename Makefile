@@ -140,6 +140,7 @@ lint: install  ## everything that reads the code without running it
 	MYPYPATH=python $(BIN)/python -m mypy.stubtest anydraft._core
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	cargo clippy --quiet --manifest-path benches/rust/Cargo.toml --target-dir target --all-targets -- -D warnings
 
 format: install  ## put the code into its form
 	$(BIN)/ruff check --fix --select I .
