@@ -139,6 +139,7 @@ lint: install  ## everything that reads the code without running it
 	$(BIN)/mypy
 	MYPYPATH=python $(BIN)/python -m mypy.stubtest anydraft._core
 	cargo fmt --all --check
+	cargo fmt --manifest-path benches/rust/Cargo.toml --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 	cargo clippy --quiet --manifest-path benches/rust/Cargo.toml --target-dir target --all-targets -- -D warnings
 
@@ -146,6 +147,7 @@ format: install  ## put the code into its form
 	$(BIN)/ruff check --fix --select I .
 	$(BIN)/ruff format .
 	cargo fmt --all
+	cargo fmt --manifest-path benches/rust/Cargo.toml
 
 picture: install  ## draw docs/images/demo.svg from a run of the demo's models
 	$(BIN)/python docs/images/draw_demo.py docs/images/demo.svg
