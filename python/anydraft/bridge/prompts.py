@@ -12,6 +12,7 @@ from anydraft.bridge.protocols import AnyTokenizer, Backend
 from anydraft.bridge.special_tokens import control_tokens, special_roles, templated, tiktoken_of
 from anydraft.bridge.text import utf8
 from anydraft.errors import ArgumentError
+from anydraft.loading.chat_templates import require_bounded
 
 Content: TypeAlias = str | Sequence[Mapping[str, Any]]
 """What a message says: text, or parts such as ``{"type": "text", "text": ...}``."""
@@ -120,6 +121,7 @@ def render(tokenizer: AnyTokenizer, messages: Messages) -> list[int]:
     chat = [dict(message) for message in messages]
     try:
         with _unchanged(tokenizer), without_panics():
+            require_bounded(speaks, chat, prompted=True)
             ids = speaks.apply_chat_template(
                 chat, add_generation_prompt=True, tokenize=True, return_dict=False
             )
