@@ -57,6 +57,8 @@ test: test-rust test-python  ## pass all tests but the sweeps
 
 test-rust: install
 	cargo test --quiet --workspace
+	# What fuzzing has found worth keeping.
+	cargo test --quiet --manifest-path rust/fuzz/Cargo.toml --target-dir target/fuzz --lib
 
 # Two processes of one thread each: torch gains little from a second thread on models this small.
 test-python: install
@@ -127,6 +129,7 @@ fuzz:  ## fuzz the Rust core with libFuzzer, SECONDS=60 for each target; needs a
 	@command -v cargo-fuzz >/dev/null || cargo install --quiet cargo-fuzz
 	@for target in $(FUZZED); do \
 	  echo "$$target"; \
+	  $(PYTHON) rust/fuzz/seeds.py unpack $$target rust/fuzz/corpus/$$target; \
 	  cargo +nightly fuzz run --fuzz-dir rust/fuzz --sanitizer none $$target -- -max_total_time=$(SECONDS) \
 	    -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 >rust/fuzz/$$target.log 2>&1 \
 	    || { tail -n 30 rust/fuzz/$$target.log; exit 1; }; \

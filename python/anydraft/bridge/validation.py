@@ -15,7 +15,8 @@ def fault(
     """What is wrong with the tables of a bridge and its pairs of control tokens; ``None``: nothing.
 
     Every id that is found in them is one of the side that it is for, so that none leads outside a table or a
-    law. That a token stands for the one named is not looked at: drafts that say otherwise are rejected.
+    law. That a token stands for the one named is not looked at: greedy output, and samples by all methods
+    but ``slrs``, do not depend on it; whoever can write a bridge can change what that one samples.
     """
     for name, array in arrays.items():
         if array.dtype != np.int64 or array.ndim != 1:

@@ -125,7 +125,7 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             _format_fits(left, right if isinstance(right, tuple) else (right,))
         return super().call_binop(context, operator, left, right)
 
-    def call(self, context: Any, function: Any, /, *args: Any, **options: Any) -> Any:  # type: ignore[override]
+    def call(self, context: Any, function: Any, /, *args: Any, **options: Any) -> Any:
         """As Jinja's."""
         spend(*args)
         method = getattr(function, "__wrapped__", function)

@@ -42,7 +42,8 @@ def rendered(
     plain = json.loads(json.dumps(messages))  # a template of a stranger gets no objects with methods
     asked = {"tools": None, "documents": None, "add_generation_prompt": add_generation_prompt}
     made = _compiled(template)
-    return made.environment.bounded(made, {"messages": plain, **asked, **tokens})
+    said: str = made.environment.bounded(made, {"messages": plain, **asked, **tokens})
+    return said
 
 
 def require_bounded(tokenizer: object, messages: Sequence[Mapping[str, Any]], *, prompted: bool) -> None:
