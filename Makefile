@@ -57,6 +57,8 @@ test: test-rust test-python  ## pass all tests but the sweeps
 
 test-rust: install
 	cargo test --quiet --workspace
+	# What fuzzing has found worth keeping.
+	cargo test --quiet --manifest-path rust/fuzz/Cargo.toml --target-dir target/fuzz --lib
 
 # Two processes of one thread each: torch gains little from a second thread on models this small.
 test-python: install
@@ -127,6 +129,7 @@ fuzz:  ## fuzz the Rust core with libFuzzer, SECONDS=60 for each target; needs a
 	@command -v cargo-fuzz >/dev/null || cargo install --quiet cargo-fuzz
 	@for target in $(FUZZED); do \
 	  echo "$$target"; \
+	  $(PYTHON) rust/fuzz/seeds.py unpack $$target rust/fuzz/corpus/$$target; \
 	  cargo +nightly fuzz run --fuzz-dir rust/fuzz --sanitizer none $$target -- -max_total_time=$(SECONDS) \
 	    -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 >rust/fuzz/$$target.log 2>&1 \
 	    || { tail -n 30 rust/fuzz/$$target.log; exit 1; }; \
@@ -139,12 +142,15 @@ lint: install  ## everything that reads the code without running it
 	$(BIN)/mypy
 	MYPYPATH=python $(BIN)/python -m mypy.stubtest anydraft._core
 	cargo fmt --all --check
+	cargo fmt --manifest-path benches/rust/Cargo.toml --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	cargo clippy --quiet --manifest-path benches/rust/Cargo.toml --target-dir target --all-targets -- -D warnings
 
 format: install  ## put the code into its form
 	$(BIN)/ruff check --fix --select I .
 	$(BIN)/ruff format .
 	cargo fmt --all
+	cargo fmt --manifest-path benches/rust/Cargo.toml
 
 picture: install  ## draw docs/images/demo.svg from a run of the demo's models
 	$(BIN)/python docs/images/draw_demo.py docs/images/demo.svg

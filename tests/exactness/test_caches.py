@@ -57,6 +57,27 @@ def test_a_criterion_that_raises(at: int) -> None:
     assert_right(decoder, caches, calls[-1], text[at:])
 
 
+@pytest.mark.parametrize("method", ["slem", "tli", "slrs", "auto"])
+def test_a_draft_that_cannot_take_its_text_back_is_dropped(method: Any) -> None:
+    decoder = pair(method=method)
+    prompt, text = said(decoder, 40)
+    caches = PairCaches(*decoder.engine.sequences())
+    decoder.generate(PROMPT, max_new_tokens=10, caches=caches)
+
+    def raising(length: int) -> None:
+        raise RuntimeError("not back")
+
+    crop, caches.draft.crop = caches.draft.crop, raising  # type: ignore[method-assign]
+    events = list(decoder.stream(input_ids=prompt, max_new_tokens=LENGTH, caches=caches))
+    assert [event.draft_failure for event in events if event.draft_failure] == [
+        "the draft failed: RuntimeError: not back"
+    ]
+    assert [token for event in events for token in event.token_ids] == text[:LENGTH]
+    caches.draft.crop = crop  # type: ignore[method-assign]
+    assert_right(decoder, caches, prompt, text)
+    assert decoder.generate(PROMPT, max_new_tokens=LENGTH, caches=caches).stats.drafted > 0
+
+
 @pytest.mark.parametrize("at", range(1, 8))
 def test_a_processor_that_raises(at: int) -> None:
     decoder = pair()

@@ -75,7 +75,8 @@ def test_positions_are_never_stale(rows: int) -> None:
         for positions in seen.positions:
             assert positions is not None
             started = [p for p in positions if p > 0] or positions[-1:]
-            assert started == list(range(started[0], started[0] + len(started)))
+            for i, position in enumerate(started[1:], 1):  # of a tree, one behind a token before it
+                assert started[0] < position <= max(started[:i]) + 1
 
 
 def test_position_ids_of_the_caller() -> None:

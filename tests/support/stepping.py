@@ -69,18 +69,21 @@ class Broken:
         whole = self.decoder.generate(PROMPT, max_new_tokens=LENGTH + BEHIND, **options)
         self.prompt, self.text = whole.prompt_ids, whole.token_ids
         self.greedy = self.decoder.generate(PROMPT, max_new_tokens=LENGTH).token_ids
-        steps = Steps(None)
-        with stepping(steps):
-            self._decode(self._warm(), [])
-        self.lines = steps.count
-        """Lines of the package that a decode runs."""
+        self.lines = min(self._counted() for _ in range(3))
+        """Lines of the package that a decode runs, when the models have been tried."""
         self.raised: Counter[str] = Counter()
-        """How often it was raised, by file."""
+        """How often it was raised, by file; a decode that ended before its line is not counted."""
 
     def _warm(self) -> PairCaches:
         caches = PairCaches(*self.decoder.engine.sequences())
         self.decoder.generate(PROMPT, max_new_tokens=3, caches=caches)
         return caches
+
+    def _counted(self) -> int:
+        caches, steps = self._warm(), Steps(None)
+        with stepping(steps):
+            self._decode(caches, [])
+        return steps.count
 
     def _decode(self, caches: PairCaches, emitted: list[int]) -> None:
         stream = None
@@ -101,7 +104,8 @@ class Broken:
                 self._decode(caches, emitted)
         except kind:
             pass
-        self.raised[steps.where] += 1
+        if steps.where:
+            self.raised[steps.where] += 1
         assert emitted == self.text[: len(emitted)], "what was said is right"
         behind = self._on(caches, emitted)
         assert behind == self.text[len(emitted) :][:BEHIND], "caches that were kept are right"

@@ -145,6 +145,19 @@ class TestFile:
         with pytest.raises(BridgeFileError, match=r"no bridge|cannot be read"):
             Bridge.load(saved, *self.sides())
 
+    @pytest.mark.parametrize("name", ["draft_to_target", "target_to_draft", "expansion_ids"])
+    def test_refuses_tables_that_say_otherwise_than_the_tokenizers(self, saved: Path, name: str) -> None:
+        """All entries are ids, and the checksum is right: seen when the tokenizers are read."""
+        with safe_open(str(saved), "np") as file:
+            metadata, arrays = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        arrays[name] = np.where(arrays[name] == 3, 4, arrays[name])
+        del metadata["checksum"]
+        metadata["checksum"] = _checksum(metadata, arrays)
+        save_file(arrays, str(saved), metadata)
+        bridge = Bridge.load(saved, *self.sides())
+        with pytest.raises(BridgeFileError, match=f"whose {name} says otherwise"):
+            bridge.session()
+
     def test_refuses_tables_of_other_sizes(self, saved: Path) -> None:
         """They agree with each other, and the fingerprints are right: seen when the tokenizers are read."""
         other = saved.with_name("other")

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from anydraft import _core
 from anydraft.bridge.file import BridgeFile
 from anydraft.bridge.protocols import TokenizerOrFile
@@ -96,7 +98,9 @@ class Bridge:
                     read = pool.submit(target.load), pool.submit(draft.load)
                 sides = read[0].result(), read[1].result()
                 self._fit(*sides)
-                self._core = _core.Bridge(*sides, *self._roles)
+                core = _core.Bridge(*sides, *self._roles)
+                self._agree(core)
+                self._core = core
             return self._core
 
     def _fit(self, target: _core.Tokenizer, draft: _core.Tokenizer) -> None:
@@ -109,6 +113,18 @@ class Bridge:
                 f"got a saved bridge for {got[0]} target and {got[1]} draft tokens; expected "
                 f"{len(target)} and {len(draft)}. Build the bridge again and save it."
             )
+
+    def _agree(self, core: _core.Bridge) -> None:
+        """Raise :class:`BridgeFileError` where tables that were read say otherwise than the tokenizers."""
+        if self._tables is None:
+            return
+        built = _tables_of(core).arrays()
+        for name, array in self._tables.arrays().items():
+            if not np.array_equal(array, built[name]):
+                raise BridgeFileError(
+                    f"got a saved bridge whose {name} says otherwise than its tokenizers; expected what they "
+                    "give. Build the bridge again and save it."
+                )
 
     @property
     def target(self) -> _core.Tokenizer:
@@ -124,8 +140,7 @@ class Bridge:
     def tables(self) -> Tables:
         """The translation tables, as int64 arrays."""
         if self._tables is None:
-            core = self.core
-            self._tables = Tables(core.draft_to_target(), core.target_to_draft(), *core.expansion())
+            self._tables = _tables_of(self.core)
         return self._tables
 
     @property
@@ -206,3 +221,7 @@ class Bridge:
         bridge._tables = Tables(*(file.arrays[name] for name in names[0]))
         bridge._classes = ClassArrays(*(file.arrays[name] for name in names[1]))
         return bridge
+
+
+def _tables_of(core: _core.Bridge) -> Tables:
+    return Tables(core.draft_to_target(), core.target_to_draft(), *core.expansion())

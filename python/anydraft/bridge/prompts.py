@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from itertools import takewhile
 from typing import Any, NamedTuple, Protocol, TypeAlias, cast, runtime_checkable
 
+from anydraft.bridge.panics import without_panics
 from anydraft.bridge.protocols import AnyTokenizer, Backend
 from anydraft.bridge.special_tokens import control_tokens, special_roles, templated, tiktoken_of
 from anydraft.bridge.text import utf8
 from anydraft.errors import ArgumentError
+from anydraft.loading.chat_templates import require_bounded
 
 Content: TypeAlias = str | Sequence[Mapping[str, Any]]
 """What a message says: text, or parts such as ``{"type": "text", "text": ...}``."""
@@ -118,7 +120,8 @@ def render(tokenizer: AnyTokenizer, messages: Messages) -> list[int]:
         return _transcript(tokenizer, messages)
     chat = [dict(message) for message in messages]
     try:
-        with _unchanged(tokenizer):
+        with _unchanged(tokenizer), without_panics():
+            require_bounded(speaks, chat, prompted=True)
             ids = speaks.apply_chat_template(
                 chat, add_generation_prompt=True, tokenize=True, return_dict=False
             )
@@ -168,6 +171,11 @@ def _text(message: Mapping[str, Any]) -> str | None:
 
 
 def _encode(tokenizer: AnyTokenizer, text: str) -> list[int]:
+    with without_panics():
+        return _encoded(tokenizer, text)
+
+
+def _encoded(tokenizer: AnyTokenizer, text: str) -> list[int]:
     if callable(tokenizer):  # one of transformers, fast or slow
         with _unchanged(tokenizer):
             return list(tokenizer(text, verbose=False)["input_ids"])

@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, cast
 
+from anydraft.bridge.panics import without_panics
 from anydraft.bridge.protocols import TiktokenEncoding, TransformersTokenizer
+from anydraft.loading.chat_templates import require_bounded
 
 Role = Literal["bos", "eos", "start_of_turn", "end_of_turn", "pad", "unk"]
 Roles = dict[Role, tuple[int, ...]]
@@ -199,7 +201,9 @@ def _template_end(tokenizer: object, tokens: dict[str, int]) -> tuple[int, ...]:
         return ()
     chat = [{"role": "user", "content": "?"}, {"role": "assistant", "content": _PROBE}]
     try:
-        text: str = speaks.apply_chat_template(chat, tokenize=False)
+        with without_panics():
+            require_bounded(speaks, chat, prompted=False)
+            text: str = speaks.apply_chat_template(chat, tokenize=False)
     except Exception:  # a template is a program of its own, and may raise anything
         return ()
     after = text.rpartition(_PROBE)[2].lstrip()

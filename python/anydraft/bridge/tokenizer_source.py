@@ -13,7 +13,7 @@ from anydraft import _core
 from anydraft.bridge.protocols import TiktokenEncoding, TokenizerOrFile
 from anydraft.bridge.special_tokens import tiktoken_of
 from anydraft.errors import ModelFileError, TokenizerError
-from anydraft.loading.paths import A_TOKENIZER, existing
+from anydraft.loading.paths import tokenizer_at
 from anydraft.loading.tokenizer_quick import open_tokenizer
 from anydraft.loading.tokenizers import folder_of
 
@@ -119,7 +119,7 @@ def _bare(path: Path) -> str | None:
     """The content of a ``tokenizer.json`` that has no config beside it, which the core reads as it stands."""
     if path.suffix != ".json" or path.name.startswith("tekken") or folder_of(path).is_dir():
         return None
-    path = existing(path, A_TOKENIZER)
+    path = tokenizer_at(path)
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -15,7 +15,9 @@ def fault(
     """What is wrong with the tables of a bridge and its pairs of control tokens; ``None``: nothing.
 
     Every id that is found in them is one of the side that it is for, so that none leads outside a table or a
-    law. That a token stands for the one named is not looked at: drafts that say otherwise are rejected.
+    law. Whether a token stands for the one named is seen when the tokenizers are read, but not of the
+    tables of class coupling, which would have to be built again: whoever can write a bridge can change what
+    ``slrs`` samples. Greedy output, and samples by the other methods, do not depend on them.
     """
     for name, array in arrays.items():
         if array.dtype != np.int64 or array.ndim != 1:

@@ -16,7 +16,7 @@ from anydraft.cli.terminal import clean_endings, console
 from anydraft.cli.waiting import Tell, waiting
 from anydraft.errors import ArgumentError, ModelFileError, TokenizerError
 from anydraft.loading.names import look_for
-from anydraft.loading.paths import A_TEXT, existing, writable
+from anydraft.loading.paths import A_TEXT, escaped, existing, writable
 
 if TYPE_CHECKING:
     from anydraft.doctor import Finding, Subject
@@ -138,7 +138,10 @@ def _names(paths: Sequence[Path]) -> list[str]:
     from anydraft.doctor.subject import name_of
 
     short = [name_of(path) for path in paths]
-    names = [name if short.count(name) == 1 else str(path) for name, path in zip(short, paths, strict=True)]
+    names = [
+        name if short.count(name) == 1 else escaped(str(path))
+        for name, path in zip(short, paths, strict=True)
+    ]
     return [f"{name} ({i})" if names.count(name) > 1 else name for i, name in enumerate(names, 1)]
 
 
@@ -160,11 +163,11 @@ def _opened(
                 role="draft" if i else "target",
             )
         except TokenizerError as error:
-            found[name] = str(error)
+            found[name] = escaped(str(error))
         except ModelFileError as error:
             if path in needed:
                 raise
-            found[name] = str(error)
+            found[name] = escaped(str(error))
     return found
 
 

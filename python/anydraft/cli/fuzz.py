@@ -23,7 +23,7 @@ from anydraft.cli.fuzz_report import Result, write_report
 from anydraft.cli.terminal import clean_endings, console, error_console
 from anydraft.cli.waiting import waiting
 from anydraft.errors import ArgumentError
-from anydraft.loading.paths import expanded
+from anydraft.loading.paths import escaped, expanded
 
 if TYPE_CHECKING:
     from anydraft.testing import Law, Subject
@@ -123,11 +123,12 @@ def _subjects(named: list[str], allow: list[str], pattern: str | None) -> list[S
         from anydraft.testing import Subject
     subjects = []
     for name in named:
-        with waiting(f"reading {name}"):
+        shown = escaped(name)
+        with waiting(f"reading {shown}"):
             found = _found(name)
             if isinstance(found, str):
                 found = open_tokenizer(found, pattern=pattern)
-            subjects.append(Subject.of(found, name=name).allow(*allow))
+            subjects.append(Subject.of(found, name=shown).allow(*allow))
     return subjects
 
 

@@ -15,6 +15,7 @@ from rich.text import Text
 
 from anydraft.errors import AnydraftError
 from anydraft.loading.extras import missing
+from anydraft.loading.paths import escaped
 
 _CONTROLS = {code: 0x2400 + code for code in range(0x20) if chr(code) not in "\n\t"}
 _CONTROLS |= dict.fromkeys((0x7F, *range(0x80, 0xA0)), 0xFFFD)
@@ -47,6 +48,9 @@ def clean_endings() -> Iterator[None]:
             raise
         _say(absent)
         raise typer.Exit(2) from None
+    except MemoryError as error:
+        _say(f"no memory is left{_why(error)}")
+        raise typer.Exit(2) from None
     except KeyboardInterrupt:
         error_console().print()
         raise typer.Exit(130) from None
@@ -55,10 +59,19 @@ def clean_endings() -> Iterator[None]:
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
+    except OSError as error:  # a full disk, a file that may not be written
+        _say(f"the system refused it{_why(error)}")
+        raise typer.Exit(2) from None
 
 
-def _say(error: AnydraftError) -> None:
-    message = Text.assemble(("error: ", "bold red"), (str(error), "red"))
+def _why(error: Exception) -> str:
+    return f" ({error})" if str(error) else ""
+
+
+def _say(error: Exception | str) -> None:
+    # a file may have named what the error quotes: nothing in it is to steer the terminal
+    said = "\n".join(map(escaped, str(error).split("\n")))
+    message = Text.assemble(("error: ", "bold red"), (said, "red"))
     error_console().print(message, soft_wrap=True)
 
 

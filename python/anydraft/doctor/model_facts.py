@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from anydraft.loading.gguf_header import read_header
+from anydraft.loading.reading import read_object
 from anydraft.models.layer_kinds import ATTENTION, CONVOLUTION
 from anydraft.models.proven import CONVOLUTIONAL, PROVEN, SINGLY, STATEFUL
 
@@ -53,10 +53,10 @@ def model_facts(path: Path) -> ModelFacts:
 
 
 def _of_folder(folder: Path) -> ModelFacts:
-    config = _json(folder / "config.json")
+    config = read_object(folder / "config.json")
     inner = config.get("text_config")
     text = inner if isinstance(inner, dict) else config
-    generation = _json(folder / "generation_config.json")
+    generation = read_object(folder / "generation_config.json")
     named = (read.get("eos_token_id") for read in (generation, text, config))
     ends = next((value for value in named if value is not None), None)  # 0 is an id too
     sliding = text.get("sliding_window") if text.get("use_sliding_window", True) else None
@@ -103,14 +103,6 @@ def _gguf_kinds(header: dict[str, Any], kind: str) -> list[str]:
     if found & {"ssm", "wkv"}:
         return ["linear_attention"]
     return [CONVOLUTION if "shortconv" in found else "full_attention"]
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        read = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return read if isinstance(read, dict) else {}
 
 
 def _whole(value: Any) -> int | None:

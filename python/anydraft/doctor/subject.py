@@ -16,6 +16,7 @@ from anydraft.doctor.model_facts import Generation, ModelFacts, model_facts
 from anydraft.doctor.segmentation import Segmentation
 from anydraft.doctor.shown import visible
 from anydraft.loading.names import short_name, tokenizer_named
+from anydraft.loading.paths import escaped
 from anydraft.loading.tokenizer_quick import open_tokenizer
 
 _GPT2_PLAIN = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
@@ -112,15 +113,18 @@ class Subject:
 
 
 def name_of(name: str | Path) -> str:
-    """What to call the tokenizer of a name: a folder's name, or a file's where that tells more."""
+    """What to call the tokenizer of a name: a folder's name, or a file's where that tells more.
+
+    As it can be printed: control characters are escaped.
+    """
     path = Path(name).expanduser()
     if path.name in {"tokenizer.json", "tokenizer.model", "tekken.json"}:
-        return path.resolve().parent.name
+        return escaped(path.resolve().parent.name)
     if path.is_dir():
-        return path.resolve().name
+        return escaped(path.resolve().name)
     if not path.exists():
         return short_name(name)
-    return path.name if ".model" in path.suffixes else path.stem
+    return escaped(path.name if ".model" in path.suffixes else path.stem)
 
 
 def own_ids(subject: Subject, text: str) -> list[int]:

@@ -26,10 +26,11 @@ from anydraft.loading.needs import require_room, told_size
 from anydraft.loading.number_format import Format, resolved
 from anydraft.loading.packaged import PackagedName, packaged
 from anydraft.loading.progress import Progress, silent
+from anydraft.loading.proportion import require_proportion
 from anydraft.loading.quantised import FILE as QUANTISED
 from anydraft.loading.quantised import load_quantised
 from anydraft.loading.quiet import quiet
-from anydraft.loading.reading import reading, require_whole
+from anydraft.loading.reading import read_object, reading, require_whole
 from anydraft.loading.tokenizers import (
     FAST,
     folder_of,
@@ -87,7 +88,8 @@ def load_model(
     if (found / QUANTISED).exists():
         quantised: Any = load_quantised(found)
         return cast("PreTrainedModel", quantised.to(device, dtype))
-    _require_readable_config(found)
+    _require_readable_configs(found)
+    require_proportion(found)
     progress(loading, 0.0)
     made: Any = AutoModelForCausalLM
     with quiet(), reading(found, "a causal model"):
@@ -143,17 +145,21 @@ def generation_config(path: str | Path) -> GenerationConfig | None:
     try:
         found = look_for(path, weights=True)
         return GenerationConfig.from_pretrained(str(found), local_files_only=True)
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 
-def _require_readable_config(folder: Path) -> None:
-    """Refuse what version 4 of transformers misreads in silence: rotary settings as version 5 writes them."""
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return  # transformers says what is wrong
-    if transformers_version.startswith("4.") and isinstance(config, dict) and "rope_parameters" in config:
+def _require_readable_configs(folder: Path) -> None:
+    """Refuse what transformers misreads in silence: a damaged ``generation_config.json``, without which a
+    text may have no end, and, in version 4, rotary settings as version 5 writes them.
+    """
+    generation = folder / "generation_config.json"
+    if generation.exists() or generation.is_symlink():  # one that leads nowhere is damaged too
+        with reading(generation, "a generation config"):
+            if not isinstance(json.loads(generation.read_text(encoding="utf-8")), dict):
+                raise ValueError("no JSON object")
+    config = read_object(folder / "config.json")
+    if transformers_version.startswith("4.") and "rope_parameters" in config:
         raise ModelFileError(
             f"got {folder}, saved by transformers {config.get('transformers_version')}, whose rotary "
             f"settings transformers {transformers_version} cannot read: pip install 'transformers>=5'"

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from anydraft.loading.hub import HubName
 from anydraft.loading.packaged import PackagedName, packaged
-from anydraft.loading.paths import A_TOKENIZER, existing, expanded, model_at
+from anydraft.loading.paths import escaped, expanded, model_at, tokenizer_at
 from anydraft.loading.progress import Progress, silent
 
 TINY: Literal["tiny"] = "tiny"
@@ -45,7 +45,7 @@ def tokenizer_named(name: str | os.PathLike[str], progress: Progress = silent) -
     told, hub = _elsewhere(name, progress)
     if told is not None:
         return told
-    return existing(name if hub is None else hub.fetched("tokenizer"), A_TOKENIZER)
+    return tokenizer_at(name if hub is None else hub.fetched("tokenizer"))
 
 
 def look_for(name: str | os.PathLike[str], *, weights: bool) -> Path:
@@ -63,15 +63,15 @@ def look_for(name: str | os.PathLike[str], *, weights: bool) -> Path:
         return told
     if hub is not None:
         return hub.fetched("config" if weights else "tokenizer")
-    return model_at(name) if weights else existing(name, A_TOKENIZER)
+    return model_at(name) if weights else tokenizer_at(name)
 
 
 def short_name(name: str | os.PathLike[str]) -> str:
-    """What to call it: the last part of a path or of a repository's id."""
+    """What to call it: the last part of a path or of a repository's id, as it can be printed."""
     hub = None if _there(name) else HubName.of(name)
     if hub is not None:
-        return Path(hub.file or hub.repo).name
-    return Path(name).name or os.fspath(name)
+        return escaped(Path(hub.file or hub.repo).name)
+    return escaped(Path(name).name or os.fspath(name))
 
 
 def _elsewhere(name: str | os.PathLike[str], progress: Progress) -> tuple[Path | None, HubName | None]:

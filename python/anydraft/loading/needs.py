@@ -41,7 +41,7 @@ def needed_bytes(path: str | Path, dtype: torch.dtype | Packed = torch.float32) 
     if not files or dtype == "packed":
         return None
     with reading(found, "a causal model"):
-        return sum(map(sum, map(_numbers, files))) * _size(dtype)
+        return sum(prod(shape) for file in files for shape in shapes(file)) * _size(dtype)
 
 
 def require_room(path: Path, dtype: torch.dtype | Packed) -> None:
@@ -72,12 +72,15 @@ def told_size(path: Path, dtype: torch.dtype) -> str:
     return f" {size} as {str(dtype).removeprefix('torch.')}"
 
 
-def _numbers(file: Path) -> Iterator[int]:
-    """How many numbers each tensor of a safetensors file has."""
+def shapes(file: Path) -> Iterator[list[int]]:
+    """Of each tensor of a safetensors file, by its header.
+
+    Raises what ``struct`` and ``json`` raise, or KeyError or TypeError, if it is damaged.
+    """
     with file.open("rb") as read:
         (length,) = unpack("<Q", read.read(8))
-        header = json.loads(read.read(length))
-    return (prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+        header = json.loads(read.read(min(length, file.stat().st_size)))
+    return (tensor["shape"] for name, tensor in header.items() if name != "__metadata__")
 
 
 def _size(dtype: torch.dtype | Packed) -> int:

@@ -23,6 +23,7 @@ from torch.nn.functional import linear
 from anydraft.loading.memory import available_bytes
 from anydraft.loading.needs import Packed, needed_bytes
 from anydraft.loading.quantised import FILE as QUANTISED
+from anydraft.loading.reading import read_object
 
 Format: TypeAlias = torch.dtype | Literal["auto"] | Packed
 
@@ -61,12 +62,10 @@ def own_format(folder: Path) -> torch.dtype | None:
         counts.update(_formats(file))
     if counts:
         return _NAMES.get(counts.most_common(1)[0][0])
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
+    config = read_object(folder / "config.json")
     inner = config.get("text_config")
-    told = [part.get(key) for part in (inner or {}, config) for key in ("dtype", "torch_dtype")]
+    parts = (inner if isinstance(inner, dict) else {}, config)
+    told = [part.get(key) for part in parts for key in ("dtype", "torch_dtype")]
     found = getattr(torch, str(next((name for name in told if name), "")), None)
     return found if isinstance(found, torch.dtype) else None
 
@@ -103,7 +102,7 @@ def _formats(file: Path) -> Counter[str]:
         found: Counter[str] = Counter()
         for tensor in tensors:
             found[tensor["dtype"]] += prod(tensor["shape"])
-    except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, struct.error, ValueError, RecursionError, KeyError, TypeError, AttributeError):
         return Counter()
     else:
         return found

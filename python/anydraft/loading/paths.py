@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from anydraft.errors import ModelFileError
+from anydraft.loading.plain_reasons import require_files
 
 _OR_BY_NAME = "an org/name of the Hugging Face Hub, or tiny, smollm2 or gemma3"
 A_MODEL = f"expected a transformers folder, a .gguf file, {_OR_BY_NAME}"
@@ -15,6 +16,11 @@ A_TOKENIZER = (
 )
 A_TEXT = "expected a file of UTF-8 text"
 A_CORPUS = "expected a text, a folder or an archive of texts"
+
+
+def escaped(text: str) -> str:
+    """Text of a stranger, such as a file's name, in which nothing steers a terminal: ``\\x1b``."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
@@ -59,6 +65,18 @@ def model_at(path: str | os.PathLike[str]) -> Path:
         existing(found / "config.json", "without a config.json transformers finds no model there")
     elif found.suffix != ".gguf":
         raise ModelFileError(f"got {path}; {A_MODEL}")
+    require_files(found)
+    return found
+
+
+def tokenizer_at(path: str | os.PathLike[str]) -> Path:
+    """The path of a tokenizer's folder or file.
+
+    Raises:
+        ModelFileError: there is nothing, or a pipe or device.
+    """
+    found = existing(path, A_TOKENIZER)
+    require_files(found)
     return found
 
 
@@ -75,6 +93,6 @@ def writable(path: str | os.PathLike[str]) -> Path:
 
 
 def _shown(path: str | os.PathLike[str]) -> str:
-    """A name as it can be printed: zero bytes visible, the middle of a long one left out."""
-    text = os.fspath(path).replace("\0", "\\0")
+    """A name as it can be printed: nothing in it steers a terminal, the middle of a long one is left out."""
+    text = escaped(os.fspath(path))
     return text if len(text) <= 200 else f"{text[:100]}...{text[-60:]}"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from anydraft.errors import AnydraftError, ModelFileError
+from anydraft.loading.plain_reasons import plain_reason
 
 _LONGEST = 300
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -43,6 +44,9 @@ def reading(path: str | Path, expected: str) -> Iterator[None]:
                 "you trust it, load it yourself with trust_remote_code=True and hand the objects to "
                 "Speculator or custom_generate"
             ) from error
+        reason = plain_reason(Path(path))
+        if reason is not None:
+            raise ModelFileError(f"got {path}, where {expected} is expected; {reason}") from error
         raise ModelFileError(
             f"got {path}, where {expected} cannot be read ({_said(error)}); expected whole files of one that "
             "transformers knows. If a download was interrupted, download it again"
@@ -62,6 +66,15 @@ def require_whole(path: str | Path, missing: Collection[str]) -> None:
         )
 
 
+def read_object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file; empty where there is none that can be read."""
+    try:
+        read = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return read if isinstance(read, dict) else {}
+
+
 def _said(error: BaseException) -> str:
     """What an error says, in one line."""
     text = " ".join(str(error).split())
@@ -74,8 +87,8 @@ def _own_code(folder: Path) -> str | None:
     """The Python file that a folder's configs name for its classes; ``None`` if there is none."""
     for name in ("config.json", "tokenizer_config.json"):
         try:
-            classes: Any = json.loads((folder / name).read_text(encoding="utf-8"))["auto_map"].values()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            classes: Any = read_object(folder / name)["auto_map"].values()
+        except (KeyError, AttributeError):
             continue
         for found in classes:
             first = next((one for one in found if one), None) if isinstance(found, list) else found

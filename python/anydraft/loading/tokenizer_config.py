@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tokenizers import AddedToken
+
+from anydraft.loading.reading import read_object
 
 NAMED = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
@@ -37,9 +38,9 @@ class TokenizerConfig:
 
 def tokenizer_config(folder: Path) -> TokenizerConfig:
     """What the JSON files and templates of a folder say; those that are absent or damaged say nothing."""
-    told = _json(folder / "tokenizer_config.json")
-    mapped = _json(folder / "special_tokens_map.json")
-    model = _json(folder / "config.json")
+    told = read_object(folder / "tokenizer_config.json")
+    mapped = read_object(folder / "special_tokens_map.json")
+    model = read_object(folder / "config.json")
     named = {role: _content(told.get(role, mapped.get(role))) for role in NAMED}
     more = told.get("extra_special_tokens") or told.get("additional_special_tokens") or ()
     extra = [_content(token) for token in (more.values() if isinstance(more, dict) else more)]
@@ -47,7 +48,7 @@ def tokenizer_config(folder: Path) -> TokenizerConfig:
     classes = told.get("auto_map")
     return TokenizerConfig(
         named={role: content for role, content in named.items() if content is not None},
-        added=_added(told.get("added_tokens_decoder"), _json(folder / "added_tokens.json"), special),
+        added=_added(told.get("added_tokens_decoder"), read_object(folder / "added_tokens.json"), special),
         extra=tuple(content for content in extra if content is not None),
         chat_template=_template(folder, told),
         adds_bos=_flag(told.get("add_bos_token")),
@@ -77,7 +78,7 @@ def _template(folder: Path, told: Mapping[str, Any]) -> str | None:
         return (folder / "chat_template.jinja").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         pass
-    found = _json(folder / "chat_template.json").get("chat_template", told.get("chat_template"))
+    found = read_object(folder / "chat_template.json").get("chat_template", told.get("chat_template"))
     if isinstance(found, list):  # several, each with a name
         by_name = {each.get("name"): each.get("template") for each in found if isinstance(each, dict)}
         found = by_name.get("default")
@@ -95,11 +96,3 @@ def _text(value: Any) -> str | None:
 
 def _flag(value: Any) -> bool | None:
     return value if isinstance(value, bool) else None
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        read = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return read if isinstance(read, dict) else {}

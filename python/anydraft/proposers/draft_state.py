@@ -49,6 +49,8 @@ class DraftState:
         self.ids = ids
         self._law = law
         self._start = 0
+        self._failure: DraftError | None = None
+        """Why the cache could not be brought to this text: whoever drafts or commits is told."""
         self._seen: list[Tensor] = []
         """Of every law since :meth:`begin` a number that is NaN if the law is."""
         self.passes = 0
@@ -148,7 +150,11 @@ class DraftState:
         """Make room for ``gamma`` tokens; return the uncached ids ``[n]``, n >= 1.
 
         ``None`` if the view is empty: there is nothing to draft from.
+
+        Raises:
+            DraftError: the draft's model failed, now or in :meth:`renew`.
         """
+        self._check()
         self._seen = []
         if not self.ids:
             return None
@@ -164,18 +170,34 @@ class DraftState:
         return torch.tensor(unfed, dtype=torch.int64, device=self.device)
 
     def renew(self, ids: list[int], law: Callable[[Tensor], Tensor]) -> None:
-        """Show another text by another law; what the cache has in common with it is kept."""
-        keep = common_prefix(self.ids, ids)
-        self.splice(keep, ids[keep:])
+        """Show another text by another law; what the cache has in common with it is kept.
+
+        A draft that fails here ends nothing: the first round says why, and goes on without it.
+        """
+        self._failure = None
         self._law = law
         self.passes, self.seconds = 0, 0.0
+        keep = common_prefix(self.ids, ids)
+        try:
+            self.splice(keep, ids[keep:])
+        except DraftError as error:
+            self._failure = error
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
 
     def drew(self, ids: list[int]) -> None:
         """Note the tokens that were drawn after the view; all but the last are cached."""
         self.ids.extend(ids)
 
     def splice(self, keep: int, append: list[int]) -> None:
-        """Keep the first ``keep`` ids and their cache, then show ``append``."""
+        """Keep the first ``keep`` ids and their cache, then show ``append``.
+
+        Raises:
+            DraftError: the draft's model failed, now or in :meth:`renew`.
+        """
+        self._check()
         self.crop(max(keep - self._start, 0))
         if keep <= self._start:
             self._start = 0

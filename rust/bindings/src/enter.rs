@@ -68,6 +68,20 @@ pub fn quiet_panics() {
     });
 }
 
+/// The longest sentence, in characters: what a file says is quoted in it, and may be long.
+const LONGEST: usize = 2000;
+
+/// A sentence, without its middle if it is longer than [`LONGEST`].
+fn shortened(sentence: String) -> String {
+    let length = sentence.chars().count();
+    if length <= LONGEST {
+        return sentence;
+    }
+    let first: String = sentence.chars().take(LONGEST / 2).collect();
+    let last: String = sentence.chars().skip(length - LONGEST / 2).collect();
+    format!("{first}...{last}")
+}
+
 /// The named exception of `anydraft.errors` with the error's own sentence.
 pub fn raise(py: Python<'_>, exception: &str, error: &dyn Display) -> PyErr {
     let class = py
@@ -75,7 +89,7 @@ pub fn raise(py: Python<'_>, exception: &str, error: &dyn Display) -> PyErr {
         .and_then(|module| module.getattr(exception))
         .and_then(|class| class.cast_into::<PyType>().map_err(Into::into));
     match class {
-        Ok(class) => PyErr::from_type(class, error.to_string()),
+        Ok(class) => PyErr::from_type(class, shortened(error.to_string())),
         Err(error) => error,
     }
 }

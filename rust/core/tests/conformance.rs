@@ -45,7 +45,7 @@ fn swapped(pairs: &[(TargetId, DraftId)]) -> Vec<(u32, u32)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 2000 }))]
 
     #[test]
     fn pairs_agree_with_brute_force_and_are_symmetric(t in tokens(), d in tokens()) {

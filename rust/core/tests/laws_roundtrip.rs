@@ -9,7 +9,7 @@ use anydraft_core::utf8;
 use proptest::prelude::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 2000 }))]
 
     #[test]
     fn chunks_add_up_to_the_text(merges in common::merges(), bytes in common::bytes(), step in 1..4usize) {

@@ -17,7 +17,7 @@ fn bridge(target: &common::Merges, draft: &common::Merges, words: bool) -> Arc<B
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 1000 }))]
 
     #[test]
     fn splices_lead_from_what_was_shown_to_the_view(

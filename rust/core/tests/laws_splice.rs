@@ -9,7 +9,7 @@ fn ids() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 2000 }))]
 
     #[test]
     fn between_leads_from_one_to_the_other_and_keeps_all_it_can(a in ids(), b in ids()) {

@@ -1,29 +1,6 @@
 //! Incremental equals whole, for any bytes and any order of changes.
 #![no_main]
 
-use anydraft_core::retokenizer::Retokenizer;
-use anydraft_fuzz::{Part, tokenizers};
-use libfuzzer_sys::fuzz_target;
+use anydraft_fuzz::targets::retokenizer;
 
-fuzz_target!(|given: (u8, Vec<(u8, u16, Part)>)| {
-    let tokenizer = &tokenizers()[usize::from(given.0) % 3];
-    let mut stream = Retokenizer::new(tokenizer.clone());
-    let (mut text, mut ids) = (Vec::new(), Vec::new());
-    for (kind, at, part) in given.1.iter().take(24) {
-        let keep = if kind % 3 == 0 { usize::from(*at) % (text.len() + 1) } else { text.len() };
-        text.truncate(keep);
-        let splice = if kind % 3 == 2 {
-            stream.truncate(keep)
-        } else {
-            text.extend(part.bytes());
-            stream.replace_tail(keep, part.bytes())
-        };
-        splice.apply(&mut ids);
-    }
-    let mut whole = Retokenizer::new(tokenizer.clone());
-    whole.push(&text);
-    assert_eq!(stream.text(), &text[..]);
-    assert_eq!(stream.ids(), whole.ids());
-    assert_eq!(&ids[..], whole.ids());
-    assert_eq!(stream.ends(), whole.ends());
-});
+libfuzzer_sys::fuzz_target!(|given: retokenizer::Given| retokenizer::run(&given));

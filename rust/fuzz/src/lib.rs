@@ -10,6 +10,8 @@ use serde_json::Value;
 #[path = "../../hf/tests/toys/mod.rs"]
 pub mod toys;
 
+pub mod targets;
+
 /// The toys, as files.
 pub fn files() -> &'static [Value; 3] {
     static FILES: OnceLock<[Value; 3]> = OnceLock::new();
@@ -78,5 +80,52 @@ impl Part {
             Self::Bytes(bytes) => bytes,
             Self::Known(at) => KNOWN[usize::from(*at) % KNOWN.len()].as_bytes(),
         }
+    }
+}
+
+#[cfg(test)]
+mod kept {
+    use std::path::Path;
+
+    use arbitrary::{Arbitrary, Unstructured};
+
+    use super::{let_panics_of_libraries_pass, targets};
+
+    /// Every input that is kept for a target, as libFuzzer hands it over.
+    fn each<T: for<'a> Arbitrary<'a>>(target: &str, run: impl Fn(T)) {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds").join(format!("{target}.hex"));
+        let lines = std::fs::read_to_string(file).unwrap();
+        let mut count = 0;
+        for line in lines.lines() {
+            let content: Vec<u8> =
+                (0..line.len() / 2).map(|at| u8::from_str_radix(&line[2 * at..][..2], 16).unwrap()).collect();
+            if let Ok(given) = T::arbitrary_take_rest(Unstructured::new(&content)) {
+                run(given);
+                count += 1;
+            }
+        }
+        assert!(count > 100, "only {count} inputs are kept for {target}");
+    }
+
+    #[test]
+    fn session() {
+        each("session", |given| targets::session::run(&given));
+    }
+
+    #[test]
+    fn retokenizer() {
+        each("retokenizer", |given| targets::retokenizer::run(&given));
+    }
+
+    #[test]
+    fn tokenizer_json() {
+        let_panics_of_libraries_pass();
+        each("tokenizer_json", |given| targets::tokenizer_json::run(&given));
+    }
+
+    #[test]
+    fn tiktoken() {
+        let_panics_of_libraries_pass();
+        each("tiktoken", |given| targets::tiktoken::run(given));
     }
 }
