@@ -6,8 +6,10 @@ lie here is told through the shipped loop, whose outcomes are all walked.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
+from random import Random
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,8 +17,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from anydraft.errors import ArgumentError
+from anydraft.proposers.slrs.proposer import ClassCoupling
+from anydraft.proposers.slrs.tables import ClassTables
+from enumeration import World
 from loop_world import LoopWorld
-from placed import DEVICE
+from placed import DEVICE, DEVICES
+from toys import PAIRS
 
 EXACT = 1e-12
 CAUGHT = 4e-3
@@ -232,3 +239,48 @@ def test_a_lie_that_the_interface_does_not_let_through_is_caught() -> None:
         return draft
 
     assert with_draft(world("tli"), change).distance(3) > CAUGHT
+
+
+# A bridge from somebody else: tables of class coupling that say what they like.
+
+
+def other_tables(tables: ClassTables, chance: Random) -> ClassTables:
+    """The same with another entry, of one kind or another, that is a token of the right side and class."""
+    told = {field.name: getattr(tables, field.name).clone() for field in dataclasses.fields(tables)}
+    targets, drafts = len(tables.class_of), len(tables.image)
+    merges = dict(zip(tables.merge_keys.tolist(), tables.merge_ids.tolist(), strict=True))
+    token, draft = chance.randrange(targets), chance.randrange(drafts)
+    kind = chance.choice(["class", "crossing", "merge"])
+    told["class_of"][token] = draft
+    if kind == "crossing":
+        told["crossing"][draft] = token
+    if kind == "merge":
+        merges[draft * drafts + chance.randrange(drafts)] = token
+        told["merge_keys"] = torch.tensor(sorted(merges))
+        told["merge_ids"] = torch.tensor([merges[key] for key in sorted(merges)])
+    return ClassTables(**told)
+
+
+def distances(count: int) -> list[float]:
+    """How far such tables lead from the target's law, of those that are not refused."""
+    chance, found = Random(0), []
+    while len(found) < count:
+        pair = chance.choice(PAIRS)
+        with contextlib.suppress(ArgumentError):
+            strategy = ClassCoupling(
+                other_tables(pair.tables, chance),
+                len(pair.target),
+                rule=chance.choice(["token", "block"]),
+                **DEVICES,
+            )
+            found.append(World(pair, strategy, chance.randrange(5)).distance(2, 2))
+    return found
+
+
+def test_tables_that_lie_are_refused_or_change_nothing() -> None:
+    assert max(distances(150)) <= EXACT
+
+
+def test_tables_that_contradict_each_other_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("anydraft.proposers.slrs.tables.contradiction", lambda *_: None)
+    assert max(distances(150)) > CAUGHT

@@ -158,6 +158,19 @@ class TestFile:
         with pytest.raises(BridgeFileError, match=f"whose {name} says otherwise"):
             bridge.session()
 
+    def test_refuses_class_tables_that_contradict_each_other(self, saved: Path) -> None:
+        """All entries are ids of the right class; one is named twice."""
+        with safe_open(str(saved), "np") as file:
+            metadata, arrays = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        shared = np.flatnonzero(arrays["draft_to_target"] >= 0)
+        draft = next(d for d in shared if arrays["class_of"][arrays["draft_to_target"][d]] == d)
+        arrays["crossing"][draft] = arrays["draft_to_target"][draft]
+        del metadata["checksum"]
+        metadata["checksum"] = _checksum(metadata, arrays)
+        save_file(arrays, str(saved), metadata)
+        with pytest.raises(BridgeFileError, match="named in two ways"):
+            Bridge.load(saved, *self.sides())
+
     def test_refuses_tables_of_other_sizes(self, saved: Path) -> None:
         """They agree with each other, and the fingerprints are right: seen when the tokenizers are read."""
         other = saved.with_name("other")

@@ -16,8 +16,8 @@ def fault(
 
     Every id that is found in them is one of the side that it is for, so that none leads outside a table or a
     law. Whether a token stands for the one named is seen when the tokenizers are read, but not of the
-    tables of class coupling, which would have to be built again: whoever can write a bridge can change what
-    ``slrs`` samples. Greedy output, and samples by the other methods, do not depend on them.
+    tables of class coupling, which would have to be built again. They change no law as long as they do not
+    contradict each other: see :func:`contradiction`.
     """
     for name, array in arrays.items():
         if array.dtype != np.int64 or array.ndim != 1:
@@ -55,4 +55,35 @@ def fault(
         for pair in pairs:
             if not all(0 <= token < size for token, size in zip(pair, sizes, strict=True)):
                 return f"the control tokens {pair[0]} and {pair[1]} are not both ids"
+    classes = ("class_of", "merge_keys", "merge_ids", "crossing")
+    return contradiction(arrays["draft_to_target"], *(arrays[name] for name in classes))
+
+
+def contradiction(image: Ids, class_of: Ids, merge_keys: Ids, merge_ids: Ids, crossing: Ids) -> str | None:
+    """What tables of class coupling say against each other; ``None``: nothing, so drafting by them is exact.
+
+    Each target token that they name is of the class that they name it for, and named once: where the next
+    draft token decides which member of a class is proposed, it must be possible to tell from the member what
+    was decided. All are as in ``proposers.slrs.tables``; ids are in their ranges.
+    """
+    size = len(image)
+    if bool((np.diff(merge_keys) <= 0).any()):
+        return "merge_keys must ascend strictly; sort them, one entry a pair"
+    crossed = np.flatnonzero(crossing >= 0)
+    for name, tokens, drafts in (
+        ("merge_ids", merge_ids, merge_keys // size),
+        ("crossing", crossing[crossed], crossed),
+    ):
+        wrong = np.flatnonzero(class_of[tokens] != drafts)
+        if len(wrong):
+            token, draft = int(tokens[wrong[0]]), int(drafts[wrong[0]])
+            return (
+                f"{name} has target token {token} for draft token {draft}, but its class is "
+                f"{int(class_of[token])}; leave it out, or make {draft} its class"
+            )
+    owners = np.flatnonzero(image >= 0)
+    owned = image[owners][class_of[image[owners]] == owners]
+    named, counts = np.unique(np.concatenate([owned, merge_ids, crossing[crossed]]), return_counts=True)
+    if bool((counts > 1).any()):
+        return f"target token {int(named[counts > 1][0])} is named in two ways; leave one out"
     return None

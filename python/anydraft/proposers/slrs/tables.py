@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from anydraft.bridge.validation import contradiction
 from anydraft.errors import ArgumentError
 from anydraft.sampling.rejection import NO_TOKEN
 
@@ -61,18 +62,10 @@ class ClassTables:
                 raise ArgumentError(
                     f"class tables: {name} has {got} entries; the other tables need {expected}"
                 )
-        if bool((self.merge_keys.diff() <= 0).any()):
-            raise ArgumentError("class tables: merge_keys must ascend strictly; sort them, one entry a pair")
-        a = (self.crossing >= 0).nonzero().squeeze(-1)
-        members = {"merge_ids": (self.merge_ids, self.merge_keys // size), "crossing": (self.crossing[a], a)}
-        for name, (token, symbol) in members.items():
-            wrong = (_at(self.class_of, token) != symbol).nonzero().squeeze(-1)
-            if len(wrong):
-                t, d = int(token[wrong[0]]), int(symbol[wrong[0]])
-                raise ArgumentError(
-                    f"class tables: {name} has target token {t} for draft token {d}, but its class is "
-                    f"{int(self.class_of[t])}; leave it out, or make {d} its class"
-                )
+        tables = (self.image, self.class_of, self.merge_keys, self.merge_ids, self.crossing)
+        wrong = contradiction(*(table.numpy() for table in tables))
+        if wrong is not None:
+            raise ArgumentError(f"class tables: {wrong}")
 
     def owned(self) -> Tensor:
         """``[D]``: the image of ``d`` if ``d`` is its class, else ``NO_TOKEN``."""
