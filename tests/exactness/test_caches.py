@@ -14,6 +14,7 @@ import pytest
 import anydraft
 import trained
 from anydraft.decoding.caches import PairCaches
+from locks import release_all
 
 PACKAGE = str(Path(anydraft.__file__).parent)
 PROMPT = "The quick brown fox"
@@ -132,6 +133,7 @@ def test_an_interrupt_between_any_two_lines(method: Any, part: int) -> None:
             stopped += 1
         finally:
             sys.settrace(None)
+            release_all()
         assert_right(decoder, caches, [*prompt, *emitted], text[len(emitted) :])
     assert stopped > 10
 

@@ -16,6 +16,7 @@ import anydraft
 import trained
 from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.sequence import Row
+from locks import release_all
 
 ROOT = Path(anydraft.__file__).parent
 PROMPT = "The quick brown fox"
@@ -58,6 +59,7 @@ def stepping(steps: Steps) -> Iterator[None]:
         yield
     finally:
         sys.settrace(None)
+        release_all()
 
 
 class Broken:
