@@ -16,6 +16,7 @@ from anydraft.loading.chat_templates import rendered
 
 CHAT = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": " ho\n"}]
 LONG = "{% set b = 'a' * 1000000 %}"
+DOUBLED = "{% set n = namespace(l=[1]) %}{% for i in range(60) %}{% set n.l = [n.l, n.l] %}{% endfor %}"
 TOO_MUCH = [
     "{{ 'x' * 10**9 }}",
     "{{ [1] * 10**9 }}",
@@ -37,6 +38,19 @@ TOO_MUCH = [
     "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
     "{% for i in range(99999) %}{{ 'a' * 1000 }}{% endfor %}",
     "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
+    "{{ ('{0:9999}' * 2000).format(1)|length }}",
+    "{{ ('%9999d' * 2000) % ((1,) * 2000) }}",
+    DOUBLED + "{{ n.l }}",
+    DOUBLED + "{{ n.l|string }}",
+    DOUBLED + "{{ n.l|tojson }}",
+    DOUBLED + "{{ n.l ~ '' }}",
+    DOUBLED + "{{ '%s' % (n.l,) }}",
+    DOUBLED + "{{ '{}'.format(n.l) }}",
+    DOUBLED + "{% set k = namespace(l=n.l) %}{% set k.l = [n.l, n.l] %}{{ k.l == [n.l, n.l] }}",
+    DOUBLED + "{{ 3 in n.l }}",
+    LONG + "{% for i in range(99999) %}{% set c = b[1:] %}{% endfor %}",
+    "{{ (2**500000)//(3**150000) }}",
+    "{{ 10**2000 - 10**2000 }}",
     LONG + "{{ b.replace('a', b) }}",
     LONG + "{{ b|replace('a', b) }}",
     LONG + "{{ b.join(range(99999)|list) }}",

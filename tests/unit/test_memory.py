@@ -127,11 +127,12 @@ def test_what_is_no_text_is_refused(text: Any) -> None:
 
 def test_which_memory_a_decode_has() -> None:
     own = Memory()
-    assert chosen("process", "measured") is PROCESS
-    assert chosen("process", "nominal") is None  # the same on every run, whatever was said before
-    assert chosen("off", "measured") is None
-    assert chosen(own, "measured") is own
-    assert chosen(own, "nominal") is own
+    assert chosen("process", "measured", "greedy") is PROCESS
+    assert chosen("process", "nominal", "greedy") is None  # the same on every run, whatever was said before
+    assert chosen("process", "measured", "sampling") is None
+    assert chosen("off", "measured", "greedy") is None
+    assert chosen(own, "measured", "sampling") is own
+    assert chosen(own, "nominal", "greedy") is own
     for wrong in (None, "on", True, b"process"):
         with pytest.raises(ArgumentError, match="memory="):
             check_memory(wrong)

@@ -16,7 +16,7 @@ from anydraft.models.transformers import TransformersModel
 from anydraft.models.trees import TreeLayout, tree_fault
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
-MODELS = [tiny.llama, tiny.gemma3, tiny.llama4, tiny.qwen3, tiny.olmo2]
+MODELS = [tiny.llama, tiny.gemma3, tiny.mistral, tiny.qwen2, tiny.qwen3, tiny.olmo2]
 TREES = [[0], [0, 0, 0], [0, 1, 2, 3], [0, 1, 0, 3, 1, 5, 0, 7], [0, 0, 1, 2, 3, 4, 5, 6, 7, 8]]
 
 
@@ -88,6 +88,10 @@ def test_models_that_read_no_trees_say_so() -> None:
     model = tiny.llama()
     model.config._attn_implementation = "flex_attention"
     assert not TransformersModel(model).branches
+    assert not TransformersModel(tiny.llama4()).branches  # whose scales go by places in the cache
+    opened = TransformersModel(tiny.llama())
+    opened.token_types = torch.zeros(1, dtype=torch.int64)
+    assert not opened.branches
 
 
 class Blind(TransformersModel):

@@ -62,9 +62,10 @@ def chat(
 
     Answers go to standard output, everything else to standard error. Lines of a pipe are messages too.
     """
-    with clean_endings(), kept(memory_file):
+    with clean_endings(), kept(memory_file) as memory:
         named = Named.find(target, draft, target_tokenizer, draft_tokenizer)
-        drafted = {"method": method, "rule": rule, "num_draft_tokens": num_draft_tokens or "auto"}
+        drafted: dict[str, Any] = {"method": method, "rule": rule, "memory": memory}
+        drafted["num_draft_tokens"] = num_draft_tokens or "auto"
         pair = named.load(dtype=dtype, device=device, threads=threads, engine=engine, **drafted)
         sampled: dict[str, Any] = {
             "max_new_tokens": max_new_tokens,

@@ -66,7 +66,7 @@ def generate(
     threads: options.Threads = None,
 ) -> None:
     """Continue a prompt with TARGET, sped up by DRAFT. What is said is the target's alone."""
-    with clean_endings(), kept(memory_file):
+    with clean_endings(), kept(memory_file) as memory:
         sides = side(target, target_tokenizer), side(draft, draft_tokenizer)
         text = _prompt(prompt)
         sampled: dict[str, Any] = {
@@ -90,6 +90,7 @@ def generate(
             method=method,
             rule=rule,
             num_draft_tokens=num_draft_tokens or "auto",
+            memory=memory,
         )
         asked: dict[str, Any] = (
             {"messages": [{"role": "user", "content": text}]} if chat else {"prompt": text}

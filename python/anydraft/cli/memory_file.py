@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from anydraft.errors import MemoryFileError
-from anydraft.memory.memory import PROCESS
+from anydraft.memory.memory import PROCESS, MemoryChoice
 
 
 def read(path: Path) -> None:
@@ -26,13 +26,19 @@ def read(path: Path) -> None:
 
 
 @contextmanager
-def kept(path: Path | None) -> Iterator[None]:
-    """As :func:`read`, and written back in the end; without a path nothing is read or written."""
+def kept(path: Path | None) -> Iterator[MemoryChoice]:
+    """As :func:`read`, and written back in the end; without a path nothing is read or written.
+
+    What is yielded is for a speculator: who names a file has samples use it too.
+    """
     if path is None:
-        yield
+        yield "process"
         return
     read(path)
     try:
-        yield
-    finally:
-        PROCESS.save(path)
+        yield PROCESS
+    except BaseException:
+        with suppress(MemoryFileError):  # what went wrong first is what is told
+            PROCESS.save(path)
+        raise
+    PROCESS.save(path)

@@ -96,7 +96,7 @@ def serve(
             read(memory_file)
         drafted: dict[str, Any] = {"method": method, "rule": rule}
         drafted |= {"num_draft_tokens": num_draft_tokens or "auto"}
-        drafted |= {"memory": "process" if memory or memory_file else "off"}
+        drafted |= {"memory": PROCESS if memory or memory_file else "off"}
         pair = named.load(dtype=dtype, device=device, threads=threads, engine=engine, **drafted)
         from anydraft.serving.service import Service
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -97,11 +98,10 @@ def advance(rows: Sequence[Row], proposals: Sequence[Proposal]) -> list[Tensor]:
 
 def advance_tree(row: Row, proposal: Proposal) -> Tensor:
     """The target's pass over a tree, which a row has to itself."""
-    assert isinstance(row.target, Branching)
     assert proposal.branches is not None
     fed = fed_to(row, proposal)
     beside = torch.tensor(proposal.branches.ids, dtype=torch.int64, device=fed.device)
-    return row.target.branch(torch.cat((fed, beside)), proposal.parents)
+    return cast(Branching, row.target).branch(torch.cat((fed, beside)), proposal.parents)
 
 
 def fed_to(row: Row, proposal: Proposal) -> Tensor:

@@ -17,7 +17,7 @@ from anydraft.decoding.text_only import TextOnlySession
 from anydraft.errors import DraftError, PairError, TokenizerError
 from anydraft.memory.lookup import Continuation, Lookup
 from anydraft.memory.memory import Memory
-from anydraft.models.base import Branching, Model
+from anydraft.models.base import Model
 from anydraft.models.in_order import OrderedProcessors, OrderedRow
 from anydraft.proposers.base import DraftContext, Strategy
 from anydraft.proposers.branches import BREADTH
@@ -52,7 +52,7 @@ class Row:
     joint: bool = False
     """Whether its passes are one with those of other rows."""
     trees: bool = False
-    """Whether blocks may be trees, where the target can be shown them."""
+    """Whether the target can be shown trees, by a law that does not ask for the path to a token."""
     lookup: Lookup | None = None
     """The text so far, if it may be looked up; that of a row whose passes are joint is not."""
     memory: Memory | None = None
@@ -83,12 +83,6 @@ class Row:
             self.target.crop(len(self.committed) - 1)
         self.target.settle(len(self.committed))
         return self.committed.ids[self.target.length :]
-
-    @property
-    def branches(self) -> bool:
-        """Whether the target can be shown a tree, and its law does not depend on the path that led there."""
-        reads = getattr(self.law, "reads_prefix", True)
-        return not (reads or self.joint) and isinstance(self.target, Branching) and self.target.branches
 
     @property
     def order(self) -> OrderedProcessors | None:
@@ -151,11 +145,16 @@ class Row:
             best=self.draft.best if self.draft and isinstance(self.randomness, Greedy) else None,
             limit=limit,
             likely=self.draft.likely if self.draft else None,
-            breadth=BREADTH if self.trees and self.branches else 0,
+            breadth=BREADTH if self.trees and not self.joint and self._has_room(gamma) else 0,
             looked_up=self._looked_up,
         )
         proposal = Proposal(start, choice._replace(length=gamma), strategy)
         return proposal, (strategy, context, gamma, self.randomness)
+
+    def _has_room(self, gamma: int) -> bool:
+        """Whether a tree stays inside the target's window, where a line may go up to its end."""
+        window = self.target.window
+        return window is None or len(self.committed) + 2 * gamma + BREADTH <= window
 
     def emit(self, new: list[int]) -> tuple[list[int], FinishReason | None]:
         """Commit what plain decoding would emit of ``new``, and say why it ends there if it does."""
@@ -265,7 +264,8 @@ class Row:
     def _count(self, event: Event, proposal: Proposal, verdict: Verdict, size: int) -> None:
         stats, choice = self.stats, proposal.choice
         stats.drafted += len(verdict.drafted)
-        stats.proposed += len(verdict.proposed)
+        stats.proposed += verdict.longest
+        stats.verified += len(verdict.proposed)
         stats.accepted += event.accepted
         stats.looked_up += event.accepted if choice and choice.method == LOOKUP else 0
         stats.recovered += event.source == "recovered"

@@ -12,7 +12,9 @@ class Stats:
     drafted: int = 0
     """Draft tokens drawn."""
     proposed: int = 0
-    """Target tokens put to the test."""
+    """Target tokens that could have been accepted: of a tree, those of its longest path."""
+    verified: int = 0
+    """Target tokens that were put to the test: of a tree, all."""
     accepted: int = 0
     """Proposed tokens that were emitted."""
     looked_up: int = 0

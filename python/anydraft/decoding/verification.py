@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -132,8 +132,7 @@ def accept(row: Row, proposal: Proposal, held: Reached) -> Verdict:
     if proposal.branches is None:
         row.target.crop(len(row.committed) + len(path))
     else:
-        assert isinstance(row.target, Branching)
-        row.target.prune(len(row.committed), path)
+        cast(Branching, row.target).prune(len(row.committed), path)
         last = path[-1] + 1 if path else 0
         walked = Walked(path, last not in proposal.parents, depth_of(proposal.parents))
     new, reason = row.emit([*(proposed[i] for i in path), following])

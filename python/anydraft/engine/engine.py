@@ -221,10 +221,12 @@ class Engine:
         for name in directs.methods:  # now, or the round that needs it would seem slow
             with suppress(PairError):
                 self._strategies.get(name)
-        if self.tree == "auto" and isinstance(caches.target, Branching):
-            caches.target.branches  # noqa: B018  # tried now, for the same reason
+        drafts = self.tree == "auto" and set(directs.methods) - {LOOKUP}
+        blind = not getattr(law, "reads_prefix", True)
+        target = caches.target
+        trees = bool(drafts) and blind and together == 1 and isinstance(target, Branching) and target.branches
         looked_up = self._looks_up(method) and together == 1
-        memory = chosen(self._memory, times)
+        memory = chosen(self._memory, times, "greedy" if isinstance(randomness, Greedy) else "sampling")
         if looked_up and memory is not None and isinstance(randomness, SeededRandomness):
             randomness = randomness.apart(memory.number_decode())  # or what its draws brought may be there
         stopping = Stopping(self.end_ids if end_ids is None else end_ids, max_new_tokens, room, tuple(rules))
@@ -240,7 +242,7 @@ class Engine:
             decode_bytes=self.bridge.target.decode,
             prompt=prompt.ids,
             joint=together > 1,
-            trees=self.tree == "auto",
+            trees=trees,
             lookup=Lookup(self.bridge.target.decode(prompt.ids), memory) if looked_up else None,
             memory=memory,
         )

@@ -26,7 +26,7 @@ and as many more as the chat has characters."""
 _SIZED = (str, bytes, list, tuple, dict, range)
 _MOST = 100_000
 _BY_LINE = {"expandtabs", "indent", "tojson", "translate", "wordwrap"}
-_LARGE = re.compile(r"\d{6,}")
+_BITS = 4096
 
 
 class TooLargeError(SecurityError):
@@ -49,9 +49,27 @@ def spend(*values: Any) -> None:
         TooLargeError: none is left.
     """
     left = _budget.get()
-    left.steps -= 1 + sum(len(value) // 100 for value in values if isinstance(value, _SIZED))
+    left.steps -= 1 + sum(_weight(value, left.steps) for value in values if isinstance(value, _SIZED))
     if left.steps < 0:
         raise TooLargeError("it takes more steps than a chat may")
+
+
+def _weight(value: Any, most: int) -> int:
+    """A step for every hundred characters, or ten elements of elements, of all that a value holds.
+
+    A list may hold itself many times over: what is shared is counted each time, as it would be written.
+    """
+    weight, waiting = 0, [value]
+    while waiting and weight <= most:
+        each = waiting.pop()
+        if isinstance(each, dict):
+            each = [*each, *each.values()]
+        weight += len(each) // 100
+        if isinstance(each, (list, tuple)):
+            inner = [part for part in each if isinstance(part, _SIZED)]
+            weight += -(-len(inner) // 10)
+            waiting += inner
+    return weight
 
 
 def fits(length: float) -> None:
@@ -65,17 +83,28 @@ def fits(length: float) -> None:
         raise TooLargeError(f"it makes a text of more than {longest} characters")
 
 
+def _number_fits(bits: int) -> None:
+    """Refuse a number before it is made.
+
+    Raises:
+        TooLargeError: it is too long to be reckoned with quickly.
+    """
+    if bits > _BITS:
+        raise TooLargeError(f"it reckons with numbers of more than {_BITS} bits")
+
+
 class BoundedEnvironment(ImmutableSandboxedEnvironment):
     """A sandbox whose templates are rendered by :meth:`bounded`."""
 
-    intercepted_binops = frozenset({"+", "*", "**", "%"})
+    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "**", "%"})
 
     def __init__(self, **options: Any) -> None:
         """As Jinja's, with bounded filters."""
         super().__init__(**options)
         for name, function in list(self.filters.items()):
             self.bound(name, function)
-        self.filters |= {"_turns": _turns, "_made": _made}
+        self.filters |= {"_turns": _turns, "_made": _made, "_weighed": _weighed}
+        self.finalize = _weighed
         self.globals["lipsum"] = _lipsum
 
     def bound(self, name: str, function: Callable[..., Any]) -> None:
@@ -115,10 +144,9 @@ class BoundedEnvironment(ImmutableSandboxedEnvironment):
             for some, times in ((left, right), (right, left)):
                 if isinstance(some, _SIZED) and isinstance(times, int):
                     fits(len(some) * times)
-        if operator == "**" and isinstance(left, int) and isinstance(right, int):
-            fits(left.bit_length() * abs(right))
-        if operator in "*+" and isinstance(left, int) and isinstance(right, int):
-            fits(left.bit_length() + right.bit_length())
+        if isinstance(left, int) and isinstance(right, int):
+            power = operator == "**"
+            _number_fits(left.bit_length() * abs(right) if power else left.bit_length() + right.bit_length())
         if operator == "+" and isinstance(left, _SIZED) and isinstance(right, _SIZED):
             fits(len(left) + len(right))
         if operator == "%" and isinstance(left, (str, bytes)):
@@ -157,8 +185,10 @@ def _method_fits(name: str, owner: Any, args: tuple[Any, ...]) -> None:
 
 def _format_fits(form: Any, args: Iterable[Any]) -> None:
     text = form.decode("latin-1") if isinstance(form, bytes) else str(form)
-    if _LARGE.search(text):
-        raise TooLargeError("it formats with a width of more than five digits")
+    digits = re.findall(r"\d+", text)
+    if any(len(each) > 9 for each in digits):
+        raise TooLargeError("it formats with a width of more than nine digits")
+    fits(sum(map(int, digits)))
     widths = [each for each in args if isinstance(each, int)] if re.search(r"\*|\{[^}]*\{", text) else []
     spelled = [each for each in args if isinstance(each, _SIZED)]
     fits(max([0, *map(abs, widths)]) + (len(text) // 2 + 1) * max([0, *map(len, spelled)]))
@@ -203,20 +233,34 @@ def _made(text: Any) -> Any:
     return text
 
 
+def _weighed(value: Any) -> Any:
+    if isinstance(value, _SIZED):
+        spend(value)
+    return value
+
+
 def _wrap(node: nodes.Node) -> None:
-    """Have every ``~`` below a node looked at: texts that are joined may double and double."""
+    """Have what is joined by ``~``, compared or sliced below a node looked at: it may double and double."""
     for name, value in list(node.iter_fields()):
         if isinstance(value, nodes.Node):
-            _wrap(value)
-            if isinstance(value, nodes.Concat):
-                setattr(node, name, _looked_at(value))
+            setattr(node, name, _looked_at(value))
         elif isinstance(value, list):
-            for i, each in enumerate(value):
-                if isinstance(each, nodes.Node):
-                    _wrap(each)
-                    if isinstance(each, nodes.Concat):
-                        value[i] = _looked_at(each)
+            value[:] = [_looked_at(each) if isinstance(each, nodes.Node) else each for each in value]
 
 
-def _looked_at(value: nodes.Expr) -> nodes.Filter:
-    return nodes.Filter(value, "_made", [], [], None, None, lineno=value.lineno)
+def _looked_at(value: nodes.Node) -> nodes.Node:
+    _wrap(value)
+    if isinstance(value, nodes.Concat):
+        value.nodes = [_filtered(each, "_weighed") for each in value.nodes]
+        return _filtered(value, "_made")
+    if isinstance(value, nodes.Compare):
+        value.expr = _filtered(value.expr, "_weighed")
+        for operand in value.ops:
+            operand.expr = _filtered(operand.expr, "_weighed")
+    if isinstance(value, nodes.Getitem) and isinstance(value.arg, nodes.Slice):
+        value.node = _filtered(value.node, "_weighed")
+    return value
+
+
+def _filtered(value: nodes.Expr, name: str) -> nodes.Filter:
+    return nodes.Filter(value, name, [], [], None, None, lineno=value.lineno)

@@ -28,11 +28,15 @@ def require_proportion(folder: Path) -> None:
         ModelFileError: there is such a number, or a damaged file.
     """
     files = sorted(folder.glob("*.safetensors"))
-    if not files:
+    others = any(folder.glob("*.bin")) and not any(folder.glob("model*.safetensors"))
+    if not files or others:  # the model is then in files of another kind
         return
     with reading(folder, "a causal model"):
         found = [shape for file in files for shape in shapes(file)]
-        widest = max((side for shape in found for side in shape), default=0)
+        sides = [side for shape in found for side in shape]
+        if not all(isinstance(side, int) for side in sides):
+            raise ValueError("its header has shapes that are no numbers")
+        widest = max(sides, default=0)
     config = read_object(folder / "config.json")
     for part in (config, *(inner for inner in config.values() if isinstance(inner, dict))):
         for key, value in part.items():

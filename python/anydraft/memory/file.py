@@ -8,6 +8,7 @@ import stat
 import struct
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -21,6 +22,8 @@ _NUMBERS = struct.Struct("<QQQQ")  # the most bytes of text, decodes so far, byt
 _DIGEST = 32
 _START = len(MAGIC) + _NUMBERS.size + _DIGEST
 _LENGTH = struct.Struct("<I")
+_SHORT = 8
+"""A text of no more bytes is not kept; only the oldest may have been cut to less."""
 _AGAIN = "Remove it, and save a memory again."
 
 
@@ -42,8 +45,9 @@ class MemoryFile:
         size = sum(map(len, self.documents))
         numbers = _NUMBERS.pack(self.max_bytes, self.decodes, size, len(self.documents))
         lengths = b"".join(_LENGTH.pack(len(document)) for document in self.documents)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+        partial = None
         try:
+            partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
             partial.unlink(missing_ok=True)
             owned = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(owned, "wb") as file:
@@ -55,7 +59,9 @@ class MemoryFile:
                 f"cannot write {path}: {error}. Give the path of a file in a folder that can be written."
             ) from error
         finally:
-            partial.unlink(missing_ok=True)
+            if partial is not None:
+                with suppress(OSError, ValueError):
+                    partial.unlink(missing_ok=True)
 
     @classmethod
     def read(cls, path: Path, least: int, most: int) -> MemoryFile:
@@ -78,7 +84,7 @@ class MemoryFile:
                 numbers = start[len(MAGIC) : -_DIGEST]
                 told = _NUMBERS.unpack(numbers) if len(start) == _START else (0, 0, 0, 0)
                 max_bytes, decodes, size, count = told
-                fits = least <= max_bytes <= most and count <= size <= max_bytes
+                fits = least <= max_bytes <= most and size <= max_bytes and count <= size // _SHORT + 1
                 if not fits or found.st_size != _START + count * _LENGTH.size + size:
                     raise _damaged(path, "its length is not what it says")
                 lengths = file.read(count * _LENGTH.size)

@@ -56,6 +56,9 @@ class Memory:
     def add(self, text: str | _Bytes) -> None:
         """Remember a text. A beginning that it shares with an earlier one is kept once.
 
+        Not one that was sampled with a memory of another process from a seed that is used here too: a sample
+        must not be looked up where it is drawn again.
+
         Raises:
             ArgumentError: no text, or one with a lone surrogate.
         """
@@ -121,12 +124,14 @@ def check_memory(wanted: object) -> None:
         raise ArgumentError(f"got memory={wanted!r}; expected 'process', 'off' or an anydraft.Memory")
 
 
-def chosen(wanted: MemoryChoice, times: Literal["measured", "nominal"]) -> Memory | None:
+def chosen(
+    wanted: MemoryChoice, times: Literal["measured", "nominal"], kind: Literal["greedy", "sampling"]
+) -> Memory | None:
     """The memory of a decode; ``None``: it has none.
 
-    One that is directed by nominal times is to be the same on every run, whatever the process did before: it
-    has one only if it was given one.
+    One that is directed by nominal times, or that samples, is to be the same wherever its seed, or torch's,
+    is set again, whatever the process did before: it has one only if it was given one.
     """
     if isinstance(wanted, Memory):
         return wanted
-    return PROCESS if wanted == "process" and times == "measured" else None
+    return PROCESS if wanted == "process" and times == "measured" and kind == "greedy" else None

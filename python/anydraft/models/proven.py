@@ -111,3 +111,17 @@ UNLIKE = {
     "than one token does",
 }
 """They do not, in a way that a short trial need not show."""
+
+TREES = frozenset(
+    {
+        "GPT2LMHeadModel",
+        "Gemma3ForCausalLM",
+        "LlamaForCausalLM",
+        "MistralForCausalLM",
+        "Olmo2ForCausalLM",
+        "Qwen2ForCausalLM",
+        "Qwen3ForCausalLM",
+    }
+)
+"""They go by the positions and masks that they are given, and by nothing else: a token of a tree, which lies
+further back in the cache than its position says, is read as on a line (tests/unit/test_models_trees.py)."""

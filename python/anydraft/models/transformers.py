@@ -15,12 +15,13 @@ from transformers import DynamicCache
 
 from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.base import OWN_PASSES, Passes
-from anydraft.models.faithful import takes_positions, tried_with, way_of
+from anydraft.models.faithful import own, takes_positions, tried_with, way_of
 from anydraft.models.growing import growing_of
 from anydraft.models.kv_cache import GrowingLayer, copy_into, copy_out, is_filled
 from anydraft.models.loaded import check, device_of, embedding_of, in_training, plain_of, width_of
 from anydraft.models.masks import MASKED, layer_masks
 from anydraft.models.prefill import RowPrefill, positions_at
+from anydraft.models.proven import TREES
 from anydraft.models.sequence_cache import SequenceCache
 from anydraft.models.trees import TreeLayout, tree_fault
 from anydraft.models.versions import cache_argument, cache_returned
@@ -179,17 +180,21 @@ class TransformersModel:
     def branches(self) -> bool:
         """See :class:`~anydraft.models.base.Branching`; tried once, on a few tokens.
 
-        Only on a CPU: a GPU's passes are recorded in fixed shapes.
+        Of classes that are known to go by positions alone. Only on a CPU: a GPU's passes are recorded in
+        fixed shapes; and not behind pictures.
         """
-        plain = self.plain
-        plain_cache = self._held.gathers and self.growing is None and not self.way.shift
-        if self.device.type != "cpu":
+        plain, held = self.plain, self._held
+        attention = plain.config.get_text_config(decoder=True)._attn_implementation
+        known = own(plain) and type(plain).__name__ in TREES
+        simple = held.gathers and self.growing is None and self.prefill is None and self.token_types is None
+        if not (known and simple and self.device.type == "cpu" and attention in MASKED):
             return False
-        masked = plain.config.get_text_config(decoder=True)._attn_implementation in MASKED
-        if not (plain_cache and masked and self.takes_positions) or getattr(plain, "_tp_size", None):
+        if getattr(plain, "_tp_size", None):
             return False
-        trial = partial(tree_fault, lambda: TransformersModel(*self._given), plain)
-        return not tried_with(plain, "tree", frozenset(), trial)
+        what = f"tree, {type(self.runner).__name__}, {attention}"
+        return not tried_with(
+            plain, what, frozenset(), lambda: tree_fault(lambda: TransformersModel(*self._given), plain)
+        )
 
     @torch.no_grad()
     def branch(self, ids: Tensor, parents: Sequence[int]) -> Tensor:
@@ -213,14 +218,12 @@ class TransformersModel:
     ) -> tuple[Tensor, Any]:
         layout = TreeLayout(parents, start, len(ids), self.device)
         windows = [layer.window for layer in cache.layers]
-        types = None if self.token_types is None else types_at(self.token_types, start, len(ids))[None]
         logits, _ = self.read(
             ids[None],
             cache,
             keep,
-            position_ids=(layout.positions + self._offset[..., None])[..., None, :],
+            position_ids=layout.positions[None],
             attention_mask=layer_masks(self.plain, windows, layout, self.dtype),
-            token_type_ids=types,
         )
         return logits[0], cache
 

@@ -78,7 +78,7 @@ def tree_fault(make: Callable[[], BranchingModel], model: PreTrainedModel) -> st
         found = tree.branch(torch.cat((before[-1:], one, two, other)), [0, 1, 0])
         tree.prune(len(before), [2])
         after = tree.advance(last)
-    except torch.cuda.OutOfMemoryError:
+    except (torch.cuda.OutOfMemoryError, MemoryError):
         raise
     except Exception as error:
         return f"it fails ({error})"

@@ -37,7 +37,6 @@ from anydraft.models.row import TransformersRow
 from anydraft.models.tensor_parallel import team_of
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.weights import DraftWeights, Weights
-from anydraft.proposers.branches import Trees
 from anydraft.proposers.draft_head import Rows, Wish
 from anydraft.proposers.registry import Method
 from anydraft.sampling.laws import Greedy, Randomness, SeededRandomness
@@ -54,7 +53,6 @@ def custom_generate(
     rule: Rule | None = None,
     num_draft_tokens: int | Literal["auto"] = "auto",
     draft_head: Wish | Rows = "auto",
-    tree: Trees = "auto",
     weights: Weights = "auto",
     draft_weights: DraftWeights = "auto",
     compile: bool = False,  # noqa: A002  # the word that users know
@@ -81,7 +79,7 @@ def custom_generate(
     """
     options: dict[str, Any] = {"method": method, "rule": rule, "num_draft_tokens": num_draft_tokens}
     options |= {"draft_head": draft_head, "weights": weights, "draft_weights": draft_weights}
-    options |= {"tree": tree, "compile": compile, "memory": memory}
+    options |= {"compile": compile, "memory": memory}
     return CustomGenerate(draft_model, target_tokenizer, draft_tokenizer, bridge, options)
 
 
