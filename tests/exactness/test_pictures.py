@@ -86,6 +86,15 @@ def test_one_picture(name: str) -> None:
     assert list(output.prompt_ids) == given["input_ids"][0].tolist()
 
 
+def test_no_penalty_is_needed() -> None:
+    """Without one a block might be a tree, which a target does not read behind a picture."""
+    given = inputs(AXES, target(AXES), before=20, after=40)
+    expected = said(AXES, given, repetition_penalty=1.0, max_new_tokens=12)
+    output = pair(AXES).generate(inputs=given, max_new_tokens=12)
+    assert list(output.token_ids) == expected[0]
+    assert output.stats.verified == output.stats.proposed
+
+
 @pytest.mark.parametrize("name", FAMILIES)
 def test_rows_with_pictures_of_different_sides(name: str) -> None:
     given = joined(name)

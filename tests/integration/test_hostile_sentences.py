@@ -9,12 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from anydraft.bridge.prompts import encode_prompt, opening
 from anydraft.errors import ModelFileError, TokenizerError
 from anydraft.loading.folders import load_model, load_tokenizer
 from anydraft.loading.names import short_name
+from anydraft.loading.proportion import require_proportion
 from hostile import COMMANDS, command, opened
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -106,6 +109,25 @@ def test_a_config_out_of_proportion_to_its_weights(
     """The library would make a million layers, or matrices of terabytes, before it looks at the weights."""
     with pytest.raises(ModelFileError, match="in proportion"):
         load_model(changed(models[0], tmp_path / "folder", "config.json", **values))
+
+
+def test_shapes_that_are_no_numbers_are_one_sentence(models: tuple[Path, Path], tmp_path: Path) -> None:
+    folder = copied(models[0], tmp_path / "folder")
+    header = json.dumps({"a": {"dtype": "F32", "shape": ["a"], "data_offsets": [0, 4]}}).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + bytes(4))
+    with pytest.raises(ModelFileError):
+        load_model(folder)
+
+
+def test_an_adapter_beside_the_weights_says_nothing_of_them(tmp_path: Path) -> None:
+    """They are in a file of another kind, whose tensors are not counted."""
+    save_file({"head": np.zeros((2, 2), np.float32)}, str(tmp_path / "extra.safetensors"))
+    (tmp_path / "pytorch_model.bin").write_bytes(b"")
+    (tmp_path / "config.json").write_text(json.dumps({"num_hidden_layers": 32}))
+    require_proportion(tmp_path)
+    (tmp_path / "pytorch_model.bin").unlink()
+    with pytest.raises(ModelFileError, match="in proportion"):
+        require_proportion(tmp_path)
 
 
 DEEP = b"[" * 200_000

@@ -89,6 +89,15 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
         Memory.load(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["", "a\0b", "x" * 250, "file/inside"])
+def test_a_path_that_can_be_no_file_is_told(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("mine")
+    path = tmp_path / name if name else Path()
+    with pytest.raises(MemoryFileError, match="cannot write"):
+        Memory().save(path)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_every_changed_byte_and_every_cut_is_refused(saved: Path) -> None:
     whole = saved.read_bytes()
     for i in range(len(whole)):
