@@ -25,7 +25,7 @@ def pair(**options: Any) -> anydraft.Speculator:
     for tokenizer, template in zip(tokenizers, TEMPLATES, strict=True):
         tokenizer.chat_template = template
     options.setdefault("num_draft_tokens", 5)
-    return anydraft.Speculator(target, draft, *tokenizers, **options)
+    return anydraft.Speculator(target, draft, *tokenizers, memory="off", **options)
 
 
 @pytest.fixture(scope="module")

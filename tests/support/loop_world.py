@@ -195,7 +195,8 @@ class LoopWorld:
                 row.lookup = Lookup(pair.bridge.target.decode(prompt), self.memory)
             if self.strategy is not None:
                 row.strategies = lambda _: self.strategy  # type: ignore[assignment, return-value]
-            if count == 1:
+            if count == 1 and pair.engine.tree == "auto":
+                row.trees = row.target.branches  # type: ignore[attr-defined]
                 row.target.branch = partial(self._branch, row.target.branch)  # type: ignore[attr-defined]
             rows.append(row)
         said: list[list[int]] = [[] for _ in rows]

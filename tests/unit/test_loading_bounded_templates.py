@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -74,7 +75,7 @@ def test_too_much_is_refused(template: str) -> None:
 
 @pytest.mark.parametrize("template", TOO_MUCH[::4])
 def test_the_template_of_a_tokenizer_of_transformers_too(template: str) -> None:
-    tokenizer = small.byte_level()
+    tokenizer = copy.deepcopy(small.byte_level())
     tokenizer.chat_template = template
     with pytest.raises(ArgumentError, match=r"refuses.*TooLargeError"):
         render(tokenizer, CHAT)

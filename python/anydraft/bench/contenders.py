@@ -67,9 +67,9 @@ class TimedSession:
         if not callable(found):
             return found
 
-        def timed(*arguments: Any) -> Any:
+        def timed(*arguments: Any, **named: Any) -> Any:
             began = time.perf_counter()
-            result = found(*arguments)
+            result = found(*arguments, **named)
             self.seconds += time.perf_counter() - began
             return result
 

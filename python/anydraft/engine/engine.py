@@ -224,7 +224,8 @@ class Engine:
         drafts = self.tree == "auto" and set(directs.methods) - {LOOKUP}
         blind = not getattr(law, "reads_prefix", True)
         target = caches.target
-        trees = bool(drafts) and blind and together == 1 and isinstance(target, Branching) and target.branches
+        alone = together == 1 and times == "measured"  # a seed repeats a sample also where rows share passes
+        trees = bool(drafts) and blind and alone and isinstance(target, Branching) and target.branches
         looked_up = self._looks_up(method) and together == 1
         memory = chosen(self._memory, times, "greedy" if isinstance(randomness, Greedy) else "sampling")
         if looked_up and memory is not None and isinstance(randomness, SeededRandomness):
