@@ -131,8 +131,11 @@ class Adaptive:
         """See :class:`Director`."""
         if self._nominal is not None:
             seen = seen.nominal(0.0 if choice and choice.method == LOOKUP else self._nominal)
+        lookup = self.costs.arms.get(LOOKUP)
         with _lock:
             self.costs.observe(choice.method if choice else None, seen)
+            if lookup is not None and seen.foreseen is not None:
+                lookup.acceptance.add(*seen.foreseen)
 
 
 def arm(method: str, cost: float, lengths: range = DRAFTED) -> Arm:

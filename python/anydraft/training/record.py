@@ -33,7 +33,7 @@ class Record:
     vocabulary: int
     parameters: int
     texts: int
-    """That the target wrote for it."""
+    """That the target and the others wrote for it."""
     tokens: int
     """Their draft tokens."""
     steps: int
@@ -42,6 +42,8 @@ class Record:
     curve: list[Point] = field(default_factory=list)
     measured: dict[str, list[Measured]] = field(default_factory=dict)
     """By name of the target."""
+    others: list[str] = field(default_factory=list)
+    """Targets that wrote a part of the texts too."""
 
     def save(self, path: Path) -> None:
         """As JSON."""

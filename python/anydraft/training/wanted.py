@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from transformers import PreTrainedModel
+
+from anydraft.bridge.protocols import AnyTokenizer
 from anydraft.training import writing
 from anydraft.training.measure import Measured
 from anydraft.training.record import Point
@@ -27,6 +30,17 @@ class Wanted:
     """Instead of the size's own."""
     new_tokens: int = writing.LONGEST
     """The longest text of the target."""
+
+
+@dataclass(frozen=True)
+class Other:
+    """A target that writes texts."""
+
+    model: PreTrainedModel
+    tokenizer: AnyTokenizer
+    name: str
+    writer: PreTrainedModel | None = None
+    """The model in another number format, which writes sooner."""
 
 
 class Watcher:
