@@ -13,8 +13,8 @@ before it was. The round is expected to emit ``tokens`` and to take ``seconds``:
 target alone takes outside its pass, ``catching up`` what the draft takes to read what it has not. The way and
 the length of the least price are drafted, if it is less than that of the target alone,
 ``plain = verify(1) + rest``. Seconds are medians of the latest rounds; ``a``, ``width`` and ``spread`` are
-shares that fade to what was expected before anything was seen. What is emitted in other rounds tells how much of
-a lookup would have held, so ``a`` of lookups learns from all.
+shares that fade to what was expected before anything was seen. What is emitted in other rounds tells how much
+of a lookup would have held, so ``a`` of lookups learns from all.
 
 Estimates err, so each way to draft has an account too: ``lost`` is the measured time of its rounds, reading
 included, less the time in which the target alone would have emitted as many tokens. It drafts only while
