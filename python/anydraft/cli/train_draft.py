@@ -60,6 +60,14 @@ def train_draft(
         int | None, typer.Option(min=1, help="How many texts the target writes, whatever the minutes.")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps, whatever the minutes.")] = None,
+    parallel: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=16,
+            help="Tokens that the draft proposes from one pass, where passes are dear; 1: token by token.",
+        ),
+    ] = 1,
     seed: Annotated[int, typer.Option(help="Of prompts, samples and weights.")] = 0,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -92,7 +100,7 @@ def train_draft(
                 big.tokenizer,
                 files.read(corpus or []),
                 out,
-                Wanted(size=size, seed=seed, minutes=minutes, texts=texts, steps=steps),
+                Wanted(size=size, seed=seed, minutes=minutes, texts=texts, steps=steps, parallel=parallel),
                 writer=_writer(big.model),
                 name=big.name,
                 sources=[path.name for path in corpus or []],

@@ -1,0 +1,61 @@
+"""Laws of several next tokens from one pass of a model that has learnt it: parallel drafting.
+
+Behind the text such a model reads *masks*, tokens that stand for tokens not known yet. The row of the text's
+last token gives the law of the next token, as ever; the row of mask ``j`` gives the law of the token ``j``
+places later, whatever stands between. So all these laws are laws given the text alone.
+
+Source: An et al. 2025 (arXiv 2504.18583, PARD), where all masks are one token; here each may be its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from anydraft.errors import ModelError
+from anydraft.models.base import LookingAhead, Model
+from anydraft.models.loaded import embedding_of
+
+MASKS = "anydraft_masks"
+"""The entry of a model's configuration that lists its masks, in order: one for each law after the first."""
+
+
+def masks_of(model: PreTrainedModel) -> list[int]:
+    """The ids of a model's masks, in order; none if it has not learnt to look ahead.
+
+    Raises:
+        ModelError: the configuration has an entry that is no list of token ids of the model.
+    """
+    config: Any = model.config.get_text_config(decoder=True)
+    found = getattr(config, MASKS, None) or []
+    size = int(embedding_of(model).shape[0])
+    if not isinstance(found, list) or not all(type(i) is int and 0 <= i < size for i in found):
+        raise ModelError(
+            f"got a configuration with {MASKS}={found!r}; expected a list of ids from 0 to {size - 1}, one "
+            "for each token that is drafted beside the next. Correct it, or take it out: then the draft goes "
+            "on token by token"
+        )
+    return list(found)
+
+
+def ahead_by(model: Model) -> Tensor:
+    """int64 ``[m]`` on the model's device: what it reads to see ``m`` places further; empty if it cannot."""
+    if isinstance(model, LookingAhead):
+        return model.masks
+    return torch.empty(0, dtype=torch.int64, device=model.device)
+
+
+def look_ahead(model: Model, ids: Tensor, masks: Tensor) -> Tensor:
+    """Append tokens to the context, and see as many places further as there are ``masks``.
+
+    Shapes: ``ids`` int64 ``[n]``, n >= 1; ``masks`` int64 ``[m]``; result ``[1 + m, vocab_size]``: the logits
+    of the next token, and of each one after it. The masks are forgotten: only ``ids`` stay in the cache.
+    """
+    if len(masks) == 0:
+        return model.advance(ids)[-1:]
+    logits = model.advance(torch.cat((ids, masks)), 1 + len(masks))
+    model.crop(model.length - len(masks))
+    return logits
