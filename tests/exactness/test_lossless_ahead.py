@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-import torch
 from torch import Tensor
 
-from ahead import PLACES, ToyAhead
+import watching
+from ahead import PLACES, ToyAhead, gpt2_ahead
+from anydraft.models.row import TransformersRow
 from anydraft.proposers import draw
 from anydraft.proposers.draw import Draws
 from anydraft.sampling.laws import to_law
 from cuts import keep_top_k
 from enumeration import World
+from loop_world import PROMPTS, LoopWorld
 from toy_methods import METHODS, NAMES, Make
 from toys import PAIRS, ToyPair
 
@@ -54,22 +54,13 @@ def test_processed_laws_and_limits(make: Make, rule: str) -> None:
     assert cut.distance(2, 2) <= EXACT
 
 
-Pass = Callable[[Sequence[Draws]], list[Tensor]]
-PASSES: Pass = draw._passes
-
-
-def the_row_before(rows: Sequence[Draws]) -> list[Tensor]:
-    """Takes for the law of a place that of the place before."""
-    return [torch.cat((found[:1], found[:-1])) for found in PASSES(rows)]
-
-
 def given_what_was_drawn(draws: Draws) -> None:
     """Reports the laws that token by token would have had, of tokens that were drawn from one pass."""
-    model = copy.copy(draws.context.model)
-    model.context = list(model.context)  # type: ignore[attr-defined]
+    model, length = draws.context.model, draws.context.model.length
     for place in range(1, len(draws.ids)):
         logits = model.advance(draws.ids[place - 1])
         draws.laws[place] = draw.allowed_law(draws.context, logits[-1], draws.allowed)
+    model.crop(length)
 
 
 class Reported(Draws):
@@ -88,12 +79,13 @@ class Shifted(Draws):
         self.laws = [self.laws[0], *self.laws[:-1]]
 
 
+BUGS: list[type[Draws]] = [Reported, Shifted]
 CONTROLS = [
     k for k, (make, _) in enumerate(METHODS) if make.__name__ in {"token_level", "pushforward", "classes"}
 ]
 
 
-@pytest.mark.parametrize("bug", [Reported, Shifted], ids=["given what was drawn", "the row before"])
+@pytest.mark.parametrize("bug", BUGS)
 @pytest.mark.parametrize(("make", "rule"), [METHODS[k] for k in CONTROLS], ids=[NAMES[k] for k in CONTROLS])
 def test_other_laws_than_those_drawn_from_are_caught(
     make: Make, rule: str, bug: type[Draws], monkeypatch: pytest.MonkeyPatch
@@ -104,7 +96,56 @@ def test_other_laws_than_those_drawn_from_are_caught(
     assert min(distances) > 1e-6, distances
 
 
-def test_a_law_of_another_place_is_a_worse_draft_and_no_other_law(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is drawn from is what is reported then: exactness never asks which law it is."""
-    monkeypatch.setattr(draw, "_passes", the_row_before)
-    assert world(PAIR["partial"], *METHODS[0]).distance(2, 2) <= EXACT
+class AheadLoop(LoopWorld):
+    """The shipped loop with a model of transformers that looks ahead."""
+
+    def __init__(self, seed: int = 0, **options: Any) -> None:
+        self.draft = gpt2_ahead(options.get("draft", ("ba",)), seed + 50)
+        super().__init__(seed, draft_model=self.draft, **options)
+
+    def distance(self, horizon: int) -> float:
+        with watching.fed(self.draft) as fed:
+            found = super().distance(horizon)
+        read = [ids for ids in fed.ids if self.draft.config.anydraft_masks[0] in ids]
+        assert read, "masks must be read"
+        assert all(ids[-1] in self.draft.config.anydraft_masks for ids in read)
+        return found
+
+
+@pytest.mark.parametrize(
+    ("method", "rule"), [("tli", "token"), ("tli", "block"), ("pushforward", "block"), ("slem", None)]
+)
+def test_the_loop(method: str, rule: Any) -> None:
+    """With a model's passes and its cache, whose masks are forgotten after each; blocks of two."""
+    assert AheadLoop(method=method, rule=rule).distance(3) <= EXACT
+
+
+@pytest.mark.parametrize("rule", ["token", "block"])
+def test_the_loop_with_classes(rule: str) -> None:
+    assert AheadLoop(method="slrs", rule=rule, target=("ab",), draft=()).distance(3) <= EXACT
+
+
+def test_the_loop_with_longer_blocks() -> None:
+    """Blocks of three from two passes; of the second all laws depend on what the first brought."""
+    assert AheadLoop(method="tli", num_draft_tokens=3, target=(), draft=()).distance(4) <= EXACT
+
+
+@pytest.mark.parametrize("method", ["slem", "tli"])
+def test_the_loop_with_trees(method: str) -> None:
+    world = AheadLoop(method=method, tree="auto", target=("ab",), draft=())
+    assert world.distance(3) <= EXACT
+    assert world.broad > 0
+
+
+def test_rows_look_ahead_in_one_pass() -> None:
+    world = AheadLoop(method="slem", prompts=PROMPTS, target=(), draft=())
+    assert isinstance(world.pair.engine.draft_sequences(2)[0], TransformersRow)
+    assert world.distance(3) <= EXACT
+
+
+@pytest.mark.parametrize("bug", BUGS)
+def test_the_loop_with_other_laws_is_caught(bug: type[Draws], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(draw, "Draws", bug)
+    distances = [AheadLoop(seed, method="tli").distance(3) for seed in range(3)]
+    assert max(distances) > CAUGHT, distances
+    assert min(distances) > 1e-6, distances

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
 import torch
 
+from loop_world import gpt2, tokenizer
 from placed import DEVICE
 from toys import ToyModel
 
@@ -24,3 +28,12 @@ class ToyAhead(ToyModel):
     def advance(self, ids: torch.Tensor, keep: int = 1) -> torch.Tensor:
         self.passes.append(len(ids))
         return super().advance(ids, keep)
+
+
+def gpt2_ahead(merged: tuple[str, ...], seed: int) -> Any:
+    """The same as a model of transformers, for the tokenizer of :func:`loop_world.tokenizer`."""
+    width = tokenizer(*merged).get_vocab_size()
+    made = copy.deepcopy(gpt2(width + PLACES - 1, seed))
+    made.generation_config.eos_token_id = made.config.eos_token_id = width - 1
+    made.config.anydraft_masks = list(range(width, width + PLACES - 1))
+    return made

@@ -218,8 +218,8 @@ class Engine:
         view = session.view()
         trims = self.suit(caches.draft, view)
         together = _rows_together(caches.target) if together is None else together
-        kind = isinstance(randomness, Greedy), together, trims, 1 + len(ahead_by(caches.draft))
-        directs = self._director(times, kind, method)
+        kind = isinstance(randomness, Greedy), together, trims
+        directs = self._director(times, kind, method, 1 + len(ahead_by(caches.draft)))
         for name in directs.methods:  # now, or the round that needs it would seem slow
             with suppress(PairError):
                 self._strategies.get(name)
@@ -277,7 +277,7 @@ class Engine:
         trims = row.draft is not None and self._draft.trims(row.draft.model)
         ahead = 1 if row.draft is None else 1 + len(row.draft.masks)
         row.director = self._director(
-            "measured", (isinstance(row.randomness, Greedy), together, trims, ahead), method
+            "measured", (isinstance(row.randomness, Greedy), together, trims), method, ahead
         )
         row.joint = together > 1 and method != LOOKUP
 
@@ -293,20 +293,21 @@ class Engine:
         return method == LOOKUP or (method == "auto" and self._length == "auto")
 
     def _director(
-        self, times: Times, kind: tuple[bool, int, bool, int], method: AnyMethod | None = None
+        self, times: Times, kind: tuple[bool, int, bool], method: AnyMethod | None = None, ahead: int = 1
     ) -> Director:
-        """What decides for decodes of a kind: greedy or not, so many rows at once, a trimmed head or not, and
-        how many draft tokens come from one pass.
+        """What decides for decodes of a kind: greedy or not, so many rows at once, a trimmed head or not.
+
+        ``ahead``: how many draft tokens come from one pass.
 
         Passes of different kinds take different times, so each has a director of its own, which keeps what it
         learns. A sample that a seed is to repeat, in any process, has a fresh one.
         """
-        greedy, rows, _, ahead = kind
+        greedy, rows, _ = kind
         name: Literal["greedy", "sampling"] = "greedy" if greedy else "sampling"
         method = self._checked(method)
         if times == "nominal":
             return director(method, self._length, name, self._cost, times=times, ahead=ahead)
-        key = (method, *kind)
+        key = (method, *kind, ahead)
         if key not in self._directors:
             plan = self._planned(name) if rows == 1 else None
             self._directors[key] = director(method, self._length, name, self._cost, plan=plan, ahead=ahead)

@@ -9,6 +9,7 @@ Source: An et al. 2025 (arXiv 2504.18583, PARD), where all masks are one token; 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from transformers import PreTrainedModel
 
 from anydraft.errors import ModelError
 from anydraft.models.base import LookingAhead, Model
+from anydraft.models.joint import advance_together
 from anydraft.models.loaded import embedding_of
 
 MASKS = "anydraft_masks"
@@ -48,14 +50,16 @@ def ahead_by(model: Model) -> Tensor:
     return torch.empty(0, dtype=torch.int64, device=model.device)
 
 
-def look_ahead(model: Model, ids: Tensor, masks: Tensor) -> Tensor:
-    """Append tokens to the context, and see as many places further as there are ``masks``.
+def look_ahead(models: Sequence[Model], ids: Sequence[Tensor], masks: Sequence[Tensor]) -> list[Tensor]:
+    """As :func:`~anydraft.models.joint.advance_together`, seeing as many places further as there are masks.
 
-    Shapes: ``ids`` int64 ``[n]``, n >= 1; ``masks`` int64 ``[m]``; result ``[1 + m, vocab_size]``: the logits
-    of the next token, and of each one after it. The masks are forgotten: only ``ids`` stay in the cache.
+    Shapes of each: ``ids`` int64 ``[n]``, n >= 1; ``masks`` int64 ``[m]``, which may be empty; result
+    ``[1 + m, vocab_size]``: the logits of the next token, and of each one after it. The masks are forgotten:
+    only ``ids`` stay in the cache.
     """
-    if len(masks) == 0:
-        return model.advance(ids)[-1:]
-    logits = model.advance(torch.cat((ids, masks)), 1 + len(masks))
-    model.crop(model.length - len(masks))
-    return logits
+    fed = [torch.cat(both) if len(both[1]) else both[0] for both in zip(ids, masks, strict=True)]
+    logits = advance_together(models, fed, [1 + len(own) for own in masks])
+    for model, own in zip(models, masks, strict=True):
+        if len(own):
+            model.crop(model.length - len(own))
+    return [rows[-1 - len(own) :] for rows, own in zip(logits, masks, strict=True)]

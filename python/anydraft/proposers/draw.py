@@ -13,7 +13,6 @@ from torch.utils.weak import WeakIdKeyDictionary
 
 from anydraft.errors import DraftError, ModelError
 from anydraft.models.ahead import ahead_by, look_ahead
-from anydraft.models.joint import advance_together
 from anydraft.proposers.base import Block, DraftContext, Drawing, Drawn, Strategy
 from anydraft.proposers.branches import branched
 from anydraft.proposers.draft_state import of_the_draft
@@ -156,8 +155,6 @@ class Draws:
 def draw_rows(rows: Sequence[Draws]) -> list[Drawn]:
     """:func:`draw_tokens` for several rows, each step in one pass where their models share one.
 
-    Rows of such a pass go on token by token; a row that has its own may look ahead.
-
     A draft whose model fails is noted in :attr:`Drawn.failure`. What it has drawn stays: whether it fails may
     depend on what that is, so to drop it would change the output's law. A law is missing then; the next token
     is drawn from a point mass, which is known, and ends the block.
@@ -165,7 +162,8 @@ def draw_rows(rows: Sequence[Draws]) -> list[Drawn]:
     going = rows
     while going:
         try:
-            logits = _passes(going)
+            models, unfed = [row.context.model for row in going], [row.unfed for row in going]
+            logits = look_ahead(models, unfed, [row.masks for row in going])
             for row, own in zip(going, logits, strict=True):
                 check(own, len(row.allowed))
         except Exception as error:
@@ -178,23 +176,6 @@ def draw_rows(rows: Sequence[Draws]) -> list[Drawn]:
             row.next(own)
         going = [row for row in going if len(row.ids) < row.gamma]
     return [row.drawn for row in rows]
-
-
-def _passes(rows: Sequence[Draws]) -> list[Tensor]:
-    """Logits ``[n, vocab]`` of each row's next tokens, n >= 1."""
-    found: dict[int, Tensor] = {}
-    straight = []
-    for i, row in enumerate(rows):
-        masks = row.masks
-        if len(masks):
-            found[i] = look_ahead(row.context.model, row.unfed, masks)
-        else:
-            straight.append(i)
-    if straight:
-        models, unfed = [rows[i].context.model for i in straight], [rows[i].unfed for i in straight]
-        logits = advance_together(models, unfed, [1] * len(straight))
-        found.update((i, own[-1:]) for i, own in zip(straight, logits, strict=True))
-    return [found[i] for i in range(len(rows))]
 
 
 def check(logits: Tensor, width: int) -> None:
