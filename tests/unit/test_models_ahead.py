@@ -15,10 +15,10 @@ import tiny
 import trained
 import watching
 from anydraft.errors import ModelError
-from anydraft.models import ahead
-from anydraft.models.ahead import ahead_by, look_ahead, masks_of
+from anydraft.models.ahead import ahead_by, look_ahead
 from anydraft.models.batch import sequences
 from anydraft.models.fast.runner import FastPasses
+from anydraft.models.loaded import masks_of
 from anydraft.models.row import TransformersRow
 from anydraft.models.transformers import TransformersModel
 from anydraft.proposers.registry import Method
@@ -169,4 +169,3 @@ def test_masks_that_could_be_drafted_are_refused() -> None:
 def test_what_is_measured_of_a_draft_says_how_far_it_sees() -> None:
     sees, goes = pair().engine.identity["draft"], pair(0).engine.identity["draft"]
     assert sees == f"{goes}, 4 ahead"
-    assert ahead.MASKS == "anydraft_masks"

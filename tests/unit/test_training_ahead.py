@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from anydraft.errors import ModelFileError
-from anydraft.models.ahead import look_ahead, masks_of
+from anydraft.models.ahead import look_ahead
+from anydraft.models.loaded import masks_of
 from anydraft.models.transformers import TransformersModel
 from anydraft.training import loop
 from anydraft.training.ahead import SHARE, masked

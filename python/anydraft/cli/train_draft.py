@@ -133,7 +133,7 @@ def _writer(model: Any) -> Any:
     """A copy in bfloat16 where the device is quick with it: the target writes sooner, nearly the same."""
     import torch
 
-    from anydraft.training.loop import quick_bfloat16
+    from anydraft.training.optimizer import quick_bfloat16
 
     quick = quick_bfloat16(model.device.type) and model.dtype == torch.float32
     return copy.deepcopy(model).to(torch.bfloat16) if quick else model

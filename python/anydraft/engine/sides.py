@@ -11,13 +11,13 @@ import torch
 from anydraft.bridge.bridge import Bridge
 from anydraft.engine.places import Adding
 from anydraft.errors import ArgumentError, ModelError
-from anydraft.models.ahead import MASKS
 from anydraft.models.base import Model
 from anydraft.models.batch import TransformersBatch, batch_of, renew, sequences
 from anydraft.models.fast.runner import FastPasses, forget
 from anydraft.models.llama_cpp.objects import end_ids, is_llama
 from anydraft.models.llama_cpp.sequences import LlamaCppBatch
 from anydraft.models.llama_cpp.source import LlamaCppSource
+from anydraft.models.loaded import MASKS
 from anydraft.models.prefill import placeholders
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.weights import DraftWeights, Weights, pass_bytes

@@ -4,43 +4,20 @@ Behind the text such a model reads *masks*, tokens that stand for tokens not kno
 last token gives the law of the next token, as ever; the row of mask ``j`` gives the law of the token ``j``
 places later, whatever stands between. So all these laws are laws given the text alone.
 
+Which tokens these are, a model's configuration says: :func:`anydraft.models.loaded.masks_of`.
+
 Source: An et al. 2025 (arXiv 2504.18583, PARD), where all masks are one token; here each may be its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
 
-from anydraft.errors import ModelError
 from anydraft.models.base import LookingAhead, Model
 from anydraft.models.joint import advance_together
-from anydraft.models.loaded import embedding_of
-
-MASKS = "anydraft_masks"
-"""The entry of a model's configuration that lists its masks, in order: one for each law after the first."""
-
-
-def masks_of(model: PreTrainedModel) -> list[int]:
-    """The ids of a model's masks, in order; none if it has not learnt to look ahead.
-
-    Raises:
-        ModelError: the configuration has an entry that is no list of token ids of the model.
-    """
-    config: Any = model.config.get_text_config(decoder=True)
-    found = getattr(config, MASKS, None) or []
-    size = int(embedding_of(model).shape[0])
-    if not isinstance(found, list) or not all(type(i) is int and 0 <= i < size for i in found):
-        raise ModelError(
-            f"got a configuration with {MASKS}={found!r}; expected a list of ids from 0 to {size - 1}, one "
-            "for each token that is drafted beside the next. Correct it, or take it out: then the draft goes "
-            "on token by token"
-        )
-    return list(found)
 
 
 def ahead_by(model: Model) -> Tensor:

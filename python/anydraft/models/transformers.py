@@ -14,12 +14,11 @@ from torch.nn import Module
 from transformers import DynamicCache
 
 from anydraft.errors import ArgumentError, ModelError
-from anydraft.models.ahead import masks_of
 from anydraft.models.base import OWN_PASSES, Passes
 from anydraft.models.faithful import own, takes_positions, tried_with, way_of
 from anydraft.models.growing import growing_of
 from anydraft.models.kv_cache import GrowingLayer, copy_into, copy_out, is_filled
-from anydraft.models.loaded import check, device_of, embedding_of, in_training, plain_of, width_of
+from anydraft.models.loaded import check, device_of, embedding_of, in_training, masks_of, plain_of, width_of
 from anydraft.models.masks import MASKED, layer_masks
 from anydraft.models.prefill import RowPrefill, positions_at
 from anydraft.models.proven import TREES

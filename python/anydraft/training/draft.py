@@ -19,7 +19,7 @@ from anydraft.bridge.protocols import AnyTokenizer
 from anydraft.bridge.tokenizer_source import TokenizerSource
 from anydraft.errors import ArgumentError
 from anydraft.loading.folders import load_tokenizer
-from anydraft.models.ahead import masks_of
+from anydraft.models.loaded import masks_of
 from anydraft.training import corpus, loop, tasks, writing
 from anydraft.training.distil import Distiller, Lesson, text_lessons
 from anydraft.training.measure import Agreement, Measured, agreement, measure

@@ -16,7 +16,7 @@ from anydraft.models.loaded import head_of, plain_of
 from anydraft.training.ahead import masked
 from anydraft.training.batches import TOKENS, Batch, endless
 from anydraft.training.distil import Lesson
-from anydraft.training.optimizer import RATE, Optimizer
+from anydraft.training.optimizer import RATE, Optimizer, quick_bfloat16
 
 WARM_UP = 0.15
 """The share of all steps that is spent on general text first, where there is some."""
@@ -145,14 +145,6 @@ def _at_places(model: nn.Module, batch: Batch, **given: Tensor) -> tuple[Tensor,
     logits, weights = logits.float(), batch.weights[taught]
     said = (weights * logits.gather(-1, batch.wanted[taught])).sum(-1)
     return weights.sum(-1) * logits.logsumexp(-1) - said, taught
-
-
-def quick_bfloat16(device: str) -> bool:
-    """Whether a kind of device computes in bfloat16 sooner than in float32."""
-    if device != "cpu":
-        return True
-    known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(known and known())
 
 
 def _mark(course: Course) -> dict[str, float]:

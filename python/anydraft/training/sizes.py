@@ -14,7 +14,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from anydraft.models.ahead import MASKS
+from anydraft.models.loaded import MASKS
 
 SizeName = Literal["tiny", "small"]
 
