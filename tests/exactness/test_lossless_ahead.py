@@ -140,6 +140,7 @@ def test_the_loop_with_trees(method: str) -> None:
     assert world.broad > 0
 
 
+@pytest.mark.sweep  # minutes; that rows of a pass have the laws that each has alone: test_models_ahead.py
 def test_rows_look_ahead_in_one_pass() -> None:
     world = AheadLoop(method="tli", prompts=PROMPTS, target=(), draft=())
     assert isinstance(world.pair.engine.draft_sequences(2)[0], TransformersRow)
@@ -149,6 +150,6 @@ def test_rows_look_ahead_in_one_pass() -> None:
 @pytest.mark.parametrize("bug", BUGS)
 def test_the_loop_with_other_laws_is_caught(bug: type[Draws], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(draw, "Draws", bug)
-    distances = [AheadLoop(seed, method="tli").distance(3) for seed in range(3)]
+    distances = [AheadLoop(seed, method="tli").distance(3) for seed in range(2)]
     assert max(distances) > CAUGHT, distances
     assert min(distances) > 1e-6, distances

@@ -148,6 +148,21 @@ def test_greedy_output_is_the_targets_own(method: Method, length: Any) -> None:
     assert said.token_ids
 
 
+def test_rows_of_a_batch_draft_from_one_pass_and_say_what_plain_generate_says() -> None:
+    """Each row draws four tokens from the pass that all of them share."""
+    made = pair()
+    (target, draft), (tokenizer, draft_tokenizer) = made.engine.models, copy.deepcopy(made.engine.tokenizers)
+    tokenizer.pad_token, tokenizer.padding_side = tokenizer.eos_token, "left"  # type: ignore[union-attr]
+    batch = tokenizer([PROMPT, "def fib(n):\n    ", "12345 "], return_tensors="pt", padding=True)  # type: ignore[operator]
+    given = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"], "max_new_tokens": 20}
+    plain = target.generate(**given, do_sample=False)  # type: ignore[union-attr, operator]
+    custom = anydraft.custom_generate(draft, tokenizer, draft_tokenizer, method="slem", num_draft_tokens=4)  # type: ignore[arg-type]
+    out = target.generate(**given, do_sample=False, custom_generate=custom)  # type: ignore[union-attr, operator]
+    assert out.tolist() == plain.tolist()
+    for stats in custom.stats:
+        assert 0 < stats.draft_passes <= stats.target_passes < stats.drafted
+
+
 def test_longer_blocks_take_as_many_passes_as_they_must() -> None:
     for length, masks, passes in [(4, 3, 1), (5, 3, 2), (8, 3, 2), (9, 3, 3), (4, 1, 2), (4, 0, 4)]:
         made = pair(masks, method="tli", num_draft_tokens=length)
