@@ -94,8 +94,9 @@ def draft_side(
     if is_llama(model):
         return LlamaCppSide(model, {"draft_weights": weights, "draft_head": head})
     side = TorchDraft(model, DraftHead(model, bridge, head, FastPasses(weights, compile, drafts=True)))
-    lengths = torch.from_numpy(bridge.tables.expansion_offsets).diff().tolist()
-    said = [mask for mask in side.masks if mask < len(lengths) and lengths[mask] > 0]
+    known = [mask for mask in side.masks if mask < len(bridge.draft)]
+    offsets = bridge.tables.expansion_offsets
+    said = [mask for mask in known if offsets[mask + 1] > offsets[mask]]
     if said:
         raise ModelError(
             f"got a draft with {MASKS} of tokens {said}, which stand for text or an end; expected ids that "

@@ -52,7 +52,7 @@ LONG = 8
 WIDER = 0.03
 """What another token fed adds to a pass, as a share, where that was not measured."""
 
-BESIDE = 0.1
+BESIDE = 0.15
 """What a draft token takes that is drawn from a pass which gave one before, as a share of that one."""
 
 

@@ -117,6 +117,7 @@ class _Training:
             tokens=sum(int((lesson.weights.sum(-1) > 0).sum()) for lesson in lessons),
             steps=steps,
             sampling_seconds=sampled,
+            parallel=self.wanted.parallel,
         )
         began = time.monotonic()
         course = loop.Course(lessons, general, steps, self.wanted.seed, masks=masks_of(model))
