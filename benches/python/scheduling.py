@@ -5,7 +5,8 @@
 Columns are speeds beside the target alone in the same loop, with a standard error over prompts: "simple"
 looks up where the text matches, else drafts a fixed length, and leaves out what does not pay; "before" is
 ``"auto"`` of CHECKOUT, a folder with another revision and its compiled extension, run by a second process
-that waits while this one decodes; "now" is ``"auto"`` here. A decode's seconds are all but the target's pass
+that waits while this one decodes; "lines", with ``--lines``, and "now" are ``"auto"`` here, without trees and
+with them. A decode's seconds are all but the target's pass
 over the prompt: what the draft takes to read it counts. Everybody starts each cell (a pair, a prompt set, a
 temperature) without knowledge and keeps what it learns from prompt to prompt; the order rotates. At
 temperature 0 all outputs have to be the same. ``--set NAME=VALUE`` changes a constant of the cost model, for
@@ -82,28 +83,37 @@ class Simple:
 class Here:
     """Decodes with the package of this process."""
 
-    def __init__(self, load: Callable[[str], Any]) -> None:
-        self._load = load
+    def __init__(self, load: Callable[[str], Any], who: Sequence[str] = ("now",)) -> None:
+        self._load, self._who = load, who
         self._name, self._parts, self._bridge = "", (), None
 
-    def begin(self, pair: str, temperature: float, warm: Sequence[str] = ("now", "simple")) -> None:
+    def begin(self, pair: str, temperature: float, warm: Sequence[str] = ("simple",)) -> None:
         """A new cell: nothing is known. ``warm``: who runs first, for tables and slow first calls."""
         if pair != self._name:
             self._name, self._parts, self._bridge = pair, (), None  # one pair at a time is held
             self._parts = self._load(pair).parts
-        self._pair = Speculator(*self._parts, memory="off", bridge=self._bridge)
-        self._bridge = self._pair.bridge
+        self._pairs = self._made()
         self._simple = Simple("slem" if temperature == 0 else "tli")
-        for who in warm:
+        for who in (*warm, *self._who):
             self.run(who, "def f(x):\n", 4, temperature, 0)
-        self._pair = Speculator(*self._parts, memory="off", bridge=self._bridge)
+        self._pairs = self._made()
         self._simple = Simple("slem" if temperature == 0 else "tli")
+
+    def _made(self) -> dict[str, Speculator]:
+        """A pair that knows nothing yet for each setting; another checkout may know fewer settings."""
+        now = Speculator(*self._parts, memory="off", bridge=self._bridge)
+        self._bridge = now.bridge
+        if "lines" not in self._who:
+            return {"now": now}
+        lines = Speculator(*self._parts, memory="off", bridge=self._bridge, tree="off")
+        return {"now": now, "lines": lines}
 
     def run(self, who: str, prompt: str, tokens: int, temperature: float, seed: int) -> dict[str, Any]:
         """Decode one prompt: the ids, and the seconds of all but the target's pass over it."""
         torch.manual_seed(seed)  # not seed=: that would keep the clock out of what is drafted
-        stream = self._pair.stream(prompt, max_new_tokens=tokens, temperature=temperature)
-        if who != "now":
+        pair = self._pairs.get(who, self._pairs["now"])
+        stream = pair.stream(prompt, max_new_tokens=tokens, temperature=temperature)
+        if who not in self._pairs:
             stream._row.director = self._simple if who == "simple" else Nothing()
         ids: list[int] = []
         reading, began = 0.0, perf_counter()
@@ -137,7 +147,7 @@ class There:
 
     def begin(self, pair: str, temperature: float) -> None:
         """See :class:`Here`."""
-        self.ask("begin", pair, temperature, ["now"])
+        self.ask("begin", pair, temperature, [])
 
     def run(self, who: str, *arguments: Any) -> Any:
         """See :class:`Here`."""
@@ -192,6 +202,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--before", type=Path, help="a checkout to compare with")
+    parser.add_argument("--lines", action="store_true", help='also "auto" without trees')
     parser.add_argument("--pairs", nargs="*", default=list(PAIRS), choices=list(PAIRS))
     parser.add_argument("--sets", nargs="*", default=list(SETS), choices=list(SETS))
     parser.add_argument("--temperatures", nargs="*", type=float, default=[0.0, 0.7])
@@ -207,7 +218,8 @@ def main() -> None:
     sys.path.append(str(Path(__file__).parent))
     from speed import pair_of
 
-    here = Here(lambda name: pair_of(name, argparse.Namespace(dtype="float32", deeper=None)))
+    who = ("lines", "now") if options.lines else ("now",)
+    here = Here(lambda name: pair_of(name, argparse.Namespace(dtype="float32", deeper=None)), who)
     if options.worker:
         serve(here)
         return
@@ -224,7 +236,7 @@ def main() -> None:
         os.environ["ANYDRAFT_CACHE"] = empty  # no plan is found
         if options.before:
             sides["before"] = There(options.before, options.threads)
-        sides["now"] = here
+        sides.update(dict.fromkeys(who, here))
         print(f"{'':30}" + "".join(f"{who:>15}" for who in list(sides)[1:]), flush=True)
         settings = {k: v for k, v in vars(options).items() if k not in ("json", "before", "worker")}
         cells: list[dict[str, Any]] = []

@@ -24,8 +24,9 @@ from anydraft.training.draft import train_draft
 from anydraft.training.measure import Measured, agreement
 from anydraft.training.optimizer import orthogonal
 from anydraft.training.record import Point, Record, curve_svg
+from anydraft.training.samples import Store
 from anydraft.training.sizes import new_model
-from anydraft.training.wanted import Wanted, Watcher
+from anydraft.training.wanted import Other, Wanted, Watcher
 from training_parts import SHAPE, TEXTS, draft_tokenizer, lessons, target
 
 
@@ -121,12 +122,30 @@ def test_a_draft_from_nothing_is_an_ordinary_folder_that_drafts(
         train_draft(*target(), TEXTS, tmp_path, wanted(seed=1))
 
 
-def test_the_target_may_have_a_tokenizer_of_another_library(tmp_path: Path) -> None:
+def of_bytes() -> tiktoken.Encoding:
     ranks = {bytes([i]): i for i in range(256)}
     control = {f"<|{i}|>": i for i in range(256, len(target()[1]))}
     pattern = r"\p{N}|[^\p{N}]+"
-    encoding = tiktoken.Encoding("bytes", pat_str=pattern, mergeable_ranks=ranks, special_tokens=control)
-    record = train_draft(target()[0], encoding, TEXTS, tmp_path, wanted(texts=2, steps=2))
+    return tiktoken.Encoding("bytes", pat_str=pattern, mergeable_ranks=ranks, special_tokens=control)
+
+
+def test_other_targets_write_a_part_of_the_texts(tmp_path: Path) -> None:
+    others = [Other(target()[0], of_bytes(), "bytes")]
+    record = train_draft(*target(), TEXTS, tmp_path, wanted(texts=8, steps=2), name="t", others=others)
+    assert record.others == ["bytes"]
+    stores = [Store(tmp_path / "training" / name) for name in ("samples", "samples-1")]
+    assert [len(store.numbers()) for store in stores] == [6, 2]
+    assert record.texts == 8
+    for sample in stores[1]:
+        assert bytes(sample.prompt.tolist()).decode().startswith(sample.task.text[:4]) or sample.task.chat
+    with pytest.raises(ArgumentError, match="another training was begun"):
+        train_draft(*target(), TEXTS, tmp_path, wanted(texts=8, steps=2), name="t")
+    with pytest.raises(ArgumentError, match="3 or fewer"):
+        train_draft(*target(), TEXTS, tmp_path / "four", wanted(texts=8, steps=2), others=others * 4)
+
+
+def test_the_target_may_have_a_tokenizer_of_another_library(tmp_path: Path) -> None:
+    record = train_draft(target()[0], of_bytes(), TEXTS, tmp_path, wanted(texts=2, steps=2))
     assert record.vocabulary == SHAPE.vocabulary
     assert record.measured["target"]
 
@@ -182,7 +201,8 @@ def test_the_command_trains_measures_and_goes_on(tmp_path: Path, monkeypatch: py
     target()[1].save_pretrained(tmp_path / "target")
     (tmp_path / "mine.txt").write_text(small.TEXT)
     given = ["train-draft", "--target", str(tmp_path / "target"), "--corpus", str(tmp_path / "mine.txt")]
-    given += ["--texts", "3", "--steps", "4", "--device", "cpu", "--out", str(tmp_path / "out")]
+    given += ["--texts", "4", "--steps", "4", "--device", "cpu", "--out", str(tmp_path / "out")]
+    given += ["--also", str(tmp_path / "target")]
     result = CliRunner().invoke(app, given)
     assert result.exit_code == 0, result.stderr
     assert "predicted" in result.stdout

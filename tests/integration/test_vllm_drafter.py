@@ -239,14 +239,14 @@ def test_drafting_stops_where_it_does_not_pay(
     model, target, _ = folders
     clock = Clock([0.0])
     proposer = Proposer(config(target, target, adapt="on"))
-    passes = drafting.advance_together
+    passes = drafting.look_ahead
 
     def timed(*arguments: Any) -> Any:
         clock.now += step
         return passes(*arguments)
 
     monkeypatch.setattr(drafting, "time", SimpleNamespace(perf_counter=clock))
-    monkeypatch.setattr(drafting, "advance_together", timed)
+    monkeypatch.setattr(drafting, "look_ahead", timed)
     engine = Engine(model, proposer)
     job = Job(small.byte_fallback()("The quick brown")["input_ids"], 300)
     engine.add(job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 import threading
 from collections.abc import Sequence
@@ -97,6 +98,22 @@ def test_lookups_are_used_where_they_match_and_hold() -> None:
     assert 2000 * 1.02 / told.seconds > 2
     told = World(0.1, {"slrs": 0.8, "tli": 0.8, LOOKUP: 0.1}, matches=0.5).run(Adaptive(AUTO, 0.1), 2000)
     assert told.used[LOOKUP] < 0.15 * told.used.total()
+
+
+def test_a_lookup_that_would_have_held_is_taken_up_again() -> None:
+    made = known(LOOKUP, "slem")
+    missed = Round(4, 4, 0, 1, 5, 1, 1.1, 1.12)
+    drafted = Round(4, 4, 2, 3, 5, 1, 1.1, 1.3)
+    while (choice := made.choose(100, 1, 40)) is not None and choice.method == LOOKUP:
+        made.observe(choice, missed)
+    apart = copy.deepcopy(made)
+    for _ in range(3):
+        made.observe(Choice("slem", 4), replace(drafted, foreseen=(3, 3)))
+        apart.observe(Choice("slem", 4), replace(drafted, foreseen=None))
+    rates = [one.costs.arms[LOOKUP].acceptance.value for one in (made, apart)]
+    assert rates[0] > 0.8 > rates[1]
+    assert (made.choose(100, 1, 40) or drafted).method == LOOKUP  # type: ignore[union-attr]
+    assert apart.choose(100, 1, 40) != made.choose(100, 1, 40)
 
 
 def test_lookups_go_on_where_the_draft_does_not_pay() -> None:

@@ -11,6 +11,8 @@ import small
 import watching
 from anydraft.decoding.loop import choose, decode
 from anydraft.decoding.sequence import Row
+from anydraft.memory.lookup import Lookup
+from anydraft.proposers.ngram import foreseen
 from anydraft.scheduling.directors import Choice
 
 PROMPTS = ["The quick", "brown fox jumps", "over"]
@@ -118,3 +120,35 @@ def test_rows_of_a_batch_are_joint_and_never_looked_up_for() -> None:
         proposed.append([stats.proposed for stats in custom.stats])
     assert proposed[0][0] > 0
     assert proposed[1] == [0, 0]
+
+
+@pytest.mark.parametrize("drafting", [True, False])
+def test_what_a_lookup_would_have_brought_is_seen_in_rounds_without_one(drafting: bool) -> None:
+    memory = anydraft.Memory()
+    pair = small.speculator(method="auto", num_draft_tokens="auto", memory=memory)
+    list(decode([watching.row(pair, REPEATED, length=20)]))  # which is then in the memory
+    row = watching.row(pair, REPEATED, length=40)
+    director = Counting("slem")
+    if not drafting:
+        director.choose = lambda limit, backlog, match: None  # type: ignore[method-assign]
+    row.director = director
+    expected = []
+    text = bytearray(pair.bridge.target.decode(row.prompt))
+    found = Lookup(bytes(text), memory).continuations(400)
+    for _, event in decode([row]):
+        pieces = [pair.bridge.target.decode([token]) for token in event.token_ids]
+        expected.append(foreseen(found[0].data, pieces) if found else None)
+        text += b"".join(pieces)
+        found = Lookup(bytes(text), memory).continuations(400)
+    assert [seen.foreseen for _, seen in director.seen] == expected[: len(director.seen)]
+    assert any(each and each[0] for each in expected)
+    assert any(each and each[0] < each[1] for each in expected)
+
+
+def test_a_lookup_s_own_round_is_not_counted_twice() -> None:
+    row = watching.row(small.speculator(method="lookup"), REPEATED, length=20)
+    director = Counting("lookup")
+    row.director = director
+    list(decode([row]))
+    assert {choice.method for choice, _ in director.seen if choice} == {"lookup"}
+    assert all(seen.foreseen is None for choice, seen in director.seen if choice)

@@ -9,7 +9,7 @@ import small
 from anydraft import Bridge
 from anydraft.memory.lookup import Lookup
 from anydraft.proposers.base import DraftContext
-from anydraft.proposers.ngram import NgramLookup, _whole, bytes_for
+from anydraft.proposers.ngram import NgramLookup, _whole, bytes_for, foreseen
 from toys import ToyModel
 
 
@@ -19,6 +19,24 @@ from toys import ToyModel
 )
 def test_a_code_point_that_is_cut_is_left_out(text: bytes, whole: bytes) -> None:
     assert _whole(text) == whole
+
+
+@pytest.mark.parametrize(
+    ("continuation", "emitted", "expected"),
+    [
+        (b"abcdef", [b"ab", b"cd"], (2, 2)),
+        (b"abcdef", [b"ab", b"xd", b"ef"], (1, 2)),
+        (b"abcdef", [b"x"], (0, 1)),
+        (b"abc", [b"ab", b"cd"], (1, 1)),  # it ends within the second token, of which it tells nothing
+        (b"ab", [b"ab", b"", b"cd"], (1, 2)),  # a control token is not proposed
+        (b"", [b"ab"], (0, 0)),
+        (b"abc", [], (0, 0)),
+    ],
+)
+def test_what_a_continuation_foresaw(
+    continuation: bytes, emitted: list[bytes], expected: tuple[int, int]
+) -> None:
+    assert foreseen(continuation, emitted) == expected
 
 
 def context(text: bytes, limit: int | None = None) -> DraftContext:

@@ -48,6 +48,10 @@ def train_draft(
         list[Path] | None,
         typer.Option(help="Text like yours: files, folders or archives. May be given several times."),
     ] = None,
+    also: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another target that the draft should help too. It writes a quarter of the texts."),
+    ] = None,
     size: Annotated[
         Literal["tiny", "small"], typer.Option(help="tiny: 6 million weights; small: 25.")
     ] = "tiny",
@@ -86,9 +90,10 @@ def train_draft(
         for path in corpus or []:
             existing(path, A_CORPUS)
         big = load_one(speaking, dtype=None, device=device, threads=threads)
+        others = [load_one(side(path), dtype=None, device=device, threads=threads) for path in also or []]
         from anydraft.training import corpus as files
         from anydraft.training.draft import train_draft
-        from anydraft.training.wanted import Wanted
+        from anydraft.training.wanted import Other, Wanted
 
         where = error_console()
         for said in phases(minutes, texts=texts, steps=steps, size=size):
@@ -104,6 +109,7 @@ def train_draft(
                 writer=_writer(big.model),
                 name=big.name,
                 sources=[path.name for path in corpus or []],
+                others=[Other(o.model, o.tokenizer, o.name, _writer(o.model)) for o in others],
                 watcher=_shown(bars, where),
             )
         console().print(table(record.measured[big.name]))

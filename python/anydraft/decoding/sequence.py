@@ -23,7 +23,7 @@ from anydraft.proposers.base import DraftContext, Strategy
 from anydraft.proposers.branches import BREADTH
 from anydraft.proposers.draft_state import DraftState
 from anydraft.proposers.draw import Draft
-from anydraft.proposers.ngram import bytes_for
+from anydraft.proposers.ngram import bytes_for, foreseen
 from anydraft.sampling.laws import Greedy, Randomness, best_of
 from anydraft.scheduling.cost import Round
 from anydraft.scheduling.directors import LOOKUP, Choice, Director
@@ -186,7 +186,6 @@ class Row:
                 before = self.committed.ids[: len(self.committed) - len(new)].tolist()
                 self.session = TextOnlySession(before, self.decode_bytes)
                 text, data, _, _ = self.session.commit(new, [])
-        self._looked_up = []
         self._said += data
         if self.lookup is not None:
             self.lookup.push(data)
@@ -223,11 +222,11 @@ class Row:
         start, choice = proposal.start, proposal.choice
         if event.draft_failure or (choice and proposal.block is None and self.joint):
             return  # the others of its batch may have drafted: it was no round without a draft
+        looked_up = choice is not None and choice.method == LOOKUP
         draft = (self.draft.seconds if self.draft else 0.0) - start.draft_seconds
         target = self.stats.target_seconds - start.target_seconds
         if self.target.device.type != "cpu":  # passes are only issued there; the time is spent waiting
             target = seconds - draft
-        looked_up = choice is not None and choice.method == LOOKUP
         seen = Round(
             drafted=len(verdict.proposed if looked_up else verdict.drafted),
             proposed=verdict.longest,
@@ -239,8 +238,15 @@ class Row:
             backlog=1 if looked_up else start.backlog,
             target_seconds=target,
             seconds=seconds,
+            foreseen=None if looked_up else self._foreseen(verdict.token_ids),
         )
         self.director.observe(choice, seen)
+
+    def _foreseen(self, new: list[int]) -> tuple[int, int] | None:
+        """What a lookup would have brought in a round that was played without."""
+        if not self._looked_up:
+            return None
+        return foreseen(self._looked_up[0].data, (self.decode_bytes([token]) for token in new))
 
     def _took(self, seconds: float) -> None:
         """Count a round's time; a finished row leaves the batches that its models are in."""

@@ -39,4 +39,5 @@ def look_ahead(models: Sequence[Model], ids: Sequence[Tensor], masks: Sequence[T
     for model, own in zip(models, masks, strict=True):
         if len(own):
             model.crop(model.length - len(own))
-    return [rows[-1 - len(own) :] for rows, own in zip(logits, masks, strict=True)]
+    wanted = zip(logits, masks, strict=True)
+    return [rows if len(rows) == 1 + len(own) else rows[-1 - len(own) :] for rows, own in wanted]

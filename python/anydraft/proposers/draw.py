@@ -100,11 +100,12 @@ class Draws:
     @property
     def masks(self) -> Tensor:
         """int64 ``[m]``: what the next pass reads to see further; empty if the draft cannot, or need not."""
-        return self._masks[: self.gamma - len(self.ids) - 1]
+        more = self.gamma - len(self.ids) - 1
+        return self._masks if len(self._masks) <= more else self._masks[:more]
 
     def next(self, logits: Tensor) -> None:
         """Draw the next tokens, one by each of the draft's ``logits`` ``[n, vocab]``."""
-        drawn = [self._draw(row) for row in logits]
+        drawn = [self._draw(logits[place]) for place in range(len(logits))]
         self.ids += drawn
         self.unfed = drawn[0] if len(drawn) == 1 else torch.cat(drawn)
 

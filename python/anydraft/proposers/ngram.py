@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -21,6 +21,22 @@ _LONGEST = 64
 def bytes_for(wanted: int) -> int:
     """How many bytes must be looked up for so many candidates."""
     return _BYTES * (max(0, min(wanted, _LONGEST)) + 1)
+
+
+def foreseen(continuation: bytes, emitted: Iterable[bytes]) -> tuple[int, int]:
+    """How many tokens of those ``emitted`` a continuation had, and how many were compared.
+
+    The first that it has otherwise, or a control token, is the last to be compared; none goes beyond its end.
+    """
+    held = told = at = 0
+    for token in emitted:
+        if at + len(token) > len(continuation):
+            break
+        told += 1
+        if not token or not continuation.startswith(token, at):
+            break
+        held, at = held + 1, at + len(token)
+    return held, told
 
 
 class NgramLookup:

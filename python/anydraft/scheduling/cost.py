@@ -14,7 +14,8 @@ draft that draws several from one pass, ``verify`` the target's pass by tokens f
 target alone takes outside its pass, ``catching up`` what the draft takes to read what it has not. The way and
 the length of the least price are drafted, if it is less than that of the target alone,
 ``plain = verify(1) + rest``. Seconds are medians of the latest rounds; ``a``, ``width`` and ``spread`` are
-shares that fade to what was expected before anything was seen.
+shares that fade to what was expected before anything was seen. What is emitted in other rounds tells how much
+of a lookup would have held, so ``a`` of lookups learns from all.
 
 Estimates err, so each way to draft has an account too: ``lost`` is the measured time of its rounds, reading
 included, less the time in which the target alone would have emitted as many tokens. It drafts only while
@@ -87,6 +88,9 @@ class Round:
     """Candidates in the target's pass, of a tree; ``None``: those ``proposed``."""
     judged: float | None = None
     """Candidates whose predecessors held; ``None``: all accepted, and the one rejected if there is one."""
+    foreseen: tuple[int, int] | None = None
+    """Where a lookup would have proposed something and another way was taken: how many of its candidates were
+    then emitted, and how many there were to compare up to the first that was not."""
 
     @property
     def prompt(self) -> bool:

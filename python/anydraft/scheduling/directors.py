@@ -134,8 +134,11 @@ class Adaptive:
         if self._nominal is not None:
             looked_up = choice is not None and choice.method == LOOKUP
             seen = seen.nominal(0.0 if looked_up else self._nominal, self._ahead)
+        lookup = self.costs.arms.get(LOOKUP)
         with _lock:
             self.costs.observe(choice.method if choice else None, seen)
+            if lookup is not None and seen.foreseen is not None:
+                lookup.acceptance.add(*seen.foreseen)
 
 
 def arm(method: str, cost: float, lengths: range = DRAFTED, ahead: int = 1) -> Arm:

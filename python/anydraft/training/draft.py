@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -27,10 +27,13 @@ from anydraft.training.record import Point, Record, curve_svg
 from anydraft.training.samples import Sample, Store
 from anydraft.training.sizes import SIZES, new_model
 from anydraft.training.tokenizer import train_tokenizer
-from anydraft.training.wanted import Wanted, Watcher
+from anydraft.training.wanted import Other, Wanted, Watcher
 
 SAMPLING_SHARE = 0.5
-"""Of the time that is given, for the target to write texts."""
+"""Of the time that is given, for the target and the others to write texts."""
+
+OTHERS_SHARE = 0.25
+"""Of this time, or of the number of texts, what each other target gets."""
 
 HELD_OUT = 32
 """Texts on held-out subjects by which the curve is drawn."""
@@ -57,12 +60,14 @@ def train_draft(
     writer: PreTrainedModel | None = None,
     name: str = "target",
     sources: Sequence[str] = (),
+    others: Sequence[Other] = (),
     watcher: Watcher | None = None,
 ) -> Record:
     """Train a draft into ``folder``: an ordinary model folder, with ``training/`` inside it.
 
     What ``training/`` has already is gone on from: texts, the vocabulary, a checkpoint. ``writer``: the
     target in another number format, which writes sooner. ``name`` and ``sources``: for the record.
+    ``others``: targets that write a part of the texts too, so that the draft knows their tone.
 
     Raises:
         ArgumentError: a folder that was begun with other wishes.
@@ -74,8 +79,16 @@ def train_draft(
         folder,
         wanted or Wanted(),
         watcher or Watcher(),
+        list(others),
     )
     return made.run(writer or target_model, name, list(sources))
+
+
+class _Written(NamedTuple):
+    """Texts, and who wrote them."""
+
+    by: Other
+    samples: Sequence[Sample]
 
 
 class _Training:
@@ -87,21 +100,22 @@ class _Training:
         folder: Path,
         wanted: Wanted,
         watcher: Watcher,
+        others: list[Other],
     ) -> None:
         self.model, self.tokenizer, self.texts = model, tokenizer, texts
         self.folder, self.work = folder, folder / "training"
-        self.wanted, self.watcher = wanted, watcher
+        self.wanted, self.watcher, self.others = wanted, watcher, others
         self.shape = wanted.shape or SIZES[wanted.size]
         self.work.mkdir(parents=True, exist_ok=True)
 
     def run(self, writer: PreTrainedModel, name: str, sources: list[str]) -> Record:
         self._check()
         began = time.monotonic()
-        store, held = self._write(writer)
+        held, written = self._write(writer)
         sampled = self._spent("sampling", time.monotonic() - began)
-        tokenizer = self._tokenizer(store)
-        lessons = self._lessons(tokenizer, self._asked(store))
-        held_out = self._lessons(tokenizer, list(held))
+        tokenizer = self._tokenizer(written)
+        lessons = [lesson for one in written for lesson in self._lessons(tokenizer, one)]
+        held_out = self._lessons(tokenizer, held)
         general = text_lessons(tokenizer, self.texts[::7], LONGEST, GENERAL // LONGEST)
         model = new_model(self.shape, tokenizer, self.wanted.seed, self.wanted.parallel)
         model.to(next(self.model.parameters()).device)  # type: ignore[arg-type]
@@ -118,6 +132,7 @@ class _Training:
             steps=steps,
             sampling_seconds=sampled,
             parallel=self.wanted.parallel,
+            others=[one.name for one in self.others],
         )
         began = time.monotonic()
         course = loop.Course(lessons, general, steps, self.wanted.seed, masks=masks_of(model))
@@ -146,61 +161,73 @@ class _Training:
             "seed": self.wanted.seed,
             "characters": sum(map(len, self.texts)),
             **({"parallel": self.wanted.parallel} if self.wanted.parallel > 1 else {}),
+            **({"others": [one.name for one in self.others]} if self.others else {}),
         }
         if file.exists() and json.loads(file.read_text(encoding="utf-8")) != mark:
             raise ArgumentError(
                 f"got a folder {self.folder} in which another training was begun; give the same corpus, "
-                "size, seed and number of parallel tokens to go on with it, or another folder"
+                "size, targets, seed and number of parallel tokens to go on with it, or another folder"
             )
         file.write_text(json.dumps(mark), encoding="utf-8")
 
-    def _write(self, writer: PreTrainedModel) -> tuple[Store, Store]:
-        """Let the target write: what is learnt, and what the curve is drawn by."""
+    def _write(self, writer: PreTrainedModel) -> tuple[_Written, list[_Written]]:
+        """Let everybody write: what the curve is drawn by, and what is learnt from each of them."""
         seed, wanted = self.wanted.seed, self.wanted
-        seconds = float("inf") if wanted.texts else 60 * wanted.minutes * SAMPLING_SHARE
         prefixes = corpus.prefixes(self.texts, PREFIXES, seed)
-        made = tasks.training_tasks(wanted.texts or MOST_TASKS, seed, prefixes)
         held = [task for kind in ("code", "prose") for task in tasks.held_out_tasks(HELD_OUT // 2, 7, kind)]
-        stores = Store(self.work / "held-out"), Store(self.work / "samples")
+        target = Other(self.model, self.tokenizer, "target", writer)
+        share = 1 - OTHERS_SHARE * len(self.others)
+        if share <= 0:
+            most = int(1 / OTHERS_SHARE) - 1
+            raise ArgumentError(f"got {len(self.others)} other targets; expected {most} or fewer")
+        self._let_write(target, "held-out", held, float("inf"))
+        written = []
+        for i, one in enumerate([target, *self.others]):
+            part = OTHERS_SHARE if i else share
+            texts = wanted.texts and max(1, int(part * wanted.texts))
+            given = tasks.training_tasks(texts or MOST_TASKS, seed + i, prefixes)
+            seconds = float("inf") if wanted.texts else 60 * wanted.minutes * SAMPLING_SHARE * part
+            folder = f"samples-{i}" if i else "samples"
+            if wanted.texts or not self._begun():
+                self._let_write(one, folder, given, seconds)
+            samples = [s for s in Store(self.work / folder) if texts is None or s.number < texts]
+            written.append(_Written(one, samples))  # there may be more texts from before
+        return _Written(target, list(Store(self.work / "held-out"))), written
+
+    def _let_write(self, one: Other, folder: str, given: list[tasks.Task], seconds: float) -> None:
         began = time.monotonic()
+        said = "the target writes" if one.model is self.model else f"{one.name} writes"
 
         def told(done: int, tokens: int) -> None:
             spent = time.monotonic() - began
             self.watcher.stage(
-                "the target writes",
-                min(1.0, max(done / len(made), spent / seconds)),
+                said,
+                min(1.0, max(done / len(given), spent / seconds)),
                 f"{done} texts, {tokens} tokens, {tokens / max(spent, 1e-9):.0f} a second",
             )
 
-        draw: Any = writing.draw
-        for store, given, room in ((stores[0], held, float("inf")), (stores[1], made, seconds)):
-            if store.folder.name == "held-out" or wanted.texts or not self._begun():
-                draw(
-                    writer,
-                    self.tokenizer,
-                    given,
-                    store,
-                    seed=seed,
-                    seconds=room,
-                    longest=wanted.new_tokens,
-                    progress=told,
-                )
-        return stores[1], stores[0]
+        writing.draw(
+            one.writer or one.model,
+            one.tokenizer,
+            given,
+            Store(self.work / folder),
+            seed=self.wanted.seed,
+            seconds=seconds,
+            longest=self.wanted.new_tokens,
+            progress=told,
+        )
 
     def _begun(self) -> bool:
         """Whether training has begun: then no more texts are drawn, because the order would be another."""
         return (self.work / "steps.json").exists()
 
-    def _asked(self, store: Store) -> list[Sample]:
-        """As many texts as are asked for; there may be more from before."""
-        most = self.wanted.texts
-        return [sample for sample in store if most is None or sample.number < most]
-
-    def _tokenizer(self, store: Store) -> PreTrainedTokenizerFast:
+    def _tokenizer(self, written: list[_Written]) -> PreTrainedTokenizerFast:
         folder = self.work / "tokenizer"
         if not (folder / "tokenizer.json").exists():
-            reader = TokenizerSource.of(self.tokenizer, "target").load()
-            said = [reader.decode(s.ids.tolist()).decode(errors="replace") for s in self._asked(store)]
+            said = []
+            for by, samples in written:
+                reader = TokenizerSource.of(by.tokenizer, "target").load()
+                said += [reader.decode(s.ids.tolist()).decode(errors="replace") for s in samples]
             room, general = GENERAL, []
             for text in self.texts[::11]:
                 general.append(text[: min(room, 20_000)])
@@ -211,11 +238,12 @@ class _Training:
         made: PreTrainedTokenizerFast = load_tokenizer(folder)
         return made
 
-    def _lessons(self, tokenizer: PreTrainedTokenizerFast, samples: Sequence[Sample]) -> list[Lesson]:
+    def _lessons(self, tokenizer: PreTrainedTokenizerFast, written: _Written) -> list[Lesson]:
+        by, samples = written
         roles = special_tokens.bridge_roles(
-            self.tokenizer, tokenizer, getattr(self.model, "generation_config", None)
+            by.tokenizer, tokenizer, getattr(by.model, "generation_config", None)
         )
-        bridge = Bridge(self.tokenizer, tokenizer, to_target=roles.to_target, to_draft=roles.to_draft)
+        bridge = Bridge(by.tokenizer, tokenizer, to_target=roles.to_target, to_draft=roles.to_draft)
         distiller = Distiller(bridge, tokenizer)
         found = []
         for i, sample in enumerate(samples):

@@ -33,7 +33,7 @@ class Record:
     vocabulary: int
     parameters: int
     texts: int
-    """That the target wrote for it."""
+    """That the target and the others wrote for it."""
     tokens: int
     """Their draft tokens."""
     steps: int
@@ -44,6 +44,8 @@ class Record:
     """By name of the target."""
     parallel: int = 1
     """Of how many next tokens one pass gives the laws."""
+    others: list[str] = field(default_factory=list)
+    """Targets that wrote a part of the texts too."""
 
     def save(self, path: Path) -> None:
         """As JSON."""

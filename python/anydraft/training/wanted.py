@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from transformers import PreTrainedModel
+
+from anydraft.bridge.protocols import AnyTokenizer
 from anydraft.training import writing
 from anydraft.training.measure import Measured
 from anydraft.training.record import Point
@@ -29,6 +32,17 @@ class Wanted:
     """Of how many next tokens one pass of the draft gives the laws; see :mod:`anydraft.models.ahead`."""
     new_tokens: int = writing.LONGEST
     """The longest text of the target."""
+
+
+@dataclass(frozen=True)
+class Other:
+    """A target that writes texts."""
+
+    model: PreTrainedModel
+    tokenizer: AnyTokenizer
+    name: str
+    writer: PreTrainedModel | None = None
+    """The model in another number format, which writes sooner."""
 
 
 class Watcher:

@@ -23,11 +23,11 @@ from anydraft.models.transformers import TransformersModel
 from anydraft.training.samples import KEPT, SHARD, TEMPERATURES, Sample, Store, prompt_ids
 from anydraft.training.tasks import Task
 
-ROWS = 32
-"""Texts at once: on a CPU more cost as much more time."""
+ROWS = 64
+"""Texts at once. On a CPU with AVX2, 64 write 1.3 times as soon as 32, and 96 no sooner."""
 
-LONGEST = 160
-"""New tokens of a text."""
+LONGEST = 112
+"""New tokens of a text: of as many tokens, more texts teach more than longer ones."""
 
 
 @dataclass
