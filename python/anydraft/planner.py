@@ -13,6 +13,7 @@ from typing import Any
 from anydraft.decoding.loop import decode
 from anydraft.errors import ArgumentError, ModelFileError, PairError
 from anydraft.memory.lookup import Lookup
+from anydraft.models.ahead import ahead_by
 from anydraft.models.logits import processed_law
 from anydraft.sampling.laws import Greedy, SeededRandomness
 from anydraft.scheduling.cost import CostModel, Round
@@ -67,8 +68,10 @@ def measure(
 ) -> Plan:
     """As :func:`plan`, with a pair's models and bridge; its settings are not used, and nothing is kept."""
     engine, law = pair.engine, processed_law(temperature=temperature)
-    costs = CostModel({method: arm(method, 0.0) for method in methods}, memory=1.0)
-    trials, notes, caches = [Trial(method, costs) for method in methods], [], engine.caches()
+    caches = engine.caches()
+    ahead = 1 + len(ahead_by(caches.draft))
+    costs = CostModel({method: arm(method, 0.0, ahead=ahead) for method in methods}, memory=1.0)
+    trials, notes = [Trial(method, costs) for method in methods], []
     for trial in trials:
         try:
             engine.strategy(trial.method)
@@ -144,4 +147,5 @@ class Trial:
             step=costs.step(way),
             share=share,
             spread=way.spread.value,
+            ahead=way.ahead,
         )

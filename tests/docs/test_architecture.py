@@ -128,4 +128,4 @@ def test_the_loop_and_the_proposers_know_models_by_their_protocol(name: str) -> 
     if name == "anydraft.proposers.draft_head":  # which makes models
         return
     known = {other for other in ours(name) if package(other).startswith("models")}
-    assert known <= {f"anydraft.models.{part}" for part in ("base", "joint", "in_order")}
+    assert known <= {f"anydraft.models.{part}" for part in ("base", "joint", "ahead", "in_order")}

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import tiktoken
 import torch
+from transformers import AutoModelForCausalLM
 from typer.testing import CliRunner
 
 import anydraft
@@ -160,6 +161,37 @@ def test_a_curve_of_one_point_is_a_picture() -> None:
     held = agreement(new_model(SHAPE, draft_tokenizer(), 0), lessons())
     assert "polyline" in curve_svg([Point(1, 2.0, held)])
     assert 0.0 <= held.greedy <= 1.0
+
+
+def test_a_draft_that_is_trained_to_look_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the command to drafting: four tokens from one pass, and the target's own text."""
+    monkeypatch.setitem(sizes.SIZES, "tiny", SHAPE)
+    monkeypatch.setattr(writing, "LONGEST", 8)
+    target()[0].save_pretrained(tmp_path / "target")
+    target()[1].save_pretrained(tmp_path / "target")
+    given = ["train-draft", "--target", str(tmp_path / "target"), "--texts", "3", "--steps", "4"]
+    given += ["--parallel", "4", "--device", "cpu", "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, given)
+    assert result.exit_code == 0, result.stderr
+    model, tokenizer = load_model(tmp_path / "out"), load_tokenizer(tmp_path / "out")
+    width = len(tokenizer)
+    assert json.loads((tmp_path / "out/config.json").read_text())["anydraft_masks"] == [
+        *range(width, width + 3)
+    ]
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    with torch.no_grad():
+        logits = plain(torch.tensor([tokenizer("The quick")["input_ids"]])).logits
+    assert logits.shape[-1] == width + 3
+    pair = anydraft.Speculator(target()[0], model, target()[1], tokenizer, method="slem", num_draft_tokens=4)
+    ids = torch.tensor([target()[1]("The quick")["input_ids"]])
+    alone = target()[0].generate(ids, max_new_tokens=12, do_sample=False)[0, ids.shape[1] :]
+    said = pair.generate("The quick", max_new_tokens=12)
+    assert said.token_ids == alone.tolist()[: len(said.token_ids)]
+    assert said.stats.drafted > said.stats.draft_passes > 0
+    changed = [argument if argument != "4" else "3" for argument in given]
+    refused = CliRunner().invoke(app, [*changed, "--resume"])
+    assert refused.exit_code == 2
+    assert "number of parallel tokens" in " ".join(refused.stderr.split())
 
 
 def test_the_command_trains_measures_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 import anydraft
 import anydraft.integrations.vllm.drafter as drafting
@@ -16,6 +18,7 @@ import small
 from anydraft.integrations.vllm.proposer import Proposer, Settings
 from anydraft.integrations.vllm.requests import Known, RequestTable
 from anydraft.integrations.vllm.turns import messages_of
+from anydraft.models.ahead import look_ahead
 from clocks import Clock
 from counting import counted
 from serving_engine import Engine, Job
@@ -120,6 +123,36 @@ def check(proposer: Proposer, engine: Engine) -> None:
         assert request.view.ids[: len(request.session.view())] == request.session.view()
 
 
+def test_a_draft_that_looks_ahead_takes_one_pass(
+    folders: tuple[Any, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, target, draft = folders
+    ahead = AutoModelForCausalLM.from_pretrained(draft)
+    width = len(small.byte_level())
+    ahead.config.anydraft_masks = list(range(width, width + 7))
+    ahead.save_pretrained(tmp_path)
+    small.byte_level().save_pretrained(tmp_path)
+    seen: list[int] = []
+
+    def watched(models: Any, ids: Any, masks: Any) -> Any:
+        seen.extend(map(len, masks))
+        assert max(int(own.max()) for own in ids) < width
+        return look_ahead(models, ids, masks)
+
+    monkeypatch.setattr(drafting, "look_ahead", watched)
+    proposer = Proposer(config(target, str(tmp_path)))
+    engine, waiting = Engine(model, proposer), jobs(6, 2)
+    for job in waiting:
+        engine.add(job)
+    while engine.rows:
+        engine.step()
+        check(proposer, engine)
+    for job in waiting:
+        assert job.emitted == alone(model, job)
+    assert min(seen) >= 1
+    assert proposer.drafter.counts.proposed > len(seen)
+
+
 def test_an_end_of_text_is_proposed(folders: tuple[Any, str, str]) -> None:
     """By role: the two tokenizers write it differently."""
     _, target, draft = folders
@@ -206,14 +239,14 @@ def test_drafting_stops_where_it_does_not_pay(
     model, target, _ = folders
     clock = Clock([0.0])
     proposer = Proposer(config(target, target, adapt="on"))
-    passes = drafting.advance_together
+    passes = drafting.look_ahead
 
     def timed(*arguments: Any) -> Any:
         clock.now += step
         return passes(*arguments)
 
     monkeypatch.setattr(drafting, "time", SimpleNamespace(perf_counter=clock))
-    monkeypatch.setattr(drafting, "advance_together", timed)
+    monkeypatch.setattr(drafting, "look_ahead", timed)
     engine = Engine(model, proposer)
     job = Job(small.byte_fallback()("The quick brown")["input_ids"], 300)
     engine.add(job)

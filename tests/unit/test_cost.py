@@ -8,6 +8,7 @@ import pytest
 
 from anydraft.scheduling.cost import (
     ALLOWANCE,
+    BESIDE,
     GRACE,
     WIDER,
     Arm,
@@ -16,6 +17,7 @@ from anydraft.scheduling.cost import (
     Round,
     interpolated,
     tokens,
+    work,
 )
 
 PLAIN = Round(0, 0, 0, 1, 1, 1, 1.0, 1.02)
@@ -143,3 +145,33 @@ def test_nominal_times_are_by_weights() -> None:
     assert drafted.target_seconds == pytest.approx(1 + 2 * WIDER)
     assert drafted.seconds == pytest.approx(1 + 2 * WIDER + 0.2 * 3)
     assert PLAIN.nominal(0.2).seconds == 1
+
+
+@pytest.mark.parametrize("drafted", range(9))
+def test_drawn_one_by_one_a_block_is_as_much_work_as_it_has_tokens(drafted: int) -> None:
+    assert work(drafted, 1) == drafted
+
+
+def test_a_block_of_a_draft_that_looks_ahead_is_about_as_much_work_as_its_passes() -> None:
+    assert [work(n, 4) for n in (0, 1, 4, 5, 8, 9)] == pytest.approx(
+        [0, 1, 1 + 3 * BESIDE, 2 + 3 * BESIDE, 2 + 6 * BESIDE, 3 + 6 * BESIDE]
+    )
+    drafted = Round(4, 2, 1, 2, 3, 101, target_seconds=9.0, seconds=99.0).nominal(0.2, 4)
+    assert drafted.seconds == pytest.approx(1 + 2 * WIDER + 0.2 * (1 + 3 * BESIDE))
+
+
+def test_of_a_draft_that_looks_ahead_a_pass_is_learnt_from_blocks_of_any_length() -> None:
+    made = model(Arm(range(1, 9), 0.5, ahead=4))
+    arm = made.arms["tli"]
+    for length in (1, 3, 4, 6, 8):
+        spent = 0.4 * work(length, 4)
+        made.observe("tli", Round(length, length, 0, 1, length + 1, 1, 1.2, 1.2 + spent + 0.02))
+        assert made.step(arm) == pytest.approx(0.4)
+
+
+def test_whole_passes_are_drafted_where_a_pass_is_dear() -> None:
+    """Token by token such a draft would not pay; what it sees from one pass does, and no pass more."""
+    dear = {ahead: model(Arm(range(1, 9), 0.9, acceptance=Ratio(0.8, 1.0), ahead=ahead)) for ahead in (1, 4)}
+    found = {ahead: made.best(made.arms["tli"], 20, 1) for ahead, made in dear.items()}
+    assert found[4][1] == 4
+    assert found[4][0] < 1.02 < found[1][0]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from anydraft.errors import ModelFileError
-from anydraft.scheduling.directors import LOOKUP, director
+from anydraft.scheduling.cost import BESIDE
+from anydraft.scheduling.directors import LOOKUP, Adaptive, director
 from anydraft.scheduling.plan import Plan, Reach
 from simulated import World
 
@@ -34,6 +36,15 @@ def test_the_table_is_the_formula() -> None:
     assert row.tokens_per_second == pytest.approx(tokens / seconds)
     assert row.speedup == pytest.approx(1.02 * tokens / seconds)
     assert plan().table()[0] == plan().best()
+
+
+def test_of_a_draft_that_looks_ahead_a_block_costs_about_a_pass() -> None:
+    ahead = replace(plan(), reach={"slrs": Reach(0.8, 0.8, 1.0, 0.1, ahead=4)})
+    row = next(row for row in ahead.table() if (row.method, row.length) == ("slrs", 4))
+    tokens = 1 + 0.8 + 0.64 + 0.512 + 0.4096
+    assert row.tokens_per_second == pytest.approx(tokens / ((1 + 3 * BESIDE) * 0.1 + 1.1 + 0.02))
+    costs = Adaptive(("slrs",), 0.5, plan=ahead, ahead=4).costs
+    assert costs.step(costs.arms["slrs"]) == 0.1
 
 
 def test_a_lookup_counts_only_where_it_finds_something() -> None:

@@ -64,6 +64,14 @@ def train_draft(
         int | None, typer.Option(min=1, help="How many texts the target writes, whatever the minutes.")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps, whatever the minutes.")] = None,
+    parallel: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=16,
+            help="Tokens that the draft proposes from one pass, where passes are dear; 1: token by token.",
+        ),
+    ] = 1,
     seed: Annotated[int, typer.Option(help="Of prompts, samples and weights.")] = 0,
     device: options.Device = "auto",
     threads: options.Threads = None,
@@ -97,7 +105,7 @@ def train_draft(
                 big.tokenizer,
                 files.read(corpus or []),
                 out,
-                Wanted(size=size, seed=seed, minutes=minutes, texts=texts, steps=steps),
+                Wanted(size=size, seed=seed, minutes=minutes, texts=texts, steps=steps, parallel=parallel),
                 writer=_writer(big.model),
                 name=big.name,
                 sources=[path.name for path in corpus or []],
@@ -131,7 +139,7 @@ def _writer(model: Any) -> Any:
     """A copy in bfloat16 where the device is quick with it: the target writes sooner, nearly the same."""
     import torch
 
-    from anydraft.training.loop import quick_bfloat16
+    from anydraft.training.optimizer import quick_bfloat16
 
     quick = quick_bfloat16(model.device.type) and model.dtype == torch.float32
     return copy.deepcopy(model).to(torch.bfloat16) if quick else model

@@ -25,6 +25,7 @@ from anydraft.engine.tokenizers import AnyModel, tokenizer_of
 from anydraft.errors import ArgumentError, PairError
 from anydraft.memory.lookup import Lookup
 from anydraft.memory.memory import MemoryChoice, check_memory, chosen
+from anydraft.models.ahead import ahead_by
 from anydraft.models.base import Branching, Model
 from anydraft.models.in_order import OrderedRow
 from anydraft.models.joint import Joint
@@ -123,7 +124,7 @@ class Engine:
         self._cost = self._draft.bytes / self._target.bytes
         self._plan = plan
         self._length = num_draft_tokens
-        self._directors: dict[tuple[str, bool, int, bool], Director] = {}
+        self._directors: dict[tuple[str, bool, int, bool, int], Director] = {}
         self.window = self._target.window
         """The longest text of the target, prompt included, in tokens; ``None`` if unlimited."""
         for side in sides:
@@ -217,7 +218,8 @@ class Engine:
         view = session.view()
         trims = self.suit(caches.draft, view)
         together = _rows_together(caches.target) if together is None else together
-        directs = self._director(times, (isinstance(randomness, Greedy), together, trims), method)
+        kind = isinstance(randomness, Greedy), together, trims
+        directs = self._director(times, kind, method, 1 + len(ahead_by(caches.draft)))
         for name in directs.methods:  # now, or the round that needs it would seem slow
             with suppress(PairError):
                 self._strategies.get(name)
@@ -273,8 +275,9 @@ class Engine:
         """
         method = self._checked(method)
         trims = row.draft is not None and self._draft.trims(row.draft.model)
+        ahead = 1 if row.draft is None else 1 + len(row.draft.masks)
         row.director = self._director(
-            "measured", (isinstance(row.randomness, Greedy), together, trims), method
+            "measured", (isinstance(row.randomness, Greedy), together, trims), method, ahead
         )
         row.joint = together > 1 and method != LOOKUP
 
@@ -290,9 +293,11 @@ class Engine:
         return method == LOOKUP or (method == "auto" and self._length == "auto")
 
     def _director(
-        self, times: Times, kind: tuple[bool, int, bool], method: AnyMethod | None = None
+        self, times: Times, kind: tuple[bool, int, bool], method: AnyMethod | None = None, ahead: int = 1
     ) -> Director:
         """What decides for decodes of a kind: greedy or not, so many rows at once, a trimmed head or not.
+
+        ``ahead``: how many draft tokens come from one pass.
 
         Passes of different kinds take different times, so each has a director of its own, which keeps what it
         learns. A sample that a seed is to repeat, in any process, has a fresh one.
@@ -301,11 +306,11 @@ class Engine:
         name: Literal["greedy", "sampling"] = "greedy" if greedy else "sampling"
         method = self._checked(method)
         if times == "nominal":
-            return director(method, self._length, name, self._cost, times=times)
-        key = (method, *kind)
+            return director(method, self._length, name, self._cost, times=times, ahead=ahead)
+        key = (method, *kind, ahead)
         if key not in self._directors:
             plan = self._planned(name) if rows == 1 else None
-            self._directors[key] = director(method, self._length, name, self._cost, plan=plan)
+            self._directors[key] = director(method, self._length, name, self._cost, plan=plan, ahead=ahead)
         return self._directors[key]
 
     def _planned(self, kind: str) -> Plan | None:

@@ -10,13 +10,14 @@ import torch
 
 from anydraft.bridge.bridge import Bridge
 from anydraft.engine.places import Adding
-from anydraft.errors import ArgumentError
+from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.base import Model
 from anydraft.models.batch import TransformersBatch, batch_of, renew, sequences
 from anydraft.models.fast.runner import FastPasses, forget
 from anydraft.models.llama_cpp.objects import end_ids, is_llama
 from anydraft.models.llama_cpp.sequences import LlamaCppBatch
 from anydraft.models.llama_cpp.source import LlamaCppSource
+from anydraft.models.loaded import MASKS
 from anydraft.models.prefill import placeholders
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.weights import DraftWeights, Weights, pass_bytes
@@ -85,10 +86,24 @@ def draft_side(
     weights: DraftWeights,
     compile: bool,  # noqa: A002, FBT001
 ) -> Side:
-    """The model that drafts for it; errors as for :class:`~anydraft.Speculator`."""
+    """The model that drafts for it; errors as for :class:`~anydraft.Speculator`.
+
+    Raises:
+        ModelError: masks by which it looks ahead that it could also draft.
+    """
     if is_llama(model):
         return LlamaCppSide(model, {"draft_weights": weights, "draft_head": head})
-    return TorchDraft(model, DraftHead(model, bridge, head, FastPasses(weights, compile, drafts=True)))
+    side = TorchDraft(model, DraftHead(model, bridge, head, FastPasses(weights, compile, drafts=True)))
+    known = [mask for mask in side.masks if mask < len(bridge.draft)]
+    offsets = bridge.tables.expansion_offsets
+    said = [mask for mask in known if offsets[mask + 1] > offsets[mask]]
+    if said:
+        raise ModelError(
+            f"got a draft with {MASKS} of tokens {said}, which stand for text or an end; expected ids that "
+            "its tokenizer does not use, or control tokens without a partner. Correct the entry of its "
+            "configuration, or take it out"
+        )
+    return side
 
 
 class TorchTarget:
@@ -147,7 +162,10 @@ class TorchDraft:
         self.placeholders = placeholders(opened.plain)
         self.bytes = pass_bytes(model)
         read = pass_bytes(model, head.weights)
-        self.description = f"{type(model).__name__}, {read} bytes, {opened.dtype}"
+        self.masks: list[int] = opened.masks.tolist()
+        """What it reads to see further than the next token; see :mod:`anydraft.models.ahead`."""
+        sees = f", {1 + len(self.masks)} ahead" if self.masks else ""
+        self.description = f"{type(model).__name__}, {read} bytes, {opened.dtype}{sees}"
 
     def sequence(self) -> TransformersModel:
         """See :class:`Side`."""

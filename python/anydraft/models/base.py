@@ -76,6 +76,18 @@ class Branching(Protocol):
         """Keep ``length`` tokens, the text before the tree, and those of the tree's tokens in ``path``."""
 
 
+@runtime_checkable
+class LookingAhead(Protocol):
+    """A :class:`Model` that may have learnt to give laws of more tokens than the next in one pass.
+
+    See :mod:`anydraft.models.ahead`.
+    """
+
+    @property
+    def masks(self) -> Tensor:
+        """int64 ``[m]`` on the model's device: what stands for tokens not known yet; empty if it cannot."""
+
+
 class Output(Protocol):
     """What a pass of transformers returns."""
 

@@ -11,6 +11,9 @@ from transformers import PreTrainedModel
 
 from anydraft.errors import ModelError
 
+MASKS = "anydraft_masks"
+"""The entry of a model's configuration that lists its masks, in order: one for each law after the first."""
+
 
 def plain_of(model: object) -> PreTrainedModel:
     """The transformers model inside a compiled or PEFT-wrapped one.
@@ -90,3 +93,23 @@ def device_of(model: PreTrainedModel) -> torch.device:
             "expected loaded weights"
         )
     return device
+
+
+def masks_of(model: PreTrainedModel) -> list[int]:
+    """The ids of a model's masks, in order; none if it has not learnt to look ahead.
+
+    What they are for: :mod:`anydraft.models.ahead`.
+
+    Raises:
+        ModelError: the configuration has an entry that is no list of token ids of the model.
+    """
+    config: Any = model.config.get_text_config(decoder=True)
+    found = getattr(config, MASKS, None) or []
+    size = int(embedding_of(model).shape[0])
+    if not isinstance(found, list) or not all(type(i) is int and 0 <= i < size for i in found):
+        raise ModelError(
+            f"got a configuration with {MASKS}={found!r}; expected a list of ids from 0 to {size - 1}, one "
+            "for each token that is drafted beside the next. Correct it, or take it out: then the draft goes "
+            "on token by token"
+        )
+    return list(found)

@@ -71,6 +71,11 @@ class TransformersRow:
     def prefill(self, prefill: RowPrefill) -> None:
         self.batch.prefills[self.row] = prefill
 
+    @property
+    def masks(self) -> Tensor:
+        """See :class:`~anydraft.models.base.LookingAhead`."""
+        return self.batch.model.masks
+
     def settle(self, length: int) -> None:
         """Nothing to note: any crop is possible."""
 

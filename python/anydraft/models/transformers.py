@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from anydraft.models.base import OWN_PASSES, Passes
 from anydraft.models.faithful import own, takes_positions, tried_with, way_of
 from anydraft.models.growing import growing_of
 from anydraft.models.kv_cache import GrowingLayer, copy_into, copy_out, is_filled
-from anydraft.models.loaded import check, device_of, embedding_of, in_training, plain_of, width_of
+from anydraft.models.loaded import check, device_of, embedding_of, in_training, masks_of, plain_of, width_of
 from anydraft.models.masks import MASKED, layer_masks
 from anydraft.models.prefill import RowPrefill, positions_at
 from anydraft.models.proven import TREES
@@ -175,6 +175,13 @@ class TransformersModel:
         types = None if self.token_types is None else types_at(self.token_types, start, n)[None]
         logits, returned = self.read(ids[None], cache, keep, position_ids=positions, token_type_ids=types)
         return logits[0], returned if self.way.own else cache
+
+    @cached_property
+    def masks(self) -> Tensor:
+        """See :class:`~anydraft.models.base.LookingAhead`; none where a crop may lose more than was asked."""
+        crops = self._held.croppable and self.growing is None and not self.way.own and not self.way.shift
+        found = masks_of(self.plain) if crops else []
+        return torch.tensor(found, dtype=torch.int64, device=self.device)
 
     @property
     def branches(self) -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from anydraft.bridge.common import common_prefix
 from anydraft.errors import DraftError
+from anydraft.models.ahead import ahead_by
 from anydraft.models.base import Model
 from anydraft.models.joint import Batch, Joint
 from anydraft.sampling.laws import to_law
@@ -46,6 +47,8 @@ class DraftState:
         """``ids``: the draft's rendering of the prompt. ``law``: logits ``[V]`` to processed law ``[V]``."""
         self.model = model
         self.vocab_size, self.window, self.device = model.vocab_size, model.window, model.device
+        self.masks = ahead_by(model)
+        """See :class:`~anydraft.models.base.LookingAhead`."""
         self.ids = ids
         self._law = law
         self._start = 0
@@ -188,7 +191,7 @@ class DraftState:
             raise self._failure
 
     def drew(self, ids: list[int]) -> None:
-        """Note the tokens that were drawn after the view; all but the last are cached."""
+        """Note the tokens that were drawn after the view; those of the last pass are not cached."""
         self.ids.extend(ids)
 
     def splice(self, keep: int, append: list[int]) -> None:

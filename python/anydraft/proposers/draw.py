@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.weak import WeakIdKeyDictionary
 
 from anydraft.errors import DraftError, ModelError
-from anydraft.models.joint import advance_together
+from anydraft.models.ahead import ahead_by, look_ahead
 from anydraft.proposers.base import Block, DraftContext, Drawing, Drawn, Strategy
 from anydraft.proposers.branches import branched
 from anydraft.proposers.draft_state import of_the_draft
@@ -61,6 +61,9 @@ def draws(strategy: Strategy) -> TypeGuard[Drawing]:
 def draw_tokens(context: DraftContext, gamma: int, randomness: Randomness, allowed: Tensor) -> Drawn:
     """Draw ``gamma`` >= 1 tokens one after the other, without waiting for the device.
 
+    A draft that looks ahead (:mod:`anydraft.models.ahead`) gives the laws of several tokens in one pass:
+    they do not depend on what is drawn between, and are the laws given all that was drawn before the pass.
+
     ``allowed`` bool ``[D]``, on the draft's device and true at least once, says which tokens may be drawn;
     the model's columns beyond it are padding and never drawn. The last token is drawn, not fed to it.
 
@@ -92,25 +95,37 @@ class Draws:
     def __post_init__(self) -> None:
         """Nothing is drawn yet."""
         self.unfed = self.context.pending
+        self._masks = ahead_by(self.context.model)
+
+    @property
+    def masks(self) -> Tensor:
+        """int64 ``[m]``: what the next pass reads to see further; empty if the draft cannot, or need not."""
+        more = self.gamma - len(self.ids) - 1
+        return self._masks if len(self._masks) <= more else self._masks[:more]
 
     def next(self, logits: Tensor) -> None:
-        """Draw the next token by the draft's ``logits`` ``[vocab]``."""
+        """Draw the next tokens, one by each of the draft's ``logits`` ``[n, vocab]``."""
+        drawn = [self._draw(logits[place]) for place in range(len(logits))]
+        self.ids += drawn
+        self.unfed = drawn[0] if len(drawn) == 1 else torch.cat(drawn)
+
+    def _draw(self, logits: Tensor) -> Tensor:
+        """One token, int64 ``[1]``, by ``logits`` ``[vocab]``."""
         context, breadth = self.context, min(self.context.breadth, len(self.allowed))
         if context.best is None:
             law = allowed_law(context, logits, self.allowed)
-            self.unfed = self.randomness.draw(law).view(1)
+            token = self.randomness.draw(law).view(1)
             self.laws.append(law)
             if breadth:
                 chances, ids = law.topk(breadth)
-                drawn = law.index_select(0, self.unfed)
-                self.likely.append((torch.cat((self.unfed, ids)), torch.cat((drawn, chances))))
-        elif breadth and context.likely:
+                drawn = law.index_select(0, token)
+                self.likely.append((torch.cat((token, ids)), torch.cat((drawn, chances))))
+            return token
+        if breadth and context.likely:
             chances, ids = context.likely(only(self.allowed, logits)).topk(breadth)
-            self.unfed = ids[:1]
             self.likely.append((ids, chances))
-        else:
-            self.unfed = context.best(only(self.allowed, logits)).view(1)
-        self.ids.append(self.unfed)
+            return ids[:1]
+        return context.best(only(self.allowed, logits)).view(1)
 
     def end(self, failure: DraftError) -> None:
         """The draft has failed; see :func:`draw_rows`."""
@@ -147,9 +162,9 @@ def draw_rows(rows: Sequence[Draws]) -> list[Drawn]:
     """
     going = rows
     while going:
-        models, unfed = [row.context.model for row in going], [row.unfed for row in going]
         try:
-            logits = advance_together(models, unfed, [1] * len(going))
+            models, unfed = [row.context.model for row in going], [row.unfed for row in going]
+            logits = look_ahead(models, unfed, [row.masks for row in going])
             for row, own in zip(going, logits, strict=True):
                 check(own, len(row.allowed))
         except Exception as error:
@@ -159,7 +174,7 @@ def draw_rows(rows: Sequence[Draws]) -> list[Drawn]:
                 row.end(failure)
             break
         for row, own in zip(going, logits, strict=True):
-            row.next(own[-1])
+            row.next(own)
         going = [row for row in going if len(row.ids) < row.gamma]
     return [row.drawn for row in rows]
 

@@ -5,10 +5,11 @@ before it was. The round is expected to emit ``tokens`` and to take ``seconds``:
 
     k       = n * width
     tokens  = 1 + a + a^2 + ... + a^k
-    seconds = n * step + verify(1 + k * spread) + rest
+    seconds = work(n) * step + verify(1 + k * spread) + rest
     price   = seconds / tokens + catching up / tokens left
 
-``step`` is what a draft token takes outside the target's pass, ``verify`` the target's pass by tokens fed,
+``step`` is what a draft token takes outside the target's pass, ``work`` the number of tokens, or less of a
+draft that draws several from one pass, ``verify`` the target's pass by tokens fed,
 ``spread`` the candidates of a tree for each of its longest path (1 of a line), ``rest`` what a round of the
 target alone takes outside its pass, ``catching up`` what the draft takes to read what it has not. The way and
 the length of the least price are drafted, if it is less than that of the target alone,
@@ -52,6 +53,15 @@ LONG = 8
 WIDER = 0.03
 """What another token fed adds to a pass, as a share, where that was not measured."""
 
+BESIDE = 0.15
+"""What a draft token takes that is drawn from a pass which gave one before, as a share of that one."""
+
+
+def work(drafted: int, ahead: int) -> float:
+    """What a block takes to draft, in tokens drawn one by one; ``ahead``: so many come from one pass."""
+    passes = -(-drafted // ahead)
+    return passes + BESIDE * (drafted - passes)
+
 
 @dataclass(frozen=True)
 class Round:
@@ -94,10 +104,10 @@ class Round:
         """Candidates in the target's pass."""
         return self.proposed if self.verified is None else self.verified
 
-    def nominal(self, step: float) -> Round:
+    def nominal(self, step: float, ahead: int = 1) -> Round:
         """The same by weights: a pass over one token takes 1, ``step`` for the draft, and reading nothing."""
         target = 1 + WIDER * self.size
-        return replace(self, target_seconds=target, seconds=target + step * self.drafted)
+        return replace(self, target_seconds=target, seconds=target + step * work(self.drafted, ahead))
 
 
 class Ratio:
@@ -137,13 +147,15 @@ class Arm:
     """Draft tokens that a block may have."""
     cost: float
     """A draft token's cost as a share of a pass of the target, until measured."""
+    ahead: int = field(default=1, kw_only=True)
+    """Draft tokens that come from one pass."""
     acceptance: Ratio = field(default_factory=lambda: Ratio(0.65, 1.0))
     width: Ratio = field(default_factory=lambda: Ratio(1.0, 2.0))
     """Candidates that may hold for each draft token."""
     spread: Ratio = field(default_factory=lambda: Ratio(1.0, 2.0))
     """Candidates in the target's pass for each that may hold: more than one of a tree."""
     steps: deque[float] = field(default_factory=latest)
-    """Seconds of a draft token."""
+    """Seconds of a draft token that has a pass to itself."""
     reading: float | None = None
     """Seconds for each id of a long backlog, as last measured."""
     lost: float = 0.0
@@ -176,7 +188,7 @@ class CostModel:
         return interpolated(self.verify, fed)
 
     def step(self, arm: Arm) -> float:
-        """Seconds of a draft token."""
+        """Seconds of a draft token that has a pass to itself."""
         return statistics.median(arm.steps) if arm.steps else arm.cost * self.target(1)
 
     def catching_up(self, arm: Arm, backlog: int) -> float:
@@ -197,7 +209,7 @@ class CostModel:
         width, accepted, spread = arm.width.value, arm.acceptance.value, arm.spread.value
         for length in arm.lengths[: max(0, limit + 1 - arm.lengths.start)]:
             candidates = min(length * width, limit)
-            seconds = length * step + self.target(1 + candidates * spread) + rest
+            seconds = work(length, arm.ahead) * step + self.target(1 + candidates * spread) + rest
             best = min(best, (seconds / tokens(accepted, candidates) + late / limit, length))
         return best
 
@@ -250,11 +262,11 @@ class CostModel:
             return
         draft = max(0.0, seen.seconds - seen.target_seconds - statistics.median(self.rest))
         if seen.backlog <= LONG:
-            arm.steps.append(draft / seen.drafted)
+            arm.steps.append(draft / work(seen.drafted, arm.ahead))
         elif arm.steps or arm.cost:
-            arm.reading = max(0.0, draft - seen.drafted * self.step(arm)) / seen.backlog
+            arm.reading = max(0.0, draft - work(seen.drafted, arm.ahead) * self.step(arm)) / seen.backlog
         else:  # nothing is known of a step: an id that is read takes its usual share of one
-            arm.reading = WIDER * draft / (seen.drafted + WIDER * seen.backlog)
+            arm.reading = WIDER * draft / (work(seen.drafted, arm.ahead) + WIDER * seen.backlog)
         target = self.target(1 + seen.size) if seen.prompt else seen.target_seconds
         seconds = seen.seconds - seen.target_seconds + target
         self._elapsed += seconds

@@ -102,15 +102,17 @@ class Adaptive:
         lengths: range = DRAFTED,
         nominal: bool = False,
         plan: Plan | None = None,
+        ahead: int = 1,
     ) -> None:
         """``cost``: a draft pass as a share of a pass of the target, until measured; ``lengths``: of blocks.
 
         ``nominal``: learn from what rounds would have taken by weights. Then no clock has a say, and the same
-        past makes the same choice on every run. ``plan``: start from what was measured.
+        past makes the same choice on every run. ``plan``: start from what was measured. ``ahead``: draft
+        tokens that come from one pass.
         """
-        self.costs = CostModel({name: arm(name, cost, lengths) for name in methods})
+        self.costs = CostModel({name: arm(name, cost, lengths, ahead) for name in methods})
         self.methods = tuple(methods)
-        self._nominal = cost if nominal else None
+        self._nominal, self._ahead = cost if nominal else None, ahead
         if plan is not None:
             plan.teach(self.costs)
 
@@ -130,7 +132,8 @@ class Adaptive:
     def observe(self, choice: Choice | None, seen: Round) -> None:
         """See :class:`Director`."""
         if self._nominal is not None:
-            seen = seen.nominal(0.0 if choice and choice.method == LOOKUP else self._nominal)
+            looked_up = choice is not None and choice.method == LOOKUP
+            seen = seen.nominal(0.0 if looked_up else self._nominal, self._ahead)
         lookup = self.costs.arms.get(LOOKUP)
         with _lock:
             self.costs.observe(choice.method if choice else None, seen)
@@ -138,9 +141,9 @@ class Adaptive:
                 lookup.acceptance.add(*seen.foreseen)
 
 
-def arm(method: str, cost: float, lengths: range = DRAFTED) -> Arm:
-    """What is expected of a method before anything was seen."""
-    return Arm(LOOKED_UP, 0.0, Ratio(0.6, 1.0)) if method == LOOKUP else Arm(lengths, cost)
+def arm(method: str, cost: float, lengths: range = DRAFTED, ahead: int = 1) -> Arm:
+    """What is expected of a method before anything was seen; ``ahead``: see :class:`Arm`."""
+    return Arm(LOOKED_UP, 0.0, Ratio(0.6, 1.0)) if method == LOOKUP else Arm(lengths, cost, ahead=ahead)
 
 
 def director(
@@ -151,6 +154,7 @@ def director(
     *,
     times: Times = "measured",
     plan: Plan | None = None,
+    ahead: int = 1,
 ) -> Director:
     """What decides for a method, ``"auto"`` and ``"none"`` included, and a length; see :class:`Adaptive`."""
     if method == NONE:
@@ -162,4 +166,4 @@ def director(
         if plan is not None:  # two: trials of more cost more than they bring
             methods = [name for name in plan.ranking() if name != LOOKUP][:2]
         methods = (LOOKUP, *methods)
-    return Adaptive(methods, cost, nominal=times == "nominal", plan=plan)
+    return Adaptive(methods, cost, nominal=times == "nominal", plan=plan, ahead=ahead)

@@ -10,7 +10,7 @@ from typing import Any
 
 from anydraft.errors import ModelFileError
 from anydraft.loading import cache_dir
-from anydraft.scheduling.cost import DRAFTED, CostModel, interpolated, tokens
+from anydraft.scheduling.cost import DRAFTED, CostModel, interpolated, tokens, work
 
 VERSION = 3
 """Of the file."""
@@ -36,11 +36,14 @@ class Reach:
     width: float
     """Candidates for each draft token."""
     step: float
-    """Seconds that a draft token takes, all but the target's pass; for ``"lookup"`` a candidate."""
+    """Seconds that a draft token takes which has a pass to itself, all but the target's pass; for
+    ``"lookup"`` a candidate."""
     share: float = 1.0
     """The share of rounds in which it could draft: a lookup only where the text matches."""
     spread: float = 1.0
     """Candidates in the target's pass for each that may hold: more than one of a tree."""
+    ahead: int = 1
+    """Draft tokens that come from one pass."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,9 @@ class Plan:
                 candidates = length * reach.width
                 emitted = 1 + reach.share * (tokens(reach.acceptance, candidates) - 1)
                 wider = interpolated(self.verify, 1 + candidates * reach.spread) - self.verify[1]
-                speed = emitted / (self.plain + reach.share * (length * reach.step + wider))
+                speed = emitted / (
+                    self.plain + reach.share * (work(length, reach.ahead) * reach.step + wider)
+                )
                 rows.append(Prediction(method, length, emitted, speed, speed * self.plain))
         return sorted(rows, key=lambda row: -row.tokens_per_second)
 

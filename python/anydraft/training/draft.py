@@ -19,6 +19,7 @@ from anydraft.bridge.protocols import AnyTokenizer
 from anydraft.bridge.tokenizer_source import TokenizerSource
 from anydraft.errors import ArgumentError
 from anydraft.loading.folders import load_tokenizer
+from anydraft.models.loaded import masks_of
 from anydraft.training import corpus, loop, tasks, writing
 from anydraft.training.distil import Distiller, Lesson, text_lessons
 from anydraft.training.measure import Agreement, Measured, agreement, measure
@@ -116,7 +117,7 @@ class _Training:
         lessons = [lesson for one in written for lesson in self._lessons(tokenizer, one)]
         held_out = self._lessons(tokenizer, held)
         general = text_lessons(tokenizer, self.texts[::7], LONGEST, GENERAL // LONGEST)
-        model = new_model(self.shape, tokenizer, self.wanted.seed)
+        model = new_model(self.shape, tokenizer, self.wanted.seed, self.wanted.parallel)
         model.to(next(self.model.parameters()).device)  # type: ignore[arg-type]
         steps = self._steps(model, lessons)
         record = Record(
@@ -130,12 +131,12 @@ class _Training:
             tokens=sum(int((lesson.weights.sum(-1) > 0).sum()) for lesson in lessons),
             steps=steps,
             sampling_seconds=sampled,
+            parallel=self.wanted.parallel,
             others=[one.name for one in self.others],
         )
         began = time.monotonic()
-        self._train(
-            model, tokenizer, loop.Course(lessons, general, steps, self.wanted.seed), held_out, record
-        )
+        course = loop.Course(lessons, general, steps, self.wanted.seed, masks=masks_of(model))
+        self._train(model, tokenizer, course, held_out, record)
         record.training_seconds = self._spent("training", time.monotonic() - began)
         model.save_pretrained(self.folder)
         tokenizer.save_pretrained(self.folder)
@@ -159,12 +160,13 @@ class _Training:
             "shape": asdict(self.shape),
             "seed": self.wanted.seed,
             "characters": sum(map(len, self.texts)),
+            **({"parallel": self.wanted.parallel} if self.wanted.parallel > 1 else {}),
             **({"others": [one.name for one in self.others]} if self.others else {}),
         }
         if file.exists() and json.loads(file.read_text(encoding="utf-8")) != mark:
             raise ArgumentError(
                 f"got a folder {self.folder} in which another training was begun; give the same corpus, "
-                "size, targets and seed to go on with it, or another folder"
+                "size, targets, seed and number of parallel tokens to go on with it, or another folder"
             )
         file.write_text(json.dumps(mark), encoding="utf-8")
 
@@ -254,7 +256,7 @@ class _Training:
             raise ArgumentError("got no texts of the target to learn from; give more minutes or texts")
         return found
 
-    def _steps(self, model: nn.Module, lessons: list[Lesson]) -> int:
+    def _steps(self, model: PreTrainedModel, lessons: list[Lesson]) -> int:
         """How many; decided once, so that a run that goes on keeps to it."""
         file = self.work / "steps.json"
         if file.exists():
@@ -263,7 +265,8 @@ class _Training:
         if steps is None:
             trial, tried = copy.deepcopy(model), 4
             began = time.monotonic()
-            loop.train(trial, loop.Course(lessons, [], tried, self.wanted.seed), lambda *_: None)
+            course = loop.Course(lessons, [], tried, self.wanted.seed, masks=masks_of(trial))
+            loop.train(trial, course, lambda *_: None)
             a_step = (time.monotonic() - began) / tried
             steps = max(10, int(60 * self.wanted.minutes * (0.9 - SAMPLING_SHARE) / a_step))
         file.write_text(json.dumps(steps), encoding="utf-8")

@@ -13,15 +13,19 @@ from torch import Tensor, nn
 
 from anydraft.errors import ModelFileError
 from anydraft.models.loaded import head_of, plain_of
+from anydraft.training.ahead import masked
 from anydraft.training.batches import TOKENS, Batch, endless
 from anydraft.training.distil import Lesson
-from anydraft.training.optimizer import RATE, Optimizer
+from anydraft.training.optimizer import RATE, Optimizer, quick_bfloat16
 
 WARM_UP = 0.15
 """The share of all steps that is spent on general text first, where there is some."""
 
 EVERY = 50
 """Steps between two entries of the curve."""
+
+AHEAD = 0.5
+"""What the mean loss of masks counts beside that of the text."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Course:
     seed: int
     tokens: int = TOKENS
     rate: float = RATE
+    masks: Sequence[int] = ()
+    """What the model reads to see further than the next token; see :mod:`anydraft.training.ahead`."""
 
     @property
     def warm_up(self) -> int:
@@ -50,7 +56,8 @@ class Course:
 
 
 Report = Callable[[int, float], None]
-"""Told the number of steps done and the mean loss since it was last told, every :data:`EVERY` steps."""
+"""Told the number of steps done and the mean loss since it was last told, every :data:`EVERY` steps: that of
+the text, without masks."""
 
 
 def train(
@@ -72,16 +79,15 @@ def train(
     """
     optimizer = Optimizer(model, course.steps, course.rate)
     step = _restore(checkpoint, model, optimizer, course) if checkpoint and checkpoint.exists() else 0
-    device = next(model.parameters()).device
     model.train()
     losses: list[Tensor] = []
     try:
         for batch in islice(course.batches(step), max(0, course.steps - step)):
-            loss = lesson_loss(model, Batch(*(part.to(device) for part in batch)))
+            loss, own = _losses(model, batch, course, step)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step(step)
             step += 1
-            losses.append(loss.detach())
+            losses.append(own.detach())
             if step % EVERY == 0 or step == course.steps:
                 report(step, float(torch.stack(losses).mean()))
                 losses = []
@@ -97,33 +103,56 @@ def train(
 
 def lesson_loss(model: nn.Module, batch: Batch) -> Tensor:
     """Mean cross entropy with the laws that are wanted, over all places that have one; 0-d, float32."""
+    losses, taught = _at_places(model, batch)
+    return losses.sum() / max(1, int(taught.sum()))
+
+
+def ahead_losses(model: nn.Module, batch: Batch, masks: Sequence[int], chance: torch.Generator) -> Tensor:
+    """The same with groups of ``masks`` beside the texts: float32 ``[2]``, of the texts and of the masks."""
+    given, device = masked(batch, masks, chance), next(model.parameters()).device
+    losses, taught = _at_places(
+        model,
+        Batch(*(part.to(device) for part in given.batch)),
+        position_ids=given.positions.to(device),
+        attention_mask=given.seen.to(device),
+    )
+    whole = losses.new_zeros(taught.shape).masked_scatter_(taught, losses)
+    width = batch.ids.shape[1]
+    own, beside = slice(None, width), slice(width, None)
+    return torch.stack([whole[:, part].sum() / max(1, int(taught[:, part].sum())) for part in (own, beside)])
+
+
+def _losses(model: nn.Module, batch: Batch, course: Course, step: int) -> tuple[Tensor, Tensor]:
+    """What is to fall, and the loss of the text alone."""
+    if not course.masks:
+        device = next(model.parameters()).device
+        own = lesson_loss(model, Batch(*(part.to(device) for part in batch)))
+        return own, own
+    chance = torch.Generator().manual_seed(course.seed * 1_000_003 + step)
+    own, beside = ahead_losses(model, batch, course.masks, chance)
+    return own + AHEAD * beside, own
+
+
+def _at_places(model: nn.Module, batch: Batch, **given: Tensor) -> tuple[Tensor, Tensor]:
+    """Cross entropies, float32, of the places that have a law, and bool ``[B, n]``: which these are."""
     device = batch.ids.device.type
+    taught = batch.weights.sum(-1) > 0
     with torch.autocast(device, torch.bfloat16, enabled=quick_bfloat16(device)):
-        hidden = plain_of(model).base_model(input_ids=batch.ids, use_cache=False).last_hidden_state
-        taught = batch.weights.sum(-1) > 0
+        hidden = plain_of(model).base_model(input_ids=batch.ids, use_cache=False, **given).last_hidden_state
         head = head_of(model)
         assert head is not None
         logits = head(hidden[taught])
     logits, weights = logits.float(), batch.weights[taught]
     said = (weights * logits.gather(-1, batch.wanted[taught])).sum(-1)
-    losses = weights.sum(-1) * logits.logsumexp(-1) - said
-    mean: Tensor = losses.sum() / max(1, len(losses))
-    return mean
-
-
-def quick_bfloat16(device: str) -> bool:
-    """Whether a kind of device computes in bfloat16 sooner than in float32."""
-    if device != "cpu":
-        return True
-    known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
-    return bool(known and known())
+    return weights.sum(-1) * logits.logsumexp(-1) - said, taught
 
 
 def _mark(course: Course) -> dict[str, float]:
     """What tells one course from another."""
     tokens = sum(len(lesson) for lesson in chain(course.lessons, course.general))
     first = math.fsum(float(lesson.ids.sum()) for lesson in chain(course.lessons, course.general))
-    return {"steps": course.steps, "seed": course.seed, "rate": course.rate, "tokens": tokens, "ids": first}
+    mark = {"steps": course.steps, "seed": course.seed, "rate": course.rate, "tokens": tokens, "ids": first}
+    return {**mark, "masks": float(len(course.masks))} if course.masks else mark
 
 
 def _save(path: Path, model: nn.Module, optimizer: Optimizer, course: Course, step: int) -> None:

@@ -65,8 +65,8 @@ class Optimizer:
 
 
 def orthogonal(matrix: Tensor, rounds: int = 5) -> Tensor:
-    """About the nearest orthogonal matrix, by a Newton-Schulz iteration in bfloat16."""
-    x = matrix.bfloat16()
+    """About the nearest orthogonal matrix, by a Newton-Schulz iteration, in bfloat16 where that is quick."""
+    x = matrix.bfloat16() if quick_bfloat16(matrix.device.type) else matrix.float()
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     x = x / (x.norm() + 1e-7)
@@ -75,3 +75,11 @@ def orthogonal(matrix: Tensor, rounds: int = 5) -> Tensor:
         x = 3.4445 * x + (-4.7750 * square + 2.0315 * square @ square) @ x
     found: Tensor = (x.T if tall else x).to(matrix.dtype)
     return found
+
+
+def quick_bfloat16(device: str) -> bool:
+    """Whether a kind of device computes in bfloat16 sooner than in float32."""
+    if device != "cpu":
+        return True
+    known = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(known and known())

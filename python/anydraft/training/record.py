@@ -42,6 +42,8 @@ class Record:
     curve: list[Point] = field(default_factory=list)
     measured: dict[str, list[Measured]] = field(default_factory=dict)
     """By name of the target."""
+    parallel: int = 1
+    """Of how many next tokens one pass gives the laws."""
     others: list[str] = field(default_factory=list)
     """Targets that wrote a part of the texts too."""
 

@@ -14,6 +14,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from anydraft.models.loaded import MASKS
+
 SizeName = Literal["tiny", "small"]
 
 
@@ -36,11 +38,18 @@ SIZES: dict[SizeName, Size] = {
 }
 
 
-def new_model(size: Size, tokenizer: PreTrainedTokenizerFast, seed: int) -> PreTrainedModel:
-    """An untrained model for a tokenizer, float32, on the CPU; input and output embedding are one."""
+def new_model(
+    size: Size, tokenizer: PreTrainedTokenizerFast, seed: int, parallel: int = 1
+) -> PreTrainedModel:
+    """An untrained model for a tokenizer, float32, on the CPU; input and output embedding are one.
+
+    ``parallel``: of how many next tokens one pass is to give the laws. The masks for that
+    (:mod:`anydraft.models.ahead`) are ids behind the tokenizer's, so that no text has them.
+    """
+    masks = list(range(len(tokenizer), len(tokenizer) + parallel - 1))
     ends: list[int] = tokenizer.convert_tokens_to_ids(["<|endoftext|>", "<|im_end|>"])  # type: ignore[assignment]
     config = LlamaConfig(
-        vocab_size=len(tokenizer),
+        vocab_size=len(tokenizer) + len(masks),
         hidden_size=size.hidden,
         intermediate_size=size.inner,
         num_hidden_layers=size.layers,
@@ -53,6 +62,8 @@ def new_model(size: Size, tokenizer: PreTrainedTokenizerFast, seed: int) -> PreT
         eos_token_id=ends[0],
         pad_token_id=ends[0],
     )
+    if masks:
+        setattr(config, MASKS, masks)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = LlamaForCausalLM(config)

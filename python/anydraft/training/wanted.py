@@ -28,6 +28,8 @@ class Wanted:
     """Of training; by default as many as the other half allows."""
     shape: Size | None = None
     """Instead of the size's own."""
+    parallel: int = 1
+    """Of how many next tokens one pass of the draft gives the laws; see :mod:`anydraft.models.ahead`."""
     new_tokens: int = writing.LONGEST
     """The longest text of the target."""
 

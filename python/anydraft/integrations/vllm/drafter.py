@@ -14,8 +14,8 @@ from anydraft.bridge.bridge import Bridge
 from anydraft.decoding.protocols import Session
 from anydraft.integrations.vllm.requests import Ids, Known, RequestTable
 from anydraft.integrations.vllm.turns import Opening
+from anydraft.models.ahead import look_ahead
 from anydraft.models.base import Model
-from anydraft.models.joint import advance_together
 from anydraft.proposers.draft_state import DraftState
 from anydraft.scheduling.cost import Round
 from anydraft.scheduling.directors import Adaptive, Choice
@@ -221,7 +221,7 @@ class Drafter:
         self._batch.close(known.kept.model.row)
 
     def _draw(self, requests: Sequence[_Request]) -> list[list[int]]:
-        """Greedy draft tokens for all requests, a pass of the draft a step."""
+        """Greedy draft tokens for all requests, a pass of the draft a step, or several from one pass."""
         began = time.perf_counter()
         steps = max((self._steps(request) for request in requests), default=0)
         pending, open_requests = [], []
@@ -231,13 +231,15 @@ class Drafter:
                 pending.append(unfed)
                 open_requests.append(request)
         drawn: list[Tensor] = []
-        for _ in range(steps if open_requests else 0):
-            logits = advance_together([r.view for r in open_requests], pending, [1] * len(open_requests))
-            rows = torch.cat([row[-1:, : len(self._barred)] for row in logits])
+        views, left = [request.view for request in open_requests], steps if open_requests else 0
+        while left > 0:
+            masks = views[0].masks[: left - 1]
+            logits = look_ahead(views, pending, [masks] * len(views))
+            rows = torch.stack(logits)[..., : len(self._barred)]
             best = rows.masked_fill(self._barred, -torch.inf).argmax(-1)
             drawn.append(best)
-            pending = [best[i : i + 1] for i in range(len(best))]
-        columns: list[list[int]] = torch.stack(drawn, 1).tolist() if drawn else []
+            pending, left = list(best), left - best.shape[1]
+        columns: list[list[int]] = torch.cat(drawn, 1).tolist() if drawn else []
         found = {id(request): ids for request, ids in zip(open_requests, columns, strict=True)}
         self.counts.draft_seconds += time.perf_counter() - began
         return [found.get(id(request), []) for request in requests]
