@@ -46,6 +46,7 @@ def cell(made: dict[str, anydraft.Speculator], prompts: list[str], given: dict[s
     for turn, prompt in enumerate(prompts):
         order = list(made) if turn % 2 else list(made)[::-1]
         for name in order:
+            torch.manual_seed(turn)
             said[name] = made[name].generate(prompt, **given)
             told[name].append(said[name].stats)
         if "temperature" not in given and len({tuple(out.token_ids) for out in said.values()}) > 1:

@@ -133,6 +133,32 @@ def test_the_loop_with_longer_blocks() -> None:
     assert AheadLoop(method="tli", num_draft_tokens=3, target=(), draft=()).distance(4) <= EXACT
 
 
+@pytest.mark.parametrize(("method", "rule"), [("tli", "token"), ("tli", "block"), ("slem", "token")])
+def test_the_loop_with_a_draft_that_fails_in_its_second_pass(
+    method: str, rule: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a pass that gave two tokens, which stay."""
+    begun, passed = Draws.__post_init__, draw.look_ahead
+    count = [0, 0]
+
+    def begin(self: Draws) -> None:
+        count[0] = 0
+        begun(self)
+
+    def failing(*given: Any) -> list[Tensor]:
+        count[0] += 1
+        if count[0] == 2:
+            count[1] += 1
+            raise RuntimeError("out of memory")
+        return passed(*given)
+
+    monkeypatch.setattr(Draws, "__post_init__", begin)
+    monkeypatch.setattr(draw, "look_ahead", failing)
+    world = AheadLoop(method=method, rule=rule, num_draft_tokens=3, target=(), draft=())
+    assert world.distance(4) <= EXACT
+    assert count[1] > 0
+
+
 @pytest.mark.parametrize("method", ["slem", "tli"])
 def test_the_loop_with_trees(method: str) -> None:
     world = AheadLoop(method=method, tree="auto", target=(), draft=())

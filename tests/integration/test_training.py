@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ import small
 from anydraft.cli.app import app
 from anydraft.errors import ArgumentError, ModelFileError
 from anydraft.loading.folders import load_model, load_tokenizer
-from anydraft.training import loop, sizes, writing
+from anydraft.training import loop, sizes, writers, writing
 from anydraft.training.batches import together
 from anydraft.training.draft import train_draft
 from anydraft.training.measure import Measured, agreement
@@ -140,8 +142,48 @@ def test_other_targets_write_a_part_of_the_texts(tmp_path: Path) -> None:
         assert bytes(sample.prompt.tolist()).decode().startswith(sample.task.text[:4]) or sample.task.chat
     with pytest.raises(ArgumentError, match="another training was begun"):
         train_draft(*target(), TEXTS, tmp_path, wanted(texts=8, steps=2), name="t")
-    with pytest.raises(ArgumentError, match="3 or fewer"):
-        train_draft(*target(), TEXTS, tmp_path / "four", wanted(texts=8, steps=2), others=others * 4)
+    four = tmp_path / "four"
+    with pytest.raises(ArgumentError, match=r"got 4 other targets; expected at most 3"):
+        train_draft(*target(), TEXTS, four, wanted(texts=8, steps=2), others=others * 4)
+    with pytest.raises(ArgumentError, match=r"got 1 texts for 2 targets"):
+        train_draft(*target(), TEXTS, four, wanted(texts=1, steps=2), others=others)
+    for parallel in (0, 9):
+        with pytest.raises(ArgumentError, match=rf"got parallel={parallel}"):
+            train_draft(*target(), TEXTS, four, wanted(texts=8, steps=2, parallel=parallel))
+    assert not four.exists()  # nothing was begun that a second try would stumble over
+
+
+@pytest.mark.parametrize(
+    ("texts", "others", "expected"), [(7, 1, [6, 1]), (3, 1, [2, 1]), (8, 3, [2, 2, 2, 2])]
+)
+def test_all_texts_are_given_out(texts: int, others: int, expected: list[int]) -> None:
+    assert writers.shares(wanted(texts=texts), others) == expected
+    assert writers.shares(wanted(texts=None), others) == [None] * (1 + others)
+
+
+def test_a_run_that_goes_on_has_only_the_minutes_that_are_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[tuple[str, float]] = []
+
+    def draw(model: Any, tokenizer: Any, made: Any, store: Store, *, seconds: float, **_: Any) -> None:
+        given.append((store.folder.name, seconds))
+        if store.folder.name == "samples-1" and len(given) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(writing, "draw", draw)
+    clock = iter(range(0, 10_000, 10))
+    monkeypatch.setattr(writers.time, "monotonic", lambda: float(next(clock)))
+    asked = wanted(texts=None, minutes=2.0)
+    by = Other(target()[0], target()[1], "t")
+    for _ in range(2):
+        desk = writers.Desk(tmp_path, asked, Watcher())
+        with suppress(KeyboardInterrupt):
+            desk.held_out(by)
+            desk.written(by, [by], TEXTS)
+    names = ["held-out", "samples", "samples-1"]
+    assert [name for name, _ in given] == [*names, "held-out", *names[1:]]
+    assert [seconds for _, seconds in given] == [math.inf, 45.0, 15.0, math.inf, 35.0, 5.0]
 
 
 def test_the_target_may_have_a_tokenizer_of_another_library(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from anydraft.scheduling.cost import (
     ALLOWANCE,
     BESIDE,
     GRACE,
+    LONG,
     WIDER,
     Arm,
     CostModel,
@@ -167,6 +168,18 @@ def test_of_a_draft_that_looks_ahead_a_pass_is_learnt_from_blocks_of_any_length(
         spent = 0.4 * work(length, 4)
         made.observe("tli", Round(length, length, 0, 1, length + 1, 1, 1.2, 1.2 + spent + 0.02))
         assert made.step(arm) == pytest.approx(0.4)
+
+
+def test_what_was_drafted_from_one_pass_is_no_long_backlog() -> None:
+    """Nothing of it is cached: of a block of 8 that held, 9 ids or more are read with the next one."""
+    made = model(Arm(range(1, 9), 0.0, ahead=8))
+    arm = made.arms["tli"]
+    for _ in range(40):
+        made.observe("tli", Round(8, 8, 8, 9, 9, 9, 1.2, 1.2 + 0.4 * work(8, 8) + 0.02))
+    assert made.step(arm) == pytest.approx(0.4)
+    assert arm.reading is None
+    assert made.catching_up(arm, LONG + 7) == 0
+    assert made.catching_up(Arm(range(1, 9), 0.5), LONG + 1) > 0
 
 
 def test_whole_passes_are_drafted_where_a_pass_is_dear() -> None:

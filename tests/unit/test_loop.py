@@ -145,6 +145,19 @@ def test_what_a_lookup_would_have_brought_is_seen_in_rounds_without_one(drafting
     assert any(each and each[0] < each[1] for each in expected)
 
 
+def test_a_row_whose_passes_become_joint_is_not_judged_by_an_old_lookup() -> None:
+    row = watching.row(small.speculator(method="auto", num_draft_tokens="auto"), REPEATED, length=20)
+    row.director = Counting("slem")
+    rounds = decode([row])
+    next(rounds)
+    row.joint = True
+    found = Counting("slem")
+    row.director = found
+    list(rounds)
+    assert found.seen
+    assert all(seen.foreseen is None for _, seen in found.seen)
+
+
 def test_a_lookup_s_own_round_is_not_counted_twice() -> None:
     row = watching.row(small.speculator(method="lookup"), REPEATED, length=20)
     director = Counting("lookup")

@@ -21,6 +21,7 @@ from anydraft.models.fast.runner import FastPasses
 from anydraft.models.loaded import masks_of
 from anydraft.models.row import TransformersRow
 from anydraft.models.transformers import TransformersModel
+from anydraft.proposers.masks import check_masks
 from anydraft.proposers.registry import Method
 
 METHODS: list[Method] = ["slem", "tli", "pushforward", "slrs"]
@@ -41,10 +42,14 @@ def close(got: Tensor, wanted: Tensor) -> None:
     torch.testing.assert_close(got, wanted, atol=5e-5, rtol=0)
 
 
-@pytest.mark.parametrize("wrong", [[97], [-1], [1.5], [True], ["a"], "94", {"id": 94}, 94])
+@pytest.mark.parametrize(
+    "wrong",
+    [[97], [-1], [1.5], [True], ["a"], "94", {"id": 94}, 94, 0, False, "", {}, [94] * 64, [-1] * 10**5],
+)
 def test_an_entry_that_lists_no_tokens_is_refused(wrong: object) -> None:
-    with pytest.raises(ModelError, match=r"anydraft_masks.*ids from 0 to 96"):
+    with pytest.raises(ModelError, match=r"anydraft_masks.*ids from 0 to 96") as caught:
         masks_of(looking(wrong))
+    assert len(str(caught.value)) < 400
 
 
 @pytest.mark.parametrize("none", [None, []])
@@ -177,6 +182,10 @@ def test_masks_that_could_be_drafted_are_refused() -> None:
         anydraft.Speculator(target, seeing(draft, [65, len(tokenizers[1])]), *tokenizers)
     with pytest.raises(ModelError, match="expected a list of ids"):
         anydraft.Speculator(target, seeing(draft, [10**6]), *tokenizers)
+    bridge = anydraft.Bridge(*tokenizers)
+    check_masks([len(tokenizers[1])] * 3, bridge)
+    with pytest.raises(ModelError, match=r"of tokens \[65\]"):  # what the proposer of vLLM asks
+        check_masks([65, len(tokenizers[1])], bridge)
     mistaken = seeing(target, [65])  # a target is not asked
     assert anydraft.Speculator(mistaken, draft, *tokenizers).generate(PROMPT, max_new_tokens=4).token_ids
 

@@ -78,6 +78,9 @@ def test_a_file_holds_all_of_it(tmp_path: Path) -> None:
             Plan.load(tmp_path / "bad.json")
     with pytest.raises(ModelFileError):
         Plan.load(tmp_path / "missing.json")
+    replace(plan(), reach={"slem": Reach(0.5, 0.5, 1.0, 0.1, ahead=0)}).save(tmp_path / "bad.json")
+    with pytest.raises(ModelFileError, match="ahead"):
+        Plan.load(tmp_path / "bad.json")
 
 
 def test_auto_starts_from_a_plan() -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -61,14 +60,14 @@ def train_draft(
     out: Annotated[Path, typer.Option(help="The folder of the new draft.")] = Path("draft"),
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a folder that was begun.")] = False,
     texts: Annotated[
-        int | None, typer.Option(min=1, help="How many texts the target writes, whatever the minutes.")
+        int | None, typer.Option(min=1, help="How many texts are written, whatever the minutes.")
     ] = None,
     steps: Annotated[int | None, typer.Option(min=1, help="Training steps, whatever the minutes.")] = None,
     parallel: Annotated[
         int,
         typer.Option(
             min=1,
-            max=16,
+            max=8,
             help="Tokens that the draft proposes from one pass, where passes are dear; 1: token by token.",
         ),
     ] = 1,
@@ -89,8 +88,13 @@ def train_draft(
         speaking = side(target)
         for path in corpus or []:
             existing(path, A_CORPUS)
-        big = load_one(speaking, dtype=None, device=device, threads=threads)
-        others = [load_one(side(path), dtype=None, device=device, threads=threads) for path in also or []]
+        beside = [side(path) for path in also or []]
+        from anydraft.training.writers import check_others
+
+        check_others(len(beside))
+        big, *others = (
+            load_one(one, dtype=None, device=device, threads=threads) for one in (speaking, *beside)
+        )
         from anydraft.training import corpus as files
         from anydraft.training.draft import train_draft
         from anydraft.training.wanted import Other, Wanted
@@ -106,10 +110,9 @@ def train_draft(
                 files.read(corpus or []),
                 out,
                 Wanted(size=size, seed=seed, minutes=minutes, texts=texts, steps=steps, parallel=parallel),
-                writer=_writer(big.model),
                 name=big.name,
                 sources=[path.name for path in corpus or []],
-                others=[Other(o.model, o.tokenizer, o.name, _writer(o.model)) for o in others],
+                others=[Other(o.model, o.tokenizer, o.name) for o in others],
                 watcher=_shown(bars, where),
             )
         console().print(table(record.measured[big.name]))
@@ -133,16 +136,6 @@ def phases(
             f"{_LEAST_MINUTES[size]:g} minutes on. --resume goes on with a folder."
         )
     return said
-
-
-def _writer(model: Any) -> Any:
-    """A copy in bfloat16 where the device is quick with it: the target writes sooner, nearly the same."""
-    import torch
-
-    from anydraft.training.optimizer import quick_bfloat16
-
-    quick = quick_bfloat16(model.device.type) and model.dtype == torch.float32
-    return copy.deepcopy(model).to(torch.bfloat16) if quick else model
 
 
 def table(measured: Sequence[Measured]) -> Table:

@@ -220,6 +220,7 @@ class Row:
         """Tell the director what a round took and brought."""
         self._took(seconds)
         start, choice = proposal.start, proposal.choice
+        found, self._looked_up = self._looked_up, []
         if event.draft_failure or (choice and proposal.block is None and self.joint):
             return  # the others of its batch may have drafted: it was no round without a draft
         looked_up = choice is not None and choice.method == LOOKUP
@@ -238,15 +239,13 @@ class Row:
             backlog=1 if looked_up else start.backlog,
             target_seconds=target,
             seconds=seconds,
-            foreseen=None if looked_up else self._foreseen(verdict.token_ids),
+            foreseen=None if looked_up or not found else self._foreseen(found[0], verdict.token_ids),
         )
         self.director.observe(choice, seen)
 
-    def _foreseen(self, new: list[int]) -> tuple[int, int] | None:
+    def _foreseen(self, continuation: Continuation, new: list[int]) -> tuple[int, int]:
         """What a lookup would have brought in a round that was played without."""
-        if not self._looked_up:
-            return None
-        return foreseen(self._looked_up[0].data, (self.decode_bytes([token]) for token in new))
+        return foreseen(continuation.data, (self.decode_bytes([token]) for token in new))
 
     def _took(self, seconds: float) -> None:
         """Count a round's time; a finished row leaves the batches that its models are in."""

@@ -25,7 +25,6 @@ from anydraft.engine.tokenizers import AnyModel, tokenizer_of
 from anydraft.errors import ArgumentError, PairError
 from anydraft.memory.lookup import Lookup
 from anydraft.memory.memory import MemoryChoice, check_memory, chosen
-from anydraft.models.ahead import ahead_by
 from anydraft.models.base import Branching, Model
 from anydraft.models.in_order import OrderedRow
 from anydraft.models.joint import Joint
@@ -124,7 +123,7 @@ class Engine:
         self._cost = self._draft.bytes / self._target.bytes
         self._plan = plan
         self._length = num_draft_tokens
-        self._directors: dict[tuple[str, bool, int, bool, int], Director] = {}
+        self._directors: dict[tuple[str, bool, int, bool], Director] = {}
         self.window = self._target.window
         """The longest text of the target, prompt included, in tokens; ``None`` if unlimited."""
         for side in sides:
@@ -218,8 +217,7 @@ class Engine:
         view = session.view()
         trims = self.suit(caches.draft, view)
         together = _rows_together(caches.target) if together is None else together
-        kind = isinstance(randomness, Greedy), together, trims
-        directs = self._director(times, kind, method, 1 + len(ahead_by(caches.draft)))
+        directs = self._director(times, (isinstance(randomness, Greedy), together, trims), method)
         for name in directs.methods:  # now, or the round that needs it would seem slow
             with suppress(PairError):
                 self._strategies.get(name)
@@ -275,9 +273,8 @@ class Engine:
         """
         method = self._checked(method)
         trims = row.draft is not None and self._draft.trims(row.draft.model)
-        ahead = 1 if row.draft is None else 1 + len(row.draft.masks)
         row.director = self._director(
-            "measured", (isinstance(row.randomness, Greedy), together, trims), method, ahead
+            "measured", (isinstance(row.randomness, Greedy), together, trims), method
         )
         row.joint = together > 1 and method != LOOKUP
 
@@ -293,11 +290,9 @@ class Engine:
         return method == LOOKUP or (method == "auto" and self._length == "auto")
 
     def _director(
-        self, times: Times, kind: tuple[bool, int, bool], method: AnyMethod | None = None, ahead: int = 1
+        self, times: Times, kind: tuple[bool, int, bool], method: AnyMethod | None = None
     ) -> Director:
         """What decides for decodes of a kind: greedy or not, so many rows at once, a trimmed head or not.
-
-        ``ahead``: how many draft tokens come from one pass.
 
         Passes of different kinds take different times, so each has a director of its own, which keeps what it
         learns. A sample that a seed is to repeat, in any process, has a fresh one.
@@ -305,9 +300,10 @@ class Engine:
         greedy, rows, _ = kind
         name: Literal["greedy", "sampling"] = "greedy" if greedy else "sampling"
         method = self._checked(method)
+        ahead = 1 + len(self._draft.masks)
         if times == "nominal":
             return director(method, self._length, name, self._cost, times=times, ahead=ahead)
-        key = (method, *kind, ahead)
+        key = (method, *kind)
         if key not in self._directors:
             plan = self._planned(name) if rows == 1 else None
             self._directors[key] = director(method, self._length, name, self._cost, plan=plan, ahead=ahead)

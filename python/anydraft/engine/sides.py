@@ -10,18 +10,18 @@ import torch
 
 from anydraft.bridge.bridge import Bridge
 from anydraft.engine.places import Adding
-from anydraft.errors import ArgumentError, ModelError
+from anydraft.errors import ArgumentError
 from anydraft.models.base import Model
 from anydraft.models.batch import TransformersBatch, batch_of, renew, sequences
 from anydraft.models.fast.runner import FastPasses, forget
 from anydraft.models.llama_cpp.objects import end_ids, is_llama
 from anydraft.models.llama_cpp.sequences import LlamaCppBatch
 from anydraft.models.llama_cpp.source import LlamaCppSource
-from anydraft.models.loaded import MASKS
 from anydraft.models.prefill import placeholders
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.weights import DraftWeights, Weights, pass_bytes
 from anydraft.proposers.draft_head import DraftHead, Rows, Wish
+from anydraft.proposers.masks import check_masks
 
 
 class Side(Protocol):
@@ -33,6 +33,8 @@ class Side(Protocol):
     """The longest text that it accepts, in tokens; ``None`` if unlimited."""
     placeholders: frozenset[int]
     """Ids that stand in a prompt for pictures and sounds."""
+    masks: Sequence[int]
+    """What a draft reads to see further than the next token; see :mod:`anydraft.models.ahead`."""
     device: torch.device
     """Where ids go in and logits come out."""
     bytes: int
@@ -94,15 +96,7 @@ def draft_side(
     if is_llama(model):
         return LlamaCppSide(model, {"draft_weights": weights, "draft_head": head})
     side = TorchDraft(model, DraftHead(model, bridge, head, FastPasses(weights, compile, drafts=True)))
-    known = [mask for mask in side.masks if mask < len(bridge.draft)]
-    offsets = bridge.tables.expansion_offsets
-    said = [mask for mask in known if offsets[mask + 1] > offsets[mask]]
-    if said:
-        raise ModelError(
-            f"got a draft with {MASKS} of tokens {said}, which stand for text or an end; expected ids that "
-            "its tokenizer does not use, or control tokens without a partner. Correct the entry of its "
-            "configuration, or take it out"
-        )
+    check_masks(side.masks, bridge)
     return side
 
 
@@ -115,6 +109,7 @@ class TorchTarget:
         opened = self.sequence()
         self.vocab_size, self.window, self.device = opened.vocab_size, opened.window, opened.device
         self.placeholders = placeholders(opened.plain)
+        self.masks: Sequence[int] = ()
         self.bytes = pass_bytes(model)
         self.description = f"{type(model).__name__}, {self.bytes} bytes, {opened.dtype}"
 
@@ -162,8 +157,7 @@ class TorchDraft:
         self.placeholders = placeholders(opened.plain)
         self.bytes = pass_bytes(model)
         read = pass_bytes(model, head.weights)
-        self.masks: list[int] = opened.masks.tolist()
-        """What it reads to see further than the next token; see :mod:`anydraft.models.ahead`."""
+        self.masks: Sequence[int] = opened.masks.tolist()
         sees = f", {1 + len(self.masks)} ahead" if self.masks else ""
         self.description = f"{type(model).__name__}, {read} bytes, {opened.dtype}{sees}"
 
@@ -206,6 +200,7 @@ class LlamaCppSide:
 
     device = torch.device("cpu")
     placeholders: frozenset[int] = frozenset()
+    masks: Sequence[int] = ()
 
     def __init__(self, model: Any, options: dict[str, Any]) -> None:
         """``options``: those of a pair that are for models of transformers, by name.

@@ -14,6 +14,9 @@ from anydraft.errors import ModelError
 MASKS = "anydraft_masks"
 """The entry of a model's configuration that lists its masks, in order: one for each law after the first."""
 
+_MOST = 63
+"""Masks: more than any block is long."""
+
 
 def plain_of(model: object) -> PreTrainedModel:
     """The transformers model inside a compiled or PEFT-wrapped one.
@@ -104,12 +107,15 @@ def masks_of(model: PreTrainedModel) -> list[int]:
         ModelError: the configuration has an entry that is no list of token ids of the model.
     """
     config: Any = model.config.get_text_config(decoder=True)
-    found = getattr(config, MASKS, None) or []
+    found = getattr(config, MASKS, None)
+    if found is None:
+        return []
     size = int(embedding_of(model).shape[0])
-    if not isinstance(found, list) or not all(type(i) is int and 0 <= i < size for i in found):
+    known = isinstance(found, list) and len(found) <= _MOST
+    if not known or not all(type(i) is int and 0 <= i < size for i in found):
         raise ModelError(
-            f"got a configuration with {MASKS}={found!r}; expected a list of ids from 0 to {size - 1}, one "
-            "for each token that is drafted beside the next. Correct it, or take it out: then the draft goes "
-            "on token by token"
+            f"got a configuration with {MASKS}={found!r:.80}; expected a list of ids from 0 to {size - 1}, "
+            f"at most {_MOST}, one for each token that is drafted beside the next. Correct it, or take it "
+            "out: then the draft goes on token by token"
         )
     return list(found)

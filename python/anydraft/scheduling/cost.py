@@ -48,7 +48,8 @@ DRAFTED, LOOKED_UP = range(1, 9), range(1, 17)
 """Lengths of blocks: a candidate of a lookup costs no draft pass, only a wider one of the target."""
 
 LONG = 8
-"""Ids of a backlog from which on to read it is a cost of its own."""
+"""Ids of a backlog beyond which to read it is a cost of its own. What was drafted from one pass was not read:
+so many more are short."""
 
 WIDER = 0.03
 """What another token fed adds to a pass, as a share, where that was not measured."""
@@ -79,7 +80,8 @@ class Round:
     """Tokens fed to the target: all candidates and one; more where it still had to read the prompt, or reads
     accepted tokens again because its states cannot be cropped."""
     backlog: int
-    """Ids that the draft had to read before it could draw: 1 or 2 in the middle of a text."""
+    """Ids that the draft had to read before it could draw: in the middle of a text 1 or 2, or as many more as
+    it drew from its last pass."""
     target_seconds: float
     """The target's pass."""
     seconds: float
@@ -193,7 +195,7 @@ class CostModel:
 
     def catching_up(self, arm: Arm, backlog: int) -> float:
         """Seconds for the draft to read a long backlog; until measured, its share of what the target took."""
-        if backlog <= LONG:
+        if backlog < LONG + arm.ahead:
             return 0.0
         read = arm.cost * (self._reading or WIDER * self.target(1)) if arm.reading is None else arm.reading
         return backlog * read
@@ -261,7 +263,7 @@ class CostModel:
         if plain is None:
             return
         draft = max(0.0, seen.seconds - seen.target_seconds - statistics.median(self.rest))
-        if seen.backlog <= LONG:
+        if seen.backlog < LONG + arm.ahead:
             arm.steps.append(draft / work(seen.drafted, arm.ahead))
         elif arm.steps or arm.cost:
             arm.reading = max(0.0, draft - work(seen.drafted, arm.ahead) * self.step(arm)) / seen.backlog

@@ -121,7 +121,8 @@ class Plan:
             arm.acceptance.add(KNOWN * reach.acceptance, KNOWN)
             arm.width.add(KNOWN * reach.width, KNOWN)
             arm.spread.add(KNOWN * reach.spread, KNOWN)
-            arm.steps.append(reach.step)
+            if arm.ahead == reach.ahead:
+                arm.steps.append(reach.step)
 
     def reason(self) -> str:
         """The recommendation in a sentence."""
@@ -165,6 +166,8 @@ class Plan:
                 raise KeyError("version")
             read["verify"] = {int(size): seconds for size, seconds in read["verify"].items()}
             read["reach"] = {method: Reach(**reach) for method, reach in read["reach"].items()}
+            if any(reach.ahead < 1 for reach in read["reach"].values()):
+                raise ValueError("ahead")
             return cls(**read)
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelFileError(

@@ -8,10 +8,15 @@ from dataclasses import dataclass
 from transformers import PreTrainedModel
 
 from anydraft.bridge.protocols import AnyTokenizer
+from anydraft.errors import ArgumentError
+from anydraft.scheduling.cost import DRAFTED
 from anydraft.training import writing
 from anydraft.training.measure import Measured
 from anydraft.training.record import Point
 from anydraft.training.sizes import Size, SizeName
+
+MOST_PARALLEL = DRAFTED[-1]
+"""Tokens that one pass of a draft may propose: as many as a block has at most."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,14 @@ class Wanted:
     new_tokens: int = writing.LONGEST
     """The longest text of the target."""
 
+    def check(self) -> None:
+        """Raise :class:`ArgumentError` for what cannot be."""
+        if not 1 <= self.parallel <= MOST_PARALLEL:
+            raise ArgumentError(
+                f"got parallel={self.parallel}; expected 1 (token by token) to {MOST_PARALLEL}, the most "
+                "tokens of a block"
+            )
+
 
 @dataclass(frozen=True)
 class Other:
@@ -41,8 +54,6 @@ class Other:
     model: PreTrainedModel
     tokenizer: AnyTokenizer
     name: str
-    writer: PreTrainedModel | None = None
-    """The model in another number format, which writes sooner."""
 
 
 class Watcher:

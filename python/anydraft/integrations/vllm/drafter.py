@@ -148,7 +148,8 @@ class Drafter:
         """What decides for batches of about that size: sizes are told apart by powers of two."""
         size, most = max(requests, 1).bit_length(), self._most_tokens
         if size not in self._directors:
-            self._directors[size] = Adaptive(("slem",), 0.0, lengths=range(most, most + 1))
+            ahead = 1 + len(self._batch.model.masks)
+            self._directors[size] = Adaptive(("slem",), 0.0, lengths=range(most, most + 1), ahead=ahead)
         return self._directors[size]
 
     def _observe(self, now: float, fresh: Sequence[int]) -> None:

@@ -28,6 +28,7 @@ from anydraft.loading.folders import generation_config, load_model, load_tokeniz
 from anydraft.models.batch import needed_batch
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.transformers import TransformersModel
+from anydraft.proposers.masks import check_masks
 
 log = logging.getLogger("vllm.anydraft")
 
@@ -146,6 +147,7 @@ class Proposer:
         )
         paired = special_tokens.bridge_roles(target, draft, *ends)
         bridge = Bridge(target, draft, to_target=paired.to_target, to_draft=paired.to_draft)
+        check_masks(model.masks.tolist(), bridge)
         roles = special_tokens.special_roles(target, ends[0]) if settings.templates == "draft" else None
         return Drafter(
             bridge,
