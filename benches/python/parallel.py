@@ -21,7 +21,8 @@ import torch
 import anydraft
 from anydraft import load_model, load_tokenizer
 from anydraft.loading.names import model_named
-from anydraft.models.loaded import MASKS, masks_of
+from anydraft.models.base import MASKS
+from anydraft.models.loaded import masks_of
 from anydraft.training.tasks import held_out_tasks
 
 LENGTHS: list[Any] = [2, 4, 8, "auto"]

@@ -76,6 +76,10 @@ class Branching(Protocol):
         """Keep ``length`` tokens, the text before the tree, and those of the tree's tokens in ``path``."""
 
 
+MASKS = "anydraft_masks"
+"""The entry of a model's configuration that lists its masks, in order: one for each law after the first."""
+
+
 @runtime_checkable
 class LookingAhead(Protocol):
     """A :class:`Model` that may have learnt to give laws of more tokens than the next in one pass.

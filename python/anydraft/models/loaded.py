@@ -10,9 +10,7 @@ from torch.nn import Module
 from transformers import PreTrainedModel
 
 from anydraft.errors import ModelError
-
-MASKS = "anydraft_masks"
-"""The entry of a model's configuration that lists its masks, in order: one for each law after the first."""
+from anydraft.models.base import MASKS
 
 _MOST = 63
 """Masks: more than any block is long."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from anydraft.bridge.bridge import Bridge
 from anydraft.errors import ModelError
-from anydraft.models.loaded import MASKS
+from anydraft.models.base import MASKS
 
 
 def check_masks(masks: Sequence[int], bridge: Bridge) -> None:

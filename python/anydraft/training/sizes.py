@@ -14,7 +14,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from anydraft.models.loaded import MASKS
+from anydraft.models.base import MASKS
 
 SizeName = Literal["tiny", "small"]
 
