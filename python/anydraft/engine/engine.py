@@ -200,13 +200,14 @@ class Engine:
         end_ids: frozenset[int] | None = None,
         method: AnyMethod | None = None,
         together: int | None = None,
+        company: Literal["fixed", "changing"] = "changing",
     ) -> Row:
         """One row of a decode, for a loop of your own: see :func:`anydraft.decoding.loop.decode`.
 
         ``times``: by which ``"auto"`` decides what is drafted; with ``"nominal"`` ones a seed repeats.
         ``method``: how this row is drafted, if not as the engine's others; ``"none"``: not at all.
         ``together``: how many rows share its passes, if not all that are in its batch now; see
-        :meth:`direct`.
+        :meth:`direct`. ``company``: whether other rows may come to share its passes, or none ever does.
 
         Raises:
             ArgumentError: an unknown method.
@@ -224,7 +225,8 @@ class Engine:
         drafts = self.tree == "auto" and set(directs.methods) - {LOOKUP}
         blind = not getattr(law, "reads_prefix", True)
         target = caches.target
-        alone = together == 1 and times == "measured"  # a seed repeats a sample also where rows share passes
+        # A seed repeats a sample also where rows share passes, which read no trees.
+        alone = together == 1 and (times == "measured" or company == "fixed")
         trees = bool(drafts) and blind and alone and isinstance(target, Branching) and target.branches
         looked_up = self._looks_up(method) and together == 1
         memory = chosen(self._memory, times, "greedy" if isinstance(randomness, Greedy) else "sampling")
