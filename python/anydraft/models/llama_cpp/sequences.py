@@ -22,11 +22,18 @@ class LlamaCppModel:
 
     device = _CPU
 
-    def __init__(self, vocab_size: int, window: int, take: Callable[[LlamaCppModel], Context]) -> None:
-        """``take``: gives this model an empty context with one sequence."""
+    def __init__(
+        self,
+        vocab_size: int,
+        window: int,
+        take: Callable[[LlamaCppModel], Context],
+        reads_trees: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """``take``: gives this model an empty context with one sequence; ``reads_trees``: tries that."""
         self.vocab_size = vocab_size
         self.window: int | None = window
         self._take = take
+        self._reads_trees = reads_trees
         self._context: Context | None = None
 
     @property
@@ -58,6 +65,19 @@ class LlamaCppModel:
         """Forget all but the first ``length`` cached tokens, or more: see :meth:`Context.crop`."""
         if self._context is not None:
             self._context.crop(0, length)
+
+    @property
+    def branches(self) -> bool:
+        """See :class:`~anydraft.models.base.Branching`."""
+        return self._reads_trees()
+
+    def branch(self, ids: Tensor, parents: Sequence[int]) -> Tensor:
+        """See :class:`~anydraft.models.base.Branching`; errors as for :meth:`Context.advance`."""
+        return self.context.trees.read(0, ids, parents)
+
+    def prune(self, length: int, path: Sequence[int]) -> None:
+        """See :class:`~anydraft.models.base.Branching`."""
+        self.context.trees.prune(0, length, path)
 
 
 class LlamaCppBatch:
