@@ -138,6 +138,38 @@ def test_a_tree_with_more_paths_than_sequences(llama: Any, ids: Tensor) -> None:
     assert set(spare(model.context)) == {-1}
 
 
+def test_trees_of_several_rows_at_once(llama: Any, ids: Tensor) -> None:
+    """Two with more paths together than there are sequences for, and a line between them."""
+    source = LlamaCppSource(llama)
+    rows: list[Any] = source.sequences(3)
+    assert all(row.branches for row in rows)
+    shapes: list[list[int] | None] = [[0] * 12, None, [0] * 9 + [1, 10]]
+    texts = [ids[10 * i : 10 * i + 20 + i] for i in range(3)]
+    trees = [ids[200 + 20 * i :][: len(shape or [0, 1])] for i, shape in enumerate(shapes)]
+    fed = [torch.cat(pair) for pair in zip(texts, trees, strict=True)]
+    for row, text in zip(rows, texts, strict=True):
+        row.advance(text[:-1])
+    fed = [part[len(text) - 1 :] for part, text in zip(fed, texts, strict=True)]
+    found = advance_together(rows, fed, [1 + len(tree) for tree in trees], shapes)
+    other = source.sequence()
+    for i in (0, 2):
+        shape = shapes[i] or []
+        for place in range(len(shape) + 1):
+            other.crop(0)
+            other.advance(texts[i][:-1])
+            line = torch.cat((texts[i][-1:], trees[i][path_to(shape, place)]))
+            assert torch.equal(found[i][place], other.advance(line)[0]), (i, place)
+        rows[i].prune(len(texts[i]), path_to(shape, len(shape)))
+    rows[1].crop(21)
+    assert set(spare(rows[0].batch.context)) == {-1}
+    for i, row in enumerate(rows):
+        other.crop(0)
+        text = torch.cat((texts[i], trees[i][path_to(shapes[i] or [], len(shapes[i] or []))]))
+        other.advance(text[: row.length])
+        moved = row.advance(ids[300:302]) - other.advance(ids[300:302])
+        assert moved.abs().mean() < 0.5, i  # between other rows' keys sums have other orders
+
+
 def test_a_tree_that_is_not_pruned_leaves_nothing(llama: Any, ids: Tensor) -> None:
     model, other = LlamaCppSource(llama).sequence(), LlamaCppSource(llama).sequence()
     for follow in ("crop", "advance", "branch"):
@@ -208,7 +240,7 @@ def test_a_model_with_a_state_reads_none(make: Any, tmp_path: Path) -> None:
 
 
 def all_on_the_first(share: Any) -> Any:
-    return share._replace(paths=[[0] for _ in share.paths], count=1 + (share.count > 1))
+    return share._replace(paths=[[0] for _ in share.paths], number=1 + (share.number > 1))
 
 
 def one_deeper(share: Any) -> Any:

@@ -19,15 +19,15 @@ def test_every_token_comes_with_its_path_in_parts_that_fit() -> None:
                 assert {token for share in found for token in share.tokens} == set(range(size))
                 for share in found:
                     assert share.tokens == sorted(share.tokens)
-                    assert 1 <= share.count <= paths
-                    assert len(share.tokens) <= tokens or share.count == 1
+                    assert 1 <= share.number <= paths
+                    assert len(share.tokens) <= tokens or share.number == 1
                     for token, on, depth in zip(share.tokens, share.paths, share.depths, strict=True):
                         path = path_to(parents, token)
                         assert set(path) <= set(share.tokens)
                         assert len(path) == depth + 1
                         for before in path:  # whoever comes through a token comes through those before it
                             assert set(on) <= set(share.paths[share.tokens.index(before)])
-                    assert {number for on in share.paths for number in on} == set(range(share.count))
+                    assert {number for on in share.paths for number in on} == set(range(share.number))
 
 
 def test_a_tree_that_fits_is_one_part() -> None:

@@ -214,7 +214,6 @@ class CustomGenerate:
                 randomness=chance,
                 times="nominal" if call.samples else "measured",
                 max_new_tokens=call.max_new_tokens,
-                company="fixed",
                 rules=call.rules(i, law),
                 end_ids=call.end_ids,
             )

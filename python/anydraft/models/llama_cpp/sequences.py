@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from anydraft.errors import ArgumentError
+from anydraft.models.joint import NO_TREES
 from anydraft.models.llama_cpp.context import Context
 
 _CPU = torch.device("cpu")
@@ -87,8 +88,9 @@ class LlamaCppBatch:
     cached goes over to it. So memory is set aside for as many as there have been at once, or up to twice so.
     """
 
-    def __init__(self, context: Context) -> None:
-        """``context``: all its sequences are empty."""
+    def __init__(self, context: Context, reads_trees: Callable[[], bool] = lambda: False) -> None:
+        """``context``: all its sequences are empty; ``reads_trees``: tries that."""
+        self.reads_trees = reads_trees
         self.held = [context]
         """The context, which is another one after it has grown."""
         self._free = list(range(len(context.lengths)))
@@ -119,8 +121,14 @@ class LlamaCppBatch:
             self._free = list(range(count, len(self.context.lengths)))
         return LlamaCppRow(self, self._free.pop(0))
 
-    def advance(self, rows: Sequence[int], ids: Sequence[Tensor], keep: Sequence[int]) -> list[Tensor]:
-        """See :meth:`Context.advance`.
+    def advance(
+        self,
+        rows: Sequence[int],
+        ids: Sequence[Tensor],
+        keep: Sequence[int],
+        trees: Mapping[int, Sequence[int]] = NO_TREES,
+    ) -> list[Tensor]:
+        """See :meth:`Context.advance` and :class:`~anydraft.models.joint.Batch`; a tree has its own pass.
 
         Raises:
             ArgumentError: also for a sequence that was closed.
@@ -128,7 +136,13 @@ class LlamaCppBatch:
         gone = [row for row in rows if row in self._free]
         if gone:
             raise ArgumentError(f"got tokens for row {gone[0]}, which was closed; expected an open one")
-        return self.context.advance(rows, ids, keep)
+        lines = [i for i, row in enumerate(rows) if row not in trees]
+        given = [rows[i] for i in lines], [ids[i] for i in lines], [keep[i] for i in lines]
+        found = dict(zip(lines, self.context.advance(*given), strict=True)) if lines else {}
+        for i, row in enumerate(rows):
+            if row in trees:
+                found[i] = self.context.trees.read(row, ids[i], trees[row])
+        return [found[i] for i in range(len(rows))]
 
     def close(self, row: int) -> None:
         """A sequence will not be advanced again; its place is free for another."""
@@ -159,6 +173,20 @@ class LlamaCppRow:
         """A pass in which the other sequences sit still; see :class:`~anydraft.models.base.Model`."""
         self._check()
         return self.batch.advance([self.row], [ids], [keep])[0]
+
+    @property
+    def branches(self) -> bool:
+        """See :class:`~anydraft.models.base.Branching`."""
+        return self.batch.reads_trees()
+
+    def branch(self, ids: Tensor, parents: Sequence[int]) -> Tensor:
+        """See :class:`~anydraft.models.base.Branching`; the other sequences sit still."""
+        self._check()
+        return self.batch.advance([self.row], [ids], [1 + len(parents)], {self.row: parents})[0]
+
+    def prune(self, length: int, path: Sequence[int]) -> None:
+        """See :class:`~anydraft.models.base.Branching`."""
+        self.batch.context.trees.prune(self.row, length, path)
 
     def settle(self, length: int) -> None:
         """Nothing to note: see :meth:`crop`."""

@@ -15,7 +15,7 @@ class Share(NamedTuple):
     """Of each, on which of the part's paths it is, by number; every one of them has a path."""
     depths: list[int]
     """Of each, how many tokens are before it."""
-    count: int
+    number: int
     """Number of paths."""
 
     def kept(self, path: Sequence[int]) -> tuple[int, int]:

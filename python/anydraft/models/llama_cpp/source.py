@@ -59,8 +59,8 @@ class LlamaCppSource:
     def batch(self, count: int = 1) -> LlamaCppBatch:
         """Room for ``count`` sequences in one context, and for more where more are added."""
         if count > 1:
-            return LlamaCppBatch(Context(self.llama, count))
-        batch = LlamaCppBatch(self._idle_one())
+            return LlamaCppBatch(Context(self.llama, count), self.reads_trees)
+        batch = LlamaCppBatch(self._idle_one(), self.reads_trees)
         weakref.finalize(batch, _back, self._idle, batch.held).atexit = False
         return batch
 

@@ -97,7 +97,7 @@ class Trees:
         free = min(caches.room, caches.window - caches.lengths[row])
         found = torch.empty((k + 1, caches.vocab_size))
         with caches.undivided([row]):
-            for share in shares(parents, 1 + len(self.spare), free - len(text)):
+            for share in shares(parents, 1 + len(self._unused(row)), free - len(text)):
                 logits = self._read(row, text, tree, share)
                 places = [0] * min(len(text), 1) + [i + 1 for i in share.tokens]
                 found[places] = logits
@@ -110,11 +110,11 @@ class Trees:
         caches = self._caches
         self.drop([row])
         start, before = caches.lengths[row], len(text)
-        used = [row, *self.spare[: share.count - 1]]
+        used = [row, *self._unused(row)[: share.number - 1]]
         self._grown[row] = _Grown(share, used)
         ids = torch.cat((text, tree[share.tokens]))
         keep = len(share.tokens) + min(before, 1)
-        if share.count == 1:  # in as many passes as it needs
+        if share.number == 1:  # in as many passes as it needs
             return caches.passes([row], [ids], [keep])
         for other in used[1:]:
             caches.join(row, other)
@@ -122,6 +122,11 @@ class Trees:
         rows = [used] * before + [[used[path] for path in paths] for paths in share.paths]
         kept = np.arange(len(ids)) >= len(ids) - keep
         return caches.decode_shared(ids.numpy(), start + np.array(depths), rows, kept)
+
+    def _unused(self, row: int) -> list[int]:
+        """The spare sequences that the trees of other rows leave."""
+        used = {name for other, grown in self._grown.items() if other != row for name in grown.sequences}
+        return [name for name in self.spare if name not in used]
 
     def prune(self, row: int, length: int, path: Sequence[int]) -> None:
         """See :class:`~anydraft.models.base.Branching`. What stands beside the line is not kept.

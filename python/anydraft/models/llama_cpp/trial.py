@@ -34,7 +34,7 @@ def reads_trees(context: Context) -> bool:
 
     try:
         first, second = read(torch.cat((before, one, two)))[-3:], read(torch.cat((before, other, last)))[-2:]
-        singly = read(*torch.cat((before, other, last)).split(1))[-2:]
+        singly = read(*(ids[i : i + 1] for i in [*range(_TRIED - 4), _TRIED - 2, _TRIED - 1]))[-2:]
         context.clear()
         context.advance([0], [before[:-1]], [1])
         found = context.trees.read(0, torch.cat((before[-1:], one, two, other)), [0, 1, 0])
