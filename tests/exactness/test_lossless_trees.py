@@ -15,8 +15,11 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from transformers import TopKLogitsWarper
 
 from anydraft.decoding.trees import own_tokens, walk
+from anydraft.models.batch import TransformersBatch
+from anydraft.models.joint import NO_TREES
 from anydraft.sampling.laws import Randomness
 from anydraft.sampling.rejection import verify_tokens
 from cuts import keep_top_k
@@ -236,10 +239,36 @@ def test_the_loop_with_larger_trees(method: str, rule: Any) -> None:
     assert world.broad > 0
 
 
-def test_rows_of_one_pass_draft_lines() -> None:
-    world = LoopWorld(method="slem", tree="auto", num_draft_tokens=1, prompts=("ab", "bba"))
+@pytest.mark.parametrize("method", ["slem", "slrs"])
+def test_rows_of_one_pass_with_trees(method: str) -> None:
+    """Two rows, each with a tree of its own: cut to two outcomes a place, or there are too many."""
+    world = LoopWorld(
+        method=method,
+        tree="auto",
+        num_draft_tokens=1,
+        prompts=("ab", "bba"),
+        processors=lambda: [TopKLogitsWarper(2)],
+    )
     assert world.distance(2) <= EXACT
-    assert world.broad == 0
+    assert world.broad > 0
+
+
+def test_rows_that_read_each_others_trees_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = TransformersBatch.advance
+
+    def crossed(self: TransformersBatch, rows: Any, ids: Any, keep: Any, trees: Any = NO_TREES) -> Any:
+        found = read(self, rows, ids, keep, trees)
+        return found[::-1] if len({len(logits) for logits in found}) == 1 else found
+
+    monkeypatch.setattr(TransformersBatch, "advance", crossed)
+    world = LoopWorld(
+        method="slem",
+        tree="auto",
+        num_draft_tokens=1,
+        prompts=("ab", "bba"),
+        processors=lambda: [TopKLogitsWarper(2)],
+    )
+    assert world.distance(2) > CAUGHT
 
 
 class Misread(EnumeratingRandomness):

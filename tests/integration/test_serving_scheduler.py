@@ -8,6 +8,7 @@ import pytest
 
 import anydraft
 import small
+from anydraft.models.batch import TransformersBatch
 from anydraft.serving import scheduler as module
 from anydraft.serving.errors import RequestError
 from jobs import PROMPTS, Asked, alone, asked, gated, pair, running, texts
@@ -39,7 +40,25 @@ def test_samples_with_seeds_are_those_of_the_pair() -> None:
     options: dict[str, Any] = {"temperature": 0.9, "top_k": 30}
     with running(made) as scheduler:
         found = texts(scheduler, [*asked(made, seed=3, **options), *asked(made, **options)])
-    assert found[: len(PROMPTS)] == alone(made, seed=3, **options)
+    assert found[: len(PROMPTS)] == alone(pair(num_draft_tokens="auto", tree="off"), seed=3, **options)
+
+
+def test_trees_are_read_while_a_request_is_alone_and_has_no_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    prune = TransformersBatch.prune
+
+    def counted(self: TransformersBatch, row: int, length: int, path: Any) -> None:
+        seen.append(len(self))
+        prune(self, row, length, path)
+
+    monkeypatch.setattr(TransformersBatch, "prune", counted)
+    made = pair()
+    with running(made) as scheduler:
+        assert texts(scheduler, asked(made)[:1]) == alone(made)[:1]
+        assert seen
+        seen.clear()
+        texts(scheduler, asked(made, seed=3, temperature=0.9)[:1])
+        assert not seen
 
 
 def test_a_long_prompt_is_read_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:

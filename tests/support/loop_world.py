@@ -137,6 +137,10 @@ class LoopWorld:
         self.broad += 1
         return read(*given)
 
+    def _together(self, read: Callable[..., Any], *given: Any) -> Any:
+        self.broad += len(given) > 3
+        return read(*given)
+
     def alone(self, prompt: list[int], horizon: int) -> Emitted:
         """The law of plain decoding, by the model itself: token after token, the whole text each time."""
         law: Emitted = {}
@@ -195,10 +199,14 @@ class LoopWorld:
                 row.lookup = Lookup(pair.bridge.target.decode(prompt), self.memory)
             if self.strategy is not None:
                 row.strategies = lambda _: self.strategy  # type: ignore[assignment, return-value]
-            if count == 1 and pair.engine.tree == "auto":
-                row.trees = row.target.branches  # type: ignore[attr-defined]
+            if pair.engine.tree == "auto":
+                assert row.trees
+                row.crowded = False
                 row.target.branch = partial(self._branch, row.target.branch)  # type: ignore[attr-defined]
             rows.append(row)
+        if count > 1 and pair.engine.tree == "auto":
+            batch: Any = targets[0].batch  # type: ignore[attr-defined]
+            batch.advance = partial(self._together, batch.advance)
         said: list[list[int]] = [[] for _ in rows]
         for i, event in decode(rows):
             said[i] += event.token_ids

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
-from typing import cast
 
 import torch
 from torch import Tensor
@@ -14,7 +13,6 @@ from anydraft.decoding.proposal import Proposal, Verdict
 from anydraft.decoding.sequence import Row
 from anydraft.decoding.step_by_step import verify_in_order
 from anydraft.decoding.verification import verify_blocks
-from anydraft.models.base import Branching
 from anydraft.models.in_order import OrderedProcessors
 from anydraft.models.joint import advance_together
 from anydraft.proposers.draw import draft_together
@@ -77,18 +75,11 @@ def choose(rows: Sequence[Row]) -> list[Choice | None]:
 def advance(rows: Sequence[Row], proposals: Sequence[Proposal]) -> list[Tensor]:
     """The one target pass of a round: logits ``[k + 1, V]`` of every row, ``k`` candidates."""
     began = time.perf_counter()
-    found: dict[int, Tensor] = {}
-    straight = []
-    for i, (row, proposal) in enumerate(zip(rows, proposals, strict=True)):
-        if proposal.branches is None:
-            straight.append(i)
-        else:
-            found[i] = advance_tree(row, proposal)
-    if straight:
-        targets, fed = [rows[i].target for i in straight], [fed_to(rows[i], proposals[i]) for i in straight]
-        keep = [1 + proposals[i].size for i in straight]
-        found.update(zip(straight, advance_together(targets, fed, keep), strict=True))
-    logits = [found[i] for i in range(len(rows))]
+    targets = [row.target for row in rows]
+    fed = [fed_to(row, proposal) for row, proposal in zip(rows, proposals, strict=True)]
+    keep = [1 + len(proposal.parents) for proposal in proposals]
+    trees = [None if proposal.branches is None else proposal.parents for proposal in proposals]
+    logits = advance_together(targets, fed, keep, trees)
     seconds = time.perf_counter() - began
     for row in rows:
         row.stats.target_seconds += seconds
@@ -96,17 +87,14 @@ def advance(rows: Sequence[Row], proposals: Sequence[Proposal]) -> list[Tensor]:
     return logits
 
 
-def advance_tree(row: Row, proposal: Proposal) -> Tensor:
-    """The target's pass over a tree, which a row has to itself."""
-    assert proposal.branches is not None
-    fed = fed_to(row, proposal)
-    beside = torch.tensor(proposal.branches.ids, dtype=torch.int64, device=fed.device)
-    return cast(Branching, row.target).branch(torch.cat((fed, beside)), proposal.parents)
-
-
 def fed_to(row: Row, proposal: Proposal) -> Tensor:
-    """int64 ``[n]``: what the target of a row is to read of a line."""
-    return row.unfed if proposal.block is None else torch.cat((row.unfed, proposal.block.candidates))
+    """int64 ``[n]``: what the target of a row is to read, with all candidates."""
+    if proposal.block is None:
+        return row.unfed
+    parts = [row.unfed, proposal.block.candidates]
+    if proposal.branches is not None:
+        parts.append(torch.tensor(proposal.branches.ids, dtype=torch.int64, device=parts[0].device))
+    return torch.cat(parts)
 
 
 def verify(rows: Sequence[Row], proposals: Sequence[Proposal], logits: Sequence[Tensor]) -> list[Verdict]:

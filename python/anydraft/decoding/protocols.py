@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
@@ -35,6 +36,17 @@ class PointedLaw(TargetLaw, Protocol):
 
     def best(self, logits: Tensor, committed: Tensor, candidates: Tensor, /) -> Tensor:
         """Shapes as for a call; result int64 ``[k + 1]``, ``NAN`` where a logit is NaN."""
+
+
+@runtime_checkable
+class RememberingLaw(TargetLaw, Protocol):
+    """A law that keeps what it was made from, for whoever asks for it behind a token that was emitted."""
+
+    def held(self, places: Sequence[int], /) -> None:
+        """Of the rows that it was last given, those at ``places`` are the emitted tokens', in this order.
+
+        Not called where they are the first ones.
+        """
 
 
 @runtime_checkable

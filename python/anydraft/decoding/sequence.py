@@ -53,6 +53,8 @@ class Row:
     """Whether its passes are one with those of other rows."""
     trees: bool = False
     """Whether the target can be shown trees, by a law that does not ask for the path to a token."""
+    crowded: bool = False
+    """Whether so many rows share its passes that they are lines all the same."""
     lookup: Lookup | None = None
     """The text so far, if it may be looked up; that of a row whose passes are joint is not."""
     memory: Memory | None = None
@@ -145,7 +147,7 @@ class Row:
             best=self.draft.best if self.draft and isinstance(self.randomness, Greedy) else None,
             limit=limit,
             likely=self.draft.likely if self.draft else None,
-            breadth=BREADTH if self.trees and not self.joint and self._has_room(gamma) else 0,
+            breadth=BREADTH if self.trees and not self.crowded and self._has_room(gamma) else 0,
             looked_up=self._looked_up,
         )
         proposal = Proposal(start, choice._replace(length=gamma), strategy)

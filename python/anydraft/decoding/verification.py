@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from anydraft.decoding.proposal import Proposal, Verdict, Walked
+from anydraft.decoding.protocols import RememberingLaw
 from anydraft.decoding.sequence import Row
 from anydraft.decoding.transfer import to_host
 from anydraft.decoding.trees import depth_of, own_tokens, walk
@@ -135,6 +136,8 @@ def accept(row: Row, proposal: Proposal, held: Reached) -> Verdict:
         cast(Branching, row.target).prune(len(row.committed), path)
         last = path[-1] + 1 if path else 0
         walked = Walked(path, last not in proposal.parents, depth_of(proposal.parents))
+        if isinstance(row.law, RememberingLaw):  # before a stop rule asks it for scores
+            row.law.held([0, *(i + 1 for i in path)])
     new, reason = row.emit([*(proposed[i] for i in path), following])
     return Verdict(drafted, proposed, len(path), new, reason, failure, walked)
 

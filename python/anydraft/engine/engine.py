@@ -41,6 +41,10 @@ from anydraft.sampling.rejection import Rule
 from anydraft.scheduling.directors import LOOKUP, NONE, Director, Times, director
 from anydraft.scheduling.plan import Plan, find
 
+_UNCROWDED = 1
+"""Rows up to which passes have trees. On a CPU a pass over eight tokens costs little more than over one; the
+lines of two rows are more already, and a tree's candidates would cost what they bring, or more."""
+
 
 class Engine:
     """What a speculator decodes with, for loops of your own: :attr:`Speculator.engine`.
@@ -224,8 +228,7 @@ class Engine:
         drafts = self.tree == "auto" and set(directs.methods) - {LOOKUP}
         blind = not getattr(law, "reads_prefix", True)
         target = caches.target
-        alone = together == 1 and times == "measured"  # a seed repeats a sample also where rows share passes
-        trees = bool(drafts) and blind and alone and isinstance(target, Branching) and target.branches
+        trees = bool(drafts) and blind and isinstance(target, Branching) and target.branches
         looked_up = self._looks_up(method) and together == 1
         memory = chosen(self._memory, times, "greedy" if isinstance(randomness, Greedy) else "sampling")
         if looked_up and memory is not None and isinstance(randomness, SeededRandomness):
@@ -244,6 +247,7 @@ class Engine:
             prompt=prompt.ids,
             joint=together > 1,
             trees=trees,
+            crowded=together > _UNCROWDED,
             lookup=Lookup(self.bridge.target.decode(prompt.ids), memory) if looked_up else None,
             memory=memory,
         )
@@ -277,6 +281,7 @@ class Engine:
             "measured", (isinstance(row.randomness, Greedy), together, trims), method
         )
         row.joint = together > 1 and method != LOOKUP
+        row.crowded = together > _UNCROWDED
 
     def _checked(self, method: AnyMethod | None) -> AnyMethod:
         """The method of a row; :class:`ArgumentError` if there is no such."""

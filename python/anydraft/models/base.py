@@ -73,7 +73,10 @@ class Branching(Protocol):
         """
 
     def prune(self, length: int, path: Sequence[int]) -> None:
-        """Keep ``length`` tokens, the text before the tree, and those of the tree's tokens in ``path``."""
+        """Keep ``length`` tokens, the text before the tree, and those of the tree's tokens in ``path``.
+
+        Of these a model may keep fewer, the first of them: ask for :attr:`Model.length` afterwards.
+        """
 
 
 MASKS = "anydraft_masks"

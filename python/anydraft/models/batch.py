@@ -13,16 +13,14 @@ from torch.nn import Module
 from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.base import OWN_PASSES, Model, Passes
 from anydraft.models.faithful import near, own, text, tried
+from anydraft.models.joint import NO_TREES
 from anydraft.models.kv_cache import new_cache
 from anydraft.models.masks import MASKED, layer_masks
 from anydraft.models.prefill import RowPrefill
 from anydraft.models.proven import ALONE
-from anydraft.models.ragged import Layout, RaggedLayer
+from anydraft.models.ragged import Layout, RaggedLayer, better_alone
 from anydraft.models.row import TransformersRow
 from anydraft.models.transformers import TransformersModel, types_at
-
-_PASS = 8
-"""What a pass costs by itself, in tokens: a sequence with many new ones may better run alone."""
 
 
 def sequences(model: Module, count: int, passes: Passes = OWN_PASSES) -> list[Model]:
@@ -157,6 +155,15 @@ class TransformersBatch:
             whole = row in self.prefills and length < self.prefills[row].length
             self._lengths[row] = 0 if whole else length
 
+    def prune(self, row: int, length: int, path: Sequence[int]) -> None:
+        """Of a sequence's tokens behind the first ``length`` keep those in ``path``, by number."""
+        kept, self._lengths[row] = length + len(path), 0  # an interrupt leaves an empty sequence
+        if list(path) != list(range(len(path))):
+            places = torch.tensor([length + i for i in path])
+            for layer in self._layers:
+                layer.gather(self._slots[row], length, places)
+        self._lengths[row] = kept
+
     def close(self, row: int) -> None:
         """A sequence will not be advanced again: the last one takes its slot."""
         if row not in self._slots:
@@ -170,8 +177,14 @@ class TransformersBatch:
         self._offsets.pop(row, None)
 
     @torch.no_grad()  # not inference_mode: a model may renew its own buffers, which must stay trainable
-    def advance(self, rows: Sequence[int], ids: Sequence[Tensor], keep: Sequence[int]) -> list[Tensor]:
-        """Append ``ids[i]`` int64 ``[n_i]`` to sequence ``rows[i]``; logits ``[keep_i, vocab_size]`` of each.
+    def advance(
+        self,
+        rows: Sequence[int],
+        ids: Sequence[Tensor],
+        keep: Sequence[int],
+        trees: Mapping[int, Sequence[int]] = NO_TREES,
+    ) -> list[Tensor]:
+        """Append ``ids[i]`` int64 ``[n_i]`` to row ``rows[i]``; see :class:`~anydraft.models.joint.Batch`.
 
         One pass for all; sequences with many more new tokens than the others run alone, where that is less
         work. If the model raises, all caches are emptied and the error goes on.
@@ -190,7 +203,7 @@ class TransformersBatch:
             begun = {row: self._begin(row) for row in rows if row in self.prefills and not self._lengths[row]}
             following = {row: given[row][self._lengths[row] :] for row in begun}
             counts = {row: min(wanted_of[row], len(left)) for row, left in following.items()}
-            found = self._advance({**given, **following}, {**wanted_of, **counts})
+            found = self._advance({**given, **following}, {**wanted_of, **counts}, trees)
         except BaseException:
             self._start()
             self._lengths = dict.fromkeys(self._lengths, 0)
@@ -207,36 +220,35 @@ class TransformersBatch:
         self._lengths[row], self._offsets[row] = read.fill(self._cache), read.offset
         return read.logits[None]
 
-    def _advance(self, given: Mapping[int, Tensor], wanted_of: Mapping[int, int]) -> dict[int, Tensor]:
+    def _advance(
+        self,
+        given: Mapping[int, Tensor],
+        wanted_of: Mapping[int, int],
+        trees: Mapping[int, Sequence[int]],
+    ) -> dict[int, Tensor]:
         """Logits of the rows that are given any ids."""
         given = {row: row_ids for row, row_ids in given.items() if len(row_ids)}
-        alone = self._better_alone({row: len(row_ids) for row, row_ids in given.items()})
+        alone = better_alone({row: len(row_ids) for row, row_ids in given.items()}, len(self._slots))
         together = {row: row_ids for row, row_ids in given.items() if row not in alone}
         by_slot = sorted(self._slots, key=self._slots.__getitem__)
         found: dict[int, Tensor] = {}
         for row in alone:
-            found |= self._pass([row], {row: given[row]}, wanted_of)
+            found |= self._pass([row], {row: given[row]}, wanted_of, trees)
         if together:
-            found |= self._pass(by_slot, together, wanted_of)
+            found |= self._pass(by_slot, together, wanted_of, trees)
         return found
 
-    def _better_alone(self, counts: Mapping[int, int]) -> list[int]:
-        """Which rows to run alone, so that the number of tokens computed, filler included, is smallest."""
-        largest = sorted(counts, key=counts.__getitem__, reverse=True)
-        sizes = [counts[row] for row in largest]
-        costs = [
-            sum(sizes[:peeled]) + _PASS * peeled + (len(self._slots) * sizes[peeled] + _PASS if left else 0)
-            for peeled in range(len(sizes) + 1)
-            for left in [len(sizes) - peeled]
-        ]
-        return largest[: costs.index(min(costs))]
-
     def _pass(
-        self, rows: Sequence[int], given: Mapping[int, Tensor], keep: Mapping[int, int]
+        self,
+        rows: Sequence[int],
+        given: Mapping[int, Tensor],
+        keep: Mapping[int, int],
+        trees: Mapping[int, Sequence[int]],
     ) -> dict[int, Tensor]:
         """One pass over neighbouring slots; those of ``rows`` that are given nothing sit still."""
         counts = [len(given[row]) if row in given else 0 for row in rows]
-        self._layout.plan(self._slots[rows[0]], [self._lengths[row] for row in rows], counts)
+        grown = {i: trees[row] for i, row in enumerate(rows) if row in trees and row in given}
+        self._layout.plan(self._slots[rows[0]], [self._lengths[row] for row in rows], counts, grown)
         most = max(keep[row] for row in given)
         blank = next(iter(given.values())).new_zeros(max(counts))
         fed = [torch.cat((blank[len(given[row]) :], given[row])) if row in given else blank for row in rows]

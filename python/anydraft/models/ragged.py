@@ -7,14 +7,34 @@ a last slot that no token looks at.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers.cache_utils import DynamicLayer
 
+from anydraft.models.joint import NO_TREES
 from anydraft.models.kv_cache import roomy
+from anydraft.models.trees import TreeLayout
+
+_PASS = 8
+"""What a pass costs by itself, in tokens: a sequence with many new ones may better run alone."""
+
+
+def better_alone(counts: Mapping[int, int], slots: int) -> list[int]:
+    """Which rows to run alone, so that the number of tokens computed, filler included, is smallest.
+
+    ``counts``: of each row, its new tokens; ``slots``: how many rows a joint pass has.
+    """
+    largest = sorted(counts, key=counts.__getitem__, reverse=True)
+    sizes = [counts[row] for row in largest]
+    costs = [
+        sum(sizes[:peeled]) + _PASS * peeled + (slots * sizes[peeled] + _PASS if left else 0)
+        for peeled in range(len(sizes) + 1)
+        for left in [len(sizes) - peeled]
+    ]
+    return largest[: costs.index(min(costs))]
 
 
 class Layout:
@@ -32,13 +52,25 @@ class Layout:
         self.starts: list[int] = []
         self.end = 0
         """Longest sequence after the pass."""
+        self._lined = torch.empty(0)
         self.positions = torch.empty(0)
         """int64 ``[B, n]``: the position of every new token; 0 for filler."""
         self.places = torch.empty(0)
         """int64 ``[B, n]``: where its key goes."""
+        self.trees: dict[int, TreeLayout] = {}
+        """Of the rows whose new tokens end with a tree: who sees whom there."""
 
-    def plan(self, slot: int, starts: Sequence[int], counts: Sequence[int]) -> None:
-        """Slot ``slot + b`` has ``starts[b]`` tokens and gets ``counts[b]`` more (0: none)."""
+    def plan(
+        self,
+        slot: int,
+        starts: Sequence[int],
+        counts: Sequence[int],
+        trees: Mapping[int, Sequence[int]] = NO_TREES,
+    ) -> None:
+        """Slot ``slot + b`` has ``starts[b]`` tokens and gets ``counts[b]`` more (0: none).
+
+        ``trees``: by ``b`` the parents of the trees with which they end.
+        """
         self.slot = slot
         self.starts = list(starts)
         if slot + len(starts) > self.slots:
@@ -49,8 +81,14 @@ class Layout:
         n = max(counts)
         first = torch.tensor([starts, counts], dtype=torch.int64).to(self._device, non_blocking=True)
         place = torch.arange(n, device=self._device) - (n - first[1])[:, None]
-        self.positions = (place + first[0][:, None]).where(place >= 0, 0)
-        self.places = self.positions.where(place >= 0, self.capacity - 1)
+        self._lined = (place + first[0][:, None]).where(place >= 0, 0)
+        self.places = self._lined.where(place >= 0, self.capacity - 1)
+        self.positions = self._lined
+        self.trees = {b: TreeLayout(tree, starts[b], counts[b], self._device) for b, tree in trees.items()}
+        if trees:
+            self.positions = self._lined.clone()
+        for b, tree in self.trees.items():
+            self.positions[b, n - counts[b] :] = tree.positions
 
     def first(self, window: int | None) -> int:
         """The first position in reach of any new token."""
@@ -61,12 +99,20 @@ class Layout:
 
         ``chunked``: those from the start of its own chunk of ``window`` tokens, not the last ``window``.
         """
-        keys = torch.arange(self.first(window), self.end, device=self._device)
-        query = self.positions[:, None, :, None]
+        first = self.first(window)
+        keys = torch.arange(first, self.end, device=self._device)
+        query = self._lined[:, None, :, None]
         seen = keys <= query
-        if window is None:
-            return seen
-        return seen & (keys >= query - query % window if chunked else keys > query - window)
+        if window is not None:
+            seen &= keys >= query - query % window if chunked else keys > query - window
+        for b, tree in self.trees.items():
+            own = tree.mask(window, chunked=chunked)[0, 0]
+            n, reach = own.shape
+            end = self.starts[b] + n - first
+            row = seen[b, 0, -n:]
+            row.fill_(value=False)
+            row[:, end - reach : end] = own
+        return seen
 
 
 class RaggedLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore]
@@ -115,6 +161,13 @@ class RaggedLayer(DynamicLayer):  # type: ignore[no-untyped-call, unused-ignore]
         if self.is_initialized and length:
             for store in (self.keys, self.values):
                 store[target, :, :length] = store[source, :, :length]
+
+    def gather(self, slot: int, start: int, places: Tensor) -> None:
+        """Put a slot's tokens at ``places``, int64 ``[m]`` and behind ``start`` in order, there in a row."""
+        if self.is_initialized:
+            places = places.to(self.device)
+            for store in (self.keys, self.values):
+                store[slot, :, start : start + len(places)] = store[slot].index_select(1, places)
 
     def get_seq_length(self, *_: Any, **__: Any) -> int:
         """Longest sequence before the coming pass; positions are given to the model, so none rests on it."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from torch import Tensor
 
+from anydraft.models.joint import NO_TREES
 from anydraft.models.prefill import RowPrefill
 from anydraft.models.transformers import TransformersModel
 
@@ -24,8 +25,17 @@ class RowsOfOne(Protocol):
     def length(self, row: int) -> int:
         """Number of cached tokens of a sequence."""
 
-    def advance(self, rows: Sequence[int], ids: Sequence[Tensor], keep: Sequence[int]) -> list[Tensor]:
+    def advance(
+        self,
+        rows: Sequence[int],
+        ids: Sequence[Tensor],
+        keep: Sequence[int],
+        trees: Mapping[int, Sequence[int]] = NO_TREES,
+    ) -> list[Tensor]:
         """See :class:`~anydraft.models.joint.Batch`."""
+
+    def prune(self, row: int, length: int, path: Sequence[int]) -> None:
+        """Of a sequence's tokens behind the first ``length`` keep those in ``path``."""
 
     def crop(self, row: int, length: int) -> None:
         """Forget all but the first ``length`` cached tokens of a sequence."""
@@ -52,6 +62,20 @@ class TransformersRow:
     def advance(self, ids: Tensor, keep: int = 1) -> Tensor:
         """A pass in which the other sequences sit still; see :class:`Model`."""
         return self.batch.advance([self.row], [ids], [keep])[0]
+
+    @property
+    def branches(self) -> bool:
+        """See :class:`~anydraft.models.base.Branching`: where the model by itself does; not with pictures."""
+        simple = self.prefill is None and self.token_types is None
+        return simple and self.batch.model.branches
+
+    def branch(self, ids: Tensor, parents: Sequence[int]) -> Tensor:
+        """See :class:`~anydraft.models.base.Branching`; the other sequences sit still."""
+        return self.batch.advance([self.row], [ids], [1 + len(parents)], {self.row: parents})[0]
+
+    def prune(self, length: int, path: Sequence[int]) -> None:
+        """See :class:`~anydraft.models.base.Branching`."""
+        self.batch.prune(self.row, length, path)
 
     @property
     def token_types(self) -> Tensor | None:

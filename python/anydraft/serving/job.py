@@ -68,6 +68,8 @@ class Job:
         except BaseException:
             caches.leave()
             raise
+        if self.repeats:  # in any company, where blocks are lines
+            self.row.crowded = True
         if self.logprobs is not None:
             self.row.watch = self.logprobs.watch
         self.stats = self.row.stats

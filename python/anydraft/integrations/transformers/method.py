@@ -37,6 +37,7 @@ from anydraft.models.row import TransformersRow
 from anydraft.models.tensor_parallel import team_of
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.weights import DraftWeights, Weights
+from anydraft.proposers.branches import Trees
 from anydraft.proposers.draft_head import Rows, Wish
 from anydraft.proposers.registry import Method
 from anydraft.sampling.laws import Greedy, Randomness, SeededRandomness
@@ -58,6 +59,7 @@ def custom_generate(
     compile: bool = False,  # noqa: A002  # the word that users know
     memory: MemoryChoice = "process",
     bridge: Bridge | None = None,
+    tree: Trees = "auto",
 ) -> CustomGenerate:
     """What to give to a target's ``generate(custom_generate=...)``; its other arguments keep their meaning.
 
@@ -79,7 +81,7 @@ def custom_generate(
     """
     options: dict[str, Any] = {"method": method, "rule": rule, "num_draft_tokens": num_draft_tokens}
     options |= {"draft_head": draft_head, "weights": weights, "draft_weights": draft_weights}
-    options |= {"compile": compile, "memory": memory}
+    options |= {"compile": compile, "memory": memory, "tree": tree}
     return CustomGenerate(draft_model, target_tokenizer, draft_tokenizer, bridge, options)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -27,6 +29,15 @@ class RecordingLaw:
     def best(self, logits: Tensor, committed: Tensor, candidates: Tensor) -> Tensor:
         """See :class:`ProcessedLaw`."""
         return best_of(self._scores(logits, committed, candidates))
+
+    @property
+    def reads_prefix(self) -> bool:
+        """See :class:`ProcessedLaw`."""
+        return self._law.reads_prefix
+
+    def held(self, places: Sequence[int]) -> None:
+        """See :class:`~anydraft.decoding.protocols.RememberingLaw`."""
+        self._latest = {name: rows[list(places)] for name, rows in self._latest.items()}
 
     def _scores(self, logits: Tensor, committed: Tensor, candidates: Tensor) -> Tensor:
         prefix = torch.cat((self._pads, committed)) if len(self._pads) else committed

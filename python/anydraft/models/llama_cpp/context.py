@@ -14,9 +14,14 @@ from torch import Tensor
 
 from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.llama_cpp.objects import check, closed, described, keeps_a_state
+from anydraft.models.llama_cpp.tokens import Tokens
+from anydraft.models.llama_cpp.trees import Trees
 
 _ROLLBACK = 16
 """Tokens by which a recurrent state can be rolled back, where llama.cpp keeps copies of it."""
+
+_PATHS = 16
+"""Sequences beside those of the rows, for the paths of a tree; their keys are in the same cache."""
 
 
 class Context:
@@ -45,9 +50,13 @@ class Context:
         self._least = [0] * count
         """To how many tokens each can be cropped: a recurrent state goes back within the last pass only."""
         self._recurrent = keeps_a_state(llama)
+        spare = 0 if self._recurrent else _PATHS
         given = llama.context_params
         params = type(given).from_buffer_copy(given)
-        params.n_ctx, params.n_seq_max, params.kv_unified = self.window * count, count, True
+        params.n_ctx, params.n_seq_max, params.kv_unified = self.window * count, count + spare, True
+        # llama.cpp ends the process where a pass may have fewer tokens than there are sequences.
+        params.n_batch = max(given.n_batch, params.n_seq_max)
+        params.n_ubatch = min(given.n_ubatch, given.n_batch)
         params.swa_full, params.embeddings = True, False
         params.pooling_type = api.LLAMA_POOLING_TYPE_UNSPECIFIED
         params.n_rs_seq = min(_ROLLBACK, params.n_ubatch - 1) if self._recurrent else 0
@@ -64,7 +73,9 @@ class Context:
         if self._memory is None:
             raise ModelError(f"got {described(llama)}, which has no cache; expected a model that writes")
         self._adapt()
-        self._batch = _Tokens(api, int(api.llama_n_batch(self._handle)), count)
+        self._batch = Tokens(api, min(int(api.llama_n_batch(self._handle)), given.n_batch), count)
+        self.trees = Trees(self, range(count, count + spare))
+        """Reads trees of tokens."""
 
     def _adapt(self) -> None:
         """Give the context the LoRA adapter that the user's has."""
@@ -86,11 +97,13 @@ class Context:
             ArgumentError: wrong shapes, or an id outside the model's vocabulary.
             ModelError: the Llama was closed, no room in the context, or llama.cpp failed.
         """
-        self._open()
+        self.open()
         for row, own, wanted in zip(rows, ids, keep, strict=True):
-            self._check(row, own, wanted)
-        with self._undivided(rows):
-            found = self._passes(rows, [own.numpy() for own in ids], keep)
+            self.check(own, wanted)
+            self.check_room(row, len(own))
+        self.trees.drop(rows)
+        with self.undivided(rows):
+            found = self.passes(rows, ids, keep)
             end = 0
             for row, own in zip(rows, ids, strict=True):
                 start, end = end, end + len(own)
@@ -99,9 +112,10 @@ class Context:
                 self.lengths[row] += len(own)
         return list(torch.split(found, list(keep)))
 
-    def _passes(self, rows: Sequence[int], ids: Sequence[Any], keep: Sequence[int]) -> Tensor:
+    def passes(self, rows: Sequence[int], ids: Sequence[Tensor], keep: Sequence[int]) -> Tensor:
+        """As :meth:`advance`, without noting it: logits float32 ``[sum of keep, vocab_size]``."""
         counts = [len(own) for own in ids]
-        tokens = np.concatenate(ids)
+        tokens = np.concatenate([own.numpy() for own in ids])
         positions = np.concatenate(
             [self.lengths[r] + np.arange(n) for r, n in zip(rows, counts, strict=True)]
         )
@@ -112,16 +126,27 @@ class Context:
         for start in range(0, len(tokens), self._batch.room):
             part = slice(start, start + self._batch.room)
             batch = self._batch.filled(tokens[part], positions[part], places[part], kept[part])
-            self._decode(batch)
             count = int(kept[part].sum())
-            if count:  # they are overwritten by the next pass
-                logits = self._api.llama_get_logits(self._handle)
-                shown = np.ctypeslib.as_array(logits, shape=(count, self.vocab_size))
-                found[done : done + count] = torch.from_numpy(shown)
-                done += count
+            self._decode(batch, found[done : done + count])
+            done += count
         return found
 
-    def _decode(self, batch: Any) -> None:
+    @property
+    def room(self) -> int:
+        """Tokens that a pass may have."""
+        return self._batch.room
+
+    def decode_shared(self, ids: Any, positions: Any, rows: Sequence[Sequence[int]], kept: Any) -> Tensor:
+        """One pass over tokens each of which is in several sequences: the logits of those that are kept.
+
+        Shapes: all ``[n]``, n at most :attr:`room`; result float32 ``[kept.sum(), vocab_size]``.
+        """
+        found = torch.empty((int(kept.sum()), self.vocab_size))
+        self._decode(self._batch.shared(ids, positions, rows, kept), found)
+        return found
+
+    def _decode(self, batch: Any, found: Tensor) -> None:
+        """A pass; ``found`` takes the logits ``[n, vocab_size]`` that are wanted of it."""
         code = self._api.llama_decode(self._handle, batch)
         if code == 1:
             raise ModelError(
@@ -132,6 +157,9 @@ class Context:
             raise ModelError(
                 f"llama.cpp failed in a pass over {batch.n_tokens} tokens: llama_decode gave {code}"
             )
+        if len(found):  # they are overwritten by the next pass
+            logits = self._api.llama_get_logits(self._handle)
+            found.copy_(torch.from_numpy(np.ctypeslib.as_array(logits, shape=tuple(found.shape))))
 
     def crop(self, row: int, length: int) -> None:
         """Forget all but the first ``length`` cached tokens of a sequence, or all where that cannot be done.
@@ -145,21 +173,34 @@ class Context:
         """
         if length < 0:
             raise ArgumentError(f"got a crop to {length} tokens; expected 0 or more")
+        self.trees.drop([row])
         if self.lengths[row] <= length:
             return
-        self._open()
-        with self._undivided([row]):
+        self.open()
+        with self.undivided([row]):
             done = length >= max(self._least[row], 1)  # further back llama.cpp agrees too, and is wrong
-            done = done and self._api.llama_memory_seq_rm(self._memory, row, length, -1)
-            if not (done and self._holds(row, length)):
-                self._api.llama_memory_seq_rm(self._memory, row, -1, -1)
-                length = 0
-            self.lengths[row] = length
+            self.set_length(row, length if done and self.remove(row, length) else 0)
+
+    def set_length(self, row: int, length: int) -> None:
+        """Note that a sequence has so many tokens; if it has not, it is emptied."""
+        if not self._holds(row, length):
+            self.remove(row)
+            length = 0
+        self.lengths[row] = length
+
+    def remove(self, row: int, start: int = -1) -> bool:
+        """Take the tokens from a position on out of a sequence, all by default; whether that can be done."""
+        return bool(self._api.llama_memory_seq_rm(self._memory, row, start, -1))
+
+    def join(self, source: int, target: int) -> None:
+        """Put the tokens of a sequence into an empty one too; nothing is moved."""
+        self._api.llama_memory_seq_cp(self._memory, source, target, -1, -1)
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Have an empty sequence begin with the first ``length`` cached tokens of another."""
-        self._open()
-        with self._undivided([target]):
+        self.open()
+        self.trees.drop([source, target])
+        with self.undivided([target]):
             self._api.llama_memory_seq_cp(self._memory, source, target, -1, length)
             self.lengths[target] = length
 
@@ -169,8 +210,9 @@ class Context:
         Raises:
             ModelError: llama.cpp cannot make it. Nothing has changed then.
         """
-        self._open()
-        most = int(self._api.llama_max_parallel_sequences())
+        self.open()
+        self.trees.drop(range(len(self.lengths)))
+        most = int(self._api.llama_max_parallel_sequences()) - len(self.trees.spare)
         if len(self.lengths) >= most:
             raise ModelError(
                 f"got one more sequence than {most}, the most that llama.cpp takes; expected fewer at once"
@@ -194,6 +236,7 @@ class Context:
 
     def clear(self) -> None:
         """Forget everything."""
+        self.trees.forget()
         if not closed(self.llama):
             self._api.llama_memory_clear(self._memory, 0)
         self.lengths = [0] * len(self.lengths)
@@ -204,11 +247,13 @@ class Context:
         first = self._api.llama_memory_seq_pos_min(self._memory, row)
         return last == length - 1 and (first == 0 or self._recurrent)
 
-    def _open(self) -> None:
+    def open(self) -> None:
+        """Raise :class:`ModelError` if the Llama was closed."""
         if closed(self.llama):
             raise ModelError("got a Llama that was closed; expected it to stay open while it is decoded with")
 
-    def _check(self, row: int, ids: Tensor, keep: int) -> None:
+    def check(self, ids: Tensor, keep: int) -> None:
+        """Raise :class:`ArgumentError` for what :meth:`advance` does not take."""
         n = ids.shape[0] if ids.dim() == 1 else 0
         if not 1 <= keep <= n:
             raise ArgumentError(
@@ -220,6 +265,9 @@ class Context:
                 f"got token id {low if low < 0 else high}; expected ids from 0 to {self.vocab_size - 1}, the "
                 f"vocabulary of {described(self.llama)}. Is this the model's own tokenizer?"
             )
+
+    def check_room(self, row: int, n: int) -> None:
+        """Raise :class:`ModelError` if so many tokens more are too many for a sequence."""
         if self.lengths[row] + n > self.window:
             raise ModelError(
                 f"got {self.lengths[row] + n} tokens for a context of {self.window}; expected a shorter "
@@ -227,7 +275,7 @@ class Context:
             )
 
     @contextmanager
-    def _undivided(self, rows: Sequence[int]) -> Iterator[None]:
+    def undivided(self, rows: Sequence[int]) -> Iterator[None]:
         """An error or an interrupt inside leaves empty caches, not some that are half changed."""
         try:
             yield
@@ -235,38 +283,6 @@ class Context:
             for row in rows:
                 self.lengths[row] = 0
                 if not closed(self.llama):
-                    self._api.llama_memory_seq_rm(self._memory, row, -1, -1)
+                    self.remove(row)
+            self.trees.drop(rows)
             raise
-
-
-class _Tokens:
-    """The arrays of a ``llama_batch``, made once."""
-
-    def __init__(self, api: Any, room: int, count: int) -> None:
-        self.room = room
-        """Tokens that a pass may have."""
-        self._token, self._pos = np.zeros(room, np.int32), np.zeros(room, np.int32)
-        self._kept, self._one = np.zeros(room, np.int8), np.ones(room, np.int32)
-        self._names = np.arange(count, dtype=np.int32)
-        self._addresses = self._names.ctypes.data + 4 * np.arange(count, dtype=np.uint64)
-        self._named = np.zeros(room, np.uint64)
-        kinds = dict(api.llama_batch._fields_)
-        arrays: dict[str, Any] = {
-            "token": self._token,
-            "pos": self._pos,
-            "n_seq_id": self._one,
-            "seq_id": self._named,
-            "logits": self._kept,
-        }
-        self._batch = api.llama_batch(
-            n_tokens=0,
-            **{name: ctypes.cast(array.ctypes.data, kinds[name]) for name, array in arrays.items()},
-        )
-
-    def filled(self, tokens: Any, positions: Any, rows: Any, kept: Any) -> Any:
-        """The batch over these tokens: ids, positions, rows, and whose logits are wanted, ``[n]`` each."""
-        n = len(tokens)
-        self._token[:n], self._pos[:n], self._kept[:n] = tokens, positions, kept
-        self._named[:n] = self._addresses[rows]
-        self._batch.n_tokens = n
-        return self._batch

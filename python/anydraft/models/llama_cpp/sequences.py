@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from anydraft.errors import ArgumentError
+from anydraft.models.joint import NO_TREES
 from anydraft.models.llama_cpp.context import Context
 
 _CPU = torch.device("cpu")
@@ -22,11 +23,18 @@ class LlamaCppModel:
 
     device = _CPU
 
-    def __init__(self, vocab_size: int, window: int, take: Callable[[LlamaCppModel], Context]) -> None:
-        """``take``: gives this model an empty context with one sequence."""
+    def __init__(
+        self,
+        vocab_size: int,
+        window: int,
+        take: Callable[[LlamaCppModel], Context],
+        reads_trees: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """``take``: gives this model an empty context with one sequence; ``reads_trees``: tries that."""
         self.vocab_size = vocab_size
         self.window: int | None = window
         self._take = take
+        self._reads_trees = reads_trees
         self._context: Context | None = None
 
     @property
@@ -59,6 +67,19 @@ class LlamaCppModel:
         if self._context is not None:
             self._context.crop(0, length)
 
+    @property
+    def branches(self) -> bool:
+        """See :class:`~anydraft.models.base.Branching`."""
+        return self._reads_trees()
+
+    def branch(self, ids: Tensor, parents: Sequence[int]) -> Tensor:
+        """See :class:`~anydraft.models.base.Branching`; errors as for :meth:`Context.advance`."""
+        return self.context.trees.read(0, ids, parents)
+
+    def prune(self, length: int, path: Sequence[int]) -> None:
+        """See :class:`~anydraft.models.base.Branching`."""
+        self.context.trees.prune(0, length, path)
+
 
 class LlamaCppBatch:
     """A model with the caches of several sequences in one context. Sequences come and go.
@@ -67,8 +88,9 @@ class LlamaCppBatch:
     cached goes over to it. So memory is set aside for as many as there have been at once, or up to twice so.
     """
 
-    def __init__(self, context: Context) -> None:
-        """``context``: all its sequences are empty."""
+    def __init__(self, context: Context, reads_trees: Callable[[], bool] = lambda: False) -> None:
+        """``context``: all its sequences are empty; ``reads_trees``: tries that."""
+        self.reads_trees = reads_trees
         self.held = [context]
         """The context, which is another one after it has grown."""
         self._free = list(range(len(context.lengths)))
@@ -99,8 +121,14 @@ class LlamaCppBatch:
             self._free = list(range(count, len(self.context.lengths)))
         return LlamaCppRow(self, self._free.pop(0))
 
-    def advance(self, rows: Sequence[int], ids: Sequence[Tensor], keep: Sequence[int]) -> list[Tensor]:
-        """See :meth:`Context.advance`.
+    def advance(
+        self,
+        rows: Sequence[int],
+        ids: Sequence[Tensor],
+        keep: Sequence[int],
+        trees: Mapping[int, Sequence[int]] = NO_TREES,
+    ) -> list[Tensor]:
+        """See :meth:`Context.advance` and :class:`~anydraft.models.joint.Batch`; a tree has its own pass.
 
         Raises:
             ArgumentError: also for a sequence that was closed.
@@ -108,7 +136,13 @@ class LlamaCppBatch:
         gone = [row for row in rows if row in self._free]
         if gone:
             raise ArgumentError(f"got tokens for row {gone[0]}, which was closed; expected an open one")
-        return self.context.advance(rows, ids, keep)
+        lines = [i for i, row in enumerate(rows) if row not in trees]
+        given = [rows[i] for i in lines], [ids[i] for i in lines], [keep[i] for i in lines]
+        found = dict(zip(lines, self.context.advance(*given), strict=True)) if lines else {}
+        for i, row in enumerate(rows):
+            if row in trees:
+                found[i] = self.context.trees.read(row, ids[i], trees[row])
+        return [found[i] for i in range(len(rows))]
 
     def close(self, row: int) -> None:
         """A sequence will not be advanced again; its place is free for another."""
@@ -139,6 +173,20 @@ class LlamaCppRow:
         """A pass in which the other sequences sit still; see :class:`~anydraft.models.base.Model`."""
         self._check()
         return self.batch.advance([self.row], [ids], [keep])[0]
+
+    @property
+    def branches(self) -> bool:
+        """See :class:`~anydraft.models.base.Branching`."""
+        return self.batch.reads_trees()
+
+    def branch(self, ids: Tensor, parents: Sequence[int]) -> Tensor:
+        """See :class:`~anydraft.models.base.Branching`; the other sequences sit still."""
+        self._check()
+        return self.batch.advance([self.row], [ids], [1 + len(parents)], {self.row: parents})[0]
+
+    def prune(self, length: int, path: Sequence[int]) -> None:
+        """See :class:`~anydraft.models.base.Branching`."""
+        self.batch.context.trees.prune(self.row, length, path)
 
     def settle(self, length: int) -> None:
         """Nothing to note: see :meth:`crop`."""

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import MutableMapping
 from typing import Any
 
 from anydraft.models.base import Model
 from anydraft.models.llama_cpp.context import Context
 from anydraft.models.llama_cpp.objects import check, described
 from anydraft.models.llama_cpp.sequences import LlamaCppBatch, LlamaCppModel
+from anydraft.models.llama_cpp.trial import reads_trees
+
+_tried: MutableMapping[Any, bool] = weakref.WeakKeyDictionary()
+"""By Llama: :meth:`LlamaCppSource.reads_trees`."""
 
 
 class LlamaCppSource:
@@ -27,7 +32,7 @@ class LlamaCppSource:
     def sequence(self) -> LlamaCppModel:
         """An empty sequence; once it is dropped, its context serves the next."""
         check(self.llama)
-        return LlamaCppModel(int(self.llama.n_vocab()), int(self.llama.n_ctx()), self._take)
+        return LlamaCppModel(int(self.llama.n_vocab()), int(self.llama.n_ctx()), self._take, self.reads_trees)
 
     def _take(self, model: LlamaCppModel) -> Context:
         """A context for as long as a model lives."""
@@ -41,11 +46,21 @@ class LlamaCppSource:
         context.clear()
         return context
 
+    def reads_trees(self) -> bool:
+        """Whether it reads trees as it reads lines; tried once for a Llama, on a few tokens."""
+        if self.llama not in _tried:
+            context = self._idle_one()
+            try:
+                _tried[self.llama] = reads_trees(context)
+            finally:
+                self._idle.append(context)
+        return _tried[self.llama]
+
     def batch(self, count: int = 1) -> LlamaCppBatch:
         """Room for ``count`` sequences in one context, and for more where more are added."""
         if count > 1:
-            return LlamaCppBatch(Context(self.llama, count))
-        batch = LlamaCppBatch(self._idle_one())
+            return LlamaCppBatch(Context(self.llama, count), self.reads_trees)
+        batch = LlamaCppBatch(self._idle_one(), self.reads_trees)
         weakref.finalize(batch, _back, self._idle, batch.held).atexit = False
         return batch
 
