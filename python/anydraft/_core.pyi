@@ -145,14 +145,15 @@ class Session:
         """The target's own encoding of what the draft drew after its view."""
 
     def branches(
-        self, steps: list[list[tuple[int, float]]], line: list[int], *, more: int, depth: int
-    ) -> tuple[list[int], list[int]]:
+        self, steps: list[list[tuple[int, float]]], line: list[int], *, more: int, least: float, depth: int
+    ) -> tuple[list[int], list[int], float]:
         """Target ids to be verified beside a line, and of each which place is before it.
 
-        ``steps``: of every draft token that was drawn its id, then others that might stand there, each with
-        its chance. What was drawn up to a step, and one of these, is a text; of all places that the target's
-        encodings of these texts have beside ``line``, the ``more`` likeliest are taken, none deeper than
-        ``depth``. Place 0 is the committed text, place ``i`` the ``i``-th id from 1: the line, then these.
+        And the sum of their chances. ``steps``: of every draft token that was drawn its id, then others that
+        might stand there, each with its chance. What was drawn up to a step, and one of these, is a text; of
+        all places that the target's encodings of these texts have beside ``line``, the ``more`` likeliest are
+        taken, none less likely than ``least`` or deeper than ``depth``. Place 0 is the committed text, place
+        ``i`` the ``i``-th id from 1: the line, then these.
         """
 
     def commit(self, ids: list[int], drafted: list[int]) -> tuple[str, _Bytes, int, list[int]]:

@@ -153,6 +153,7 @@ class TestSession:
         steps = data.draw(st.lists(st.lists(st.tuples(ids, chance), min_size=1, max_size=4), max_size=4))
         line = session.propose([step[0][0] for step in steps])[: data.draw(st.integers(0, 3))]
         depth, more = data.draw(st.integers(0, 4)), 99  # of as many, no text is left out
+        least = data.draw(chance)
         worth: dict[tuple[int, ...], float] = {}
         reach = 1.0
         for i, ((drawn, sure), *others) in enumerate(steps):
@@ -162,14 +163,15 @@ class TestSession:
                     for end in range(1, len(text) + 1):
                         worth[tuple(text[:end])] = worth.get(tuple(text[:end]), 0.0) + reach * chance_of
             reach *= sure
-        beside = {path: w for path, w in worth.items() if list(path) != line[: len(path)]}
-        found, parents = session.branches(steps, line, more=more, depth=depth)
+        beside = {path: w for path, w in worth.items() if w >= least and list(path) != line[: len(path)]}
+        found, parents, expected = session.branches(steps, line, more=more, least=least, depth=depth)
         paths: list[tuple[int, ...]] = [tuple(line[:end]) for end in range(len(line) + 1)]
         for token, parent in zip(found, parents, strict=True):
             paths.append((*paths[parent], token))
         taken = paths[len(line) + 1 :]
         assert sorted(taken) == sorted(beside)
         assert [beside[path] for path in taken] == sorted(beside.values(), reverse=True)
+        assert expected == pytest.approx(sum(beside.values()))
 
     @given(texts.texts)
     def test_a_proposal_at_the_very_start_is_spaced_as_the_target_does(

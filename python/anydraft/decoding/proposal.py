@@ -50,6 +50,12 @@ class Proposal:
         """Number of candidates of the line."""
         return 0 if self.block is None else len(self.block.candidates)
 
+    def beside(self, verdict: Verdict) -> tuple[int, float]:
+        """Of the candidates beside the line how many held, and how many were expected to."""
+        if self.branches is None or verdict.walked is None:
+            return 0, 0.0
+        return sum(place >= self.size for place in verdict.walked.path), self.branches.expected
+
     def with_block(self, block: Block | DraftError) -> Proposal:
         """The same with what was drafted, or with why nothing was."""
         if isinstance(block, DraftError):

@@ -20,7 +20,7 @@ from anydraft.memory.memory import Memory
 from anydraft.models.base import Model
 from anydraft.models.in_order import OrderedProcessors, OrderedRow
 from anydraft.proposers.base import DraftContext, Strategy
-from anydraft.proposers.branches import BREADTH
+from anydraft.proposers.branches import BREADTH, MOST
 from anydraft.proposers.draft_state import DraftState
 from anydraft.proposers.draw import Draft
 from anydraft.proposers.ngram import bytes_for, foreseen
@@ -148,6 +148,7 @@ class Row:
             limit=limit,
             likely=self.draft.likely if self.draft else None,
             breadth=BREADTH if self.trees and not self.crowded and self._has_room(gamma) else 0,
+            least=choice.least,
             looked_up=self._looked_up,
         )
         proposal = Proposal(start, choice._replace(length=gamma), strategy)
@@ -156,7 +157,7 @@ class Row:
     def _has_room(self, gamma: int) -> bool:
         """Whether a tree stays inside the target's window, where a line may go up to its end."""
         window = self.target.window
-        return window is None or len(self.committed) + 2 * gamma + BREADTH <= window
+        return window is None or len(self.committed) + 2 * gamma + MOST <= window
 
     def emit(self, new: list[int]) -> tuple[list[int], FinishReason | None]:
         """Commit what plain decoding would emit of ``new``, and say why it ends there if it does."""
@@ -235,6 +236,7 @@ class Row:
             proposed=verdict.longest,
             verified=len(verdict.proposed),
             judged=verdict.judged,
+            beside=proposal.beside(verdict),
             accepted=verdict.accepted,
             emitted=len(verdict.token_ids),
             fed=start.unread + len(verdict.proposed),

@@ -20,10 +20,10 @@ class TextOnlySession:
         return []
 
     def branches(
-        self, steps: list[list[tuple[int, float]]], line: list[int], *, more: int, depth: int
-    ) -> tuple[list[int], list[int]]:
+        self, steps: list[list[tuple[int, float]]], line: list[int], *, more: int, least: float, depth: int
+    ) -> tuple[list[int], list[int], float]:
         """See :class:`anydraft.decoding.protocols.Session`."""
-        return [], []
+        return [], [], 0.0
 
     def commit(self, ids: list[int], drafted: list[int], /) -> tuple[str, bytes, int, list[int]]:
         """See :class:`anydraft.decoding.protocols.Session`."""

@@ -23,8 +23,8 @@ class Speller(Protocol):
         """The target ids of the drafted text, read from the end of the committed text."""
 
     def branches(
-        self, steps: list[list[tuple[int, float]]], line: list[int], *, more: int, depth: int
-    ) -> tuple[list[int], list[int]]:
+        self, steps: list[list[tuple[int, float]]], line: list[int], *, more: int, least: float, depth: int
+    ) -> tuple[list[int], list[int], float]:
         """Target ids beside a line of candidates; see ``anydraft._core.Session``."""
 
 
@@ -52,6 +52,8 @@ class DraftContext:
     """Logits ``[vocab]`` to the law ``[vocab]`` by which the draft's guesses are ranked, also when greedy."""
     breadth: int = 0
     """How many of the draft's likeliest tokens are noted at every step, to make a tree of; 0: no tree."""
+    least: float = 0.0
+    """The chance, by the draft, from which on a candidate beside the line is worth its place in the pass."""
     looked_up: Sequence[Continuation] = ()
     """How the committed text may go on by what was said before, the likeliest first: found before anything
     of the round was drawn."""
@@ -78,6 +80,8 @@ class Branches(NamedTuple):
     parents: list[int]
     """Of each, which place is before it: 0 is the committed text, ``i`` the ``i``-th candidate from 1, the
     line first, then these."""
+    expected: float = 0.0
+    """How many of these hold, if the draft's chances are right."""
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,12 @@ BREADTH = 8
 """Tokens that are considered at every step."""
 
 
+MOST = 16
+"""Candidates beside a line, at most."""
+
+
 def branched(block: Block, likely: tuple[Tensor, Tensor], context: DraftContext) -> Block:
-    """The block with as many candidates beside its line as draft tokens were drawn, the likeliest.
+    """The block with the candidates beside its line that are likely enough to pay (``context.least``).
 
     ``likely``: see :attr:`Drawn.likely`. What was drafted up to a step, and one of the tokens that might have
     stood there, is a text; the target's tokenizer reads these texts, and what they share is there once. They
@@ -29,7 +33,7 @@ def branched(block: Block, likely: tuple[Tensor, Tensor], context: DraftContext)
     line = block.candidates.tolist() if block.candidate_list is None else block.candidate_list
     limit = context.limit or len(line) + len(steps)
     try:
-        found = context.speller.branches(steps, line, more=len(steps), depth=limit)
+        found = context.speller.branches(steps, line, more=MOST, least=context.least, depth=limit)
     except TokenizerError:  # it cannot read one of them: the line is enough
         return block
     return replace(block, branches=Branches(*found), candidate_list=line) if found[0] else block

@@ -54,6 +54,9 @@ so many more are short."""
 WIDER = 0.03
 """What another token fed adds to a pass, as a share, where that was not measured."""
 
+REACH = 4
+"""Tokens over which it is asked what one more costs."""
+
 BESIDE = 0.15
 """What a draft token takes that is drawn from a pass which gave one before, as a share of that one."""
 
@@ -90,6 +93,9 @@ class Round:
     """Candidates in the target's pass, of a tree; ``None``: those ``proposed``."""
     judged: float | None = None
     """Candidates whose predecessors held; ``None``: all accepted, and the one rejected if there is one."""
+    beside: tuple[int, float] = (0, 0.0)
+    """Of the candidates beside the line how many held, and how many would have if the draft's chances were
+    right."""
     foreseen: tuple[int, int] | None = None
     """Where a lookup would have proposed something and another way was taken: how many of its candidates were
     then emitted, and how many there were to compare up to the first that was not."""
@@ -156,6 +162,8 @@ class Arm:
     """Candidates that may hold for each draft token."""
     spread: Ratio = field(default_factory=lambda: Ratio(1.0, 2.0))
     """Candidates in the target's pass for each that may hold: more than one of a tree."""
+    trust: Ratio = field(default_factory=lambda: Ratio(0.5, 1.0))
+    """Candidates beside the line that hold for each that was expected to by the draft's chances."""
     steps: deque[float] = field(default_factory=latest)
     """Seconds of a draft token that has a pass to itself."""
     reading: float | None = None
@@ -215,6 +223,17 @@ class CostModel:
             best = min(best, (seconds / tokens(accepted, candidates) + late / limit, length))
         return best
 
+    def pays(self, arm: Arm, length: int, price: float) -> float:
+        """The chance, by the draft, from which on another candidate beside a line brings more than it costs.
+
+        It brings as many tokens as its chance says, corrected by how such chances have held. It costs what it
+        adds to the pass over a line of ``length`` draft tokens, and pays where that is less a token than
+        ``price``.
+        """
+        fed = 1 + length * arm.width.value
+        more = max(0.0, self.target(fed + REACH) - self.target(fed)) / REACH
+        return more / max(price * arm.trust.value, 1e-12)
+
     def add_pass(self, fed: int, seconds: float) -> None:
         """Note a pass of the target."""
         passes = self._passes.setdefault(fed, latest())
@@ -259,6 +278,8 @@ class CostModel:
         arm.width.add(seen.proposed, seen.drafted)
         arm.spread.fade(self._memory)
         arm.spread.add(seen.size, seen.proposed)
+        arm.trust.fade(self._memory)
+        arm.trust.add(*seen.beside)
         plain = self.plain()
         if plain is None:
             return

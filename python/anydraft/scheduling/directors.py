@@ -31,6 +31,8 @@ class Choice(NamedTuple):
 
     method: str
     length: int
+    least: float = 0.1
+    """The chance, by the draft, from which on a candidate beside the line is worth its place in the pass."""
 
 
 class Director(Protocol):
@@ -126,7 +128,7 @@ class Adaptive:
                 if unread is not None:
                     price, length = self.costs.best(way, limit, unread)
                     if price < least:
-                        least, chosen = price, Choice(method, length)
+                        least, chosen = price, Choice(method, length, self.costs.pays(way, length, price))
         return chosen
 
     def observe(self, choice: Choice | None, seen: Round) -> None:

@@ -39,22 +39,23 @@ impl Session {
         guarded(py, || raw(self.inner.propose(&typed(ids))))
     }
 
-    #[pyo3(signature = (steps, line, *, more, depth))]
+    #[pyo3(signature = (steps, line, *, more, least, depth))]
     fn branches(
         &self,
         py: Python<'_>,
         steps: Vec<Vec<(u32, f64)>>,
         line: Vec<u32>,
         more: usize,
+        least: f64,
         depth: usize,
-    ) -> PyResult<(Vec<u32>, Vec<usize>)> {
+    ) -> PyResult<(Vec<u32>, Vec<usize>, f64)> {
         guarded(py, || {
             let steps: Vec<Vec<_>> = steps
                 .into_iter()
                 .map(|step| step.into_iter().map(|(id, chance)| (DraftId::new(id), chance)).collect())
                 .collect();
-            let found = self.inner.branches(&steps, &typed(line), more, depth);
-            (raw(found.ids), found.parents)
+            let found = self.inner.branches(&steps, &typed(line), more, least, depth);
+            (raw(found.ids), found.parents, found.worth)
         })
     }
 

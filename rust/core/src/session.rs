@@ -120,12 +120,14 @@ impl Session {
     ///
     /// `steps`: of each draft token that was drawn itself, then others that might stand there, with chances.
     /// What was drawn up to a step, and one of these, is a text. Of the places that the target's encodings of
-    /// these texts have beside `line`, the `more` likeliest are taken, none deeper than `depth`.
+    /// these texts have beside `line`, the `more` likeliest are taken, none less likely than `least` or deeper
+    /// than `depth`.
     pub fn branches(
         &self,
         steps: &[Vec<(DraftId, f64)>],
         line: &[TargetId],
         more: usize,
+        least: f64,
         depth: usize,
     ) -> Candidates {
         let mut drawn = Vec::with_capacity(steps.len() + 1);
@@ -154,7 +156,7 @@ impl Session {
             ids.push(other);
             tree.add(&self.propose(&ids), worth);
         }
-        tree.best(more)
+        tree.best(more, least)
     }
 
     /// Encodes `bytes` for the target; false if what follows cannot be proposed.

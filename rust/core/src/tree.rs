@@ -32,6 +32,8 @@ pub struct Candidates {
     pub ids: Vec<TargetId>,
     /// Of each, which place is before it: 0 is the text so far, then come the line and these.
     pub parents: Vec<usize>,
+    /// What they are worth together: by chances, how many of them are expected to hold.
+    pub worth: f64,
 }
 
 impl Tree {
@@ -63,8 +65,8 @@ impl Tree {
         place
     }
 
-    /// The `most` places beside the line that are worth most.
-    pub fn best(self, most: usize) -> Candidates {
+    /// The `most` places beside the line that are worth most, none less than `least`.
+    pub fn best(self, most: usize, least: f64) -> Candidates {
         let mut beside: Vec<usize> = (self.line + 1..self.places.len()).collect();
         // Like sums of like terms: rounding never lifts a place above the one before it. Equal ones go by depth.
         beside.sort_by(|&a, &b| {
@@ -72,12 +74,14 @@ impl Tree {
             b.worth.total_cmp(&a.worth).then(a.depth.cmp(&b.depth))
         });
         beside.truncate(most);
+        beside.truncate(beside.partition_point(|&place| self.places[place].worth.total_cmp(&least).is_ge()));
         let mut number: Vec<usize> = (0..=self.line).collect();
         number.resize(self.places.len(), ROOT);
         let mut found = Candidates::default();
         for (i, &place) in beside.iter().enumerate() {
             number[place] = self.line + 1 + i;
             found.ids.push(self.places[place].id);
+            found.worth += self.places[place].worth;
             found.parents.push(number[self.places[place].parent]);
         }
         found
@@ -97,7 +101,7 @@ mod tests {
         for (path, worth) in paths {
             tree.add(&typed(path), *worth);
         }
-        let found = tree.best(most);
+        let found = tree.best(most, 0.0);
         (found.ids.iter().map(|id| id.raw()).collect(), found.parents)
     }
 
@@ -132,6 +136,20 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn places_that_are_worth_too_little_are_left_out() {
+        for (least, kept) in [(0.0, 4), (0.2, 4), (0.25, 3), (0.5, 1), (0.6, 0), (f64::INFINITY, 0)] {
+            let mut tree = Tree::new(&[], 9);
+            for (path, worth) in [(&[1u32, 2] as &[u32], 0.2), (&[1, 3], 0.3), (&[4], 0.4)] {
+                tree.add(&typed(path), worth);
+            }
+            let found = tree.best(9, least);
+            assert_eq!(found.ids.len(), kept, "{least}");
+            let worth: f64 = [0.5, 0.4, 0.3, 0.2][..kept].iter().sum();
+            assert!((found.worth - worth).abs() < 1e-12);
         }
     }
 
