@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -13,15 +15,18 @@ import torch
 from torch import Tensor
 
 import anydraft
+from anydraft.decoding.caches import PairCaches
+from anydraft.decoding.loop import next_round
+from anydraft.engine.begin import begin
+from anydraft.engine.options import SamplingOptions
 from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.joint import advance_together
-from anydraft.models.llama_cpp import trees
+from anydraft.models.llama_cpp import source, trees
 from anydraft.models.llama_cpp.context import Context
 from anydraft.models.llama_cpp.sequences import LlamaCppModel
 from anydraft.models.llama_cpp.shares import Share, shares
 from anydraft.models.llama_cpp.source import LlamaCppSource
 from anydraft.models.llama_cpp.trees import Trees
-from anydraft.models.llama_cpp.trial import reads_trees
 from anydraft.models.logits import processed_law
 from enumeration import EnumeratingRandomness, branches
 from files import alone, file, opened
@@ -236,6 +241,173 @@ def test_a_model_with_a_state_reads_none(make: Any, tmp_path: Path) -> None:
     assert len(model.context.trees.spare) == 0
 
 
+def test_a_context_is_freed_with_the_last_that_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    llama = opened(n_ctx=64)
+    freed: list[Any] = []
+    api = LlamaCppSource(llama).batch(1).context._api
+    free = api.llama_free
+    monkeypatch.setattr(api, "llama_free", lambda handle: (freed.append(handle), free(handle)))
+    gc.collect()
+    gc.disable()
+    try:
+        batch = LlamaCppSource(llama).batch(2)
+        context = weakref.ref(batch.context)
+        batch.add().branch(torch.arange(5), [0, 0])
+        assert context() is not None
+        freed.clear()
+        del batch
+        assert context() is None
+        assert len(freed) == 1
+    finally:
+        gc.enable()
+
+
+def test_where_trees_cannot_be_tried_a_decode_goes_on_with_lines(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    llama = opened(n_batch=64)
+    draft, tokenizer = anydraft.drafts.load("tiny")
+    given: dict[str, Any] = {"method": "slem", "num_draft_tokens": 4, "memory": "off"}
+    pair = anydraft.Speculator(llama, draft, None, tokenizer, **given)
+    caches = pair.engine.caches()
+    api = caches.target.context._api  # type: ignore[attr-defined]
+    beside, real = Beside(monkeypatch), api.llama_init_from_model
+    monkeypatch.setattr(api, "llama_init_from_model", lambda *_: None)
+    out = pair.generate(PROMPTS[1], caches=caches, max_new_tokens=16)
+    assert out.token_ids == alone(llama, out.prompt_ids, 16)
+    assert out.stats.proposed > 0
+    assert beside.trees == 0
+    assert "lines are drafted" in caplog.text
+    made: list[int] = []
+
+    def counted(model: Any, params: Any) -> Any:
+        made.append(params.n_ctx)
+        return real(model, params)
+
+    monkeypatch.setattr(api, "llama_init_from_model", counted)
+    again = pair.generate(PROMPTS[1], caches=caches, max_new_tokens=16)
+    assert again.token_ids == out.token_ids
+    assert beside.trees > 2  # it is tried as soon as it can be
+    assert made == [64]  # in a small context
+
+
+def test_trees_are_tried_where_they_can_be_used_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    llama = opened(n_batch=64)
+    draft, tokenizer = anydraft.drafts.load("tiny")
+    given: dict[str, Any] = {"method": "slem", "num_draft_tokens": 4, "memory": "off"}
+    pair = anydraft.Speculator(llama, draft, None, tokenizer, **given)
+    options = SamplingOptions(max_new_tokens=4)
+    engine, prompt = pair.engine, pair.engine.prompt(PROMPTS[0])
+    both = zip(engine.target_sequences(2), engine.draft_sequences(2), strict=True)
+    next_round([begin(engine, prompt, PairCaches(*models), options) for models in both])
+    pair.generate(PROMPTS[0], max_new_tokens=4, repetition_penalty=1.2)
+    anydraft.Speculator(llama, draft, None, tokenizer, tree="off", **given).generate(
+        PROMPTS[0], max_new_tokens=4
+    )
+    row = begin(engine, prompt, engine.caches(), options, together=1)
+    engine.direct(row, 2)
+    next_round([row])
+    assert llama not in source._tried
+    engine.direct(row, 1)
+    assert source._tried[llama]
+
+
+class Once:
+    """A function of llama.cpp that is interrupted at one of its calls."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, api: Any, name: str, at: int) -> None:
+        self.left, self._real = at, getattr(api, name)
+        monkeypatch.setattr(api, name, self)
+
+    def __call__(self, *given: Any) -> Any:
+        self.left -= 1
+        if self.left == -1:
+            raise KeyboardInterrupt
+        return self._real(*given)
+
+
+@pytest.mark.parametrize("where", ["parts", "prune", "crop"])
+@pytest.mark.parametrize("at", [0, 1, 2, 15, 16])
+def test_an_interrupt_that_comes_while_a_tree_is_removed_leaves_nothing(
+    where: str, at: int, llama: Any, ids: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the first part there are seventeen sequences, of the second three."""
+    model, fresh = LlamaCppSource(llama).sequence(), LlamaCppSource(llama).sequence()
+    text, tree, parents = ids[:30], ids[100:120], [0] * 20
+    calls = {
+        "parts": lambda: model.branch(torch.cat((text, tree)), parents),
+        "prune": lambda: model.prune(30, [17]),
+        "crop": lambda: model.crop(20),
+    }
+    if where != "parts":
+        calls["parts"]()
+    Once(monkeypatch, model.context._api, "llama_memory_seq_rm", at if where == "parts" else at % 3)
+    with pytest.raises(KeyboardInterrupt):
+        calls[where]()
+    monkeypatch.undo()
+    if where != "crop":
+        assert model.length == 0
+        assert set(spare(model.context)) == {-1}
+    found = []
+    for each in (model, fresh):
+        each.crop(20)
+        found.append(each.branch(torch.cat((text[each.length :], tree)), parents))
+        each.prune(30, [17])
+    assert torch.equal(*found)
+    assert torch.equal(model.advance(ids[3:5]), fresh.advance(ids[3:5]))
+    assert set(spare(model.context)) == {-1}
+
+
+def test_there_are_no_more_sequences_than_llama_cpp_takes(
+    llama: Any, ids: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = LlamaCppSource(llama).batch().context._api
+    monkeypatch.setattr(api, "llama_max_parallel_sequences", lambda: 5)
+    assert [len(Context(llama, count, window=64).trees.spare) for count in (1, 3, 5)] == [4, 2, 0]
+    rows: list[Any] = LlamaCppSource(llama).sequences(5)
+    assert not rows[0].branches
+    monkeypatch.undo()
+    many = Context(opened(n_ctx=64, n_batch=300), 250, window=1)  # real ones: no more than 256
+    assert len(many.trees.spare) == 6
+
+
+def test_what_a_long_path_leaves_is_read_with_the_next_tree(
+    llama: Any, ids: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One pass, as it is counted."""
+    model, other = LlamaCppSource(llama).sequence(), LlamaCppSource(llama).sequence()
+    path = list(range(1, 17))
+    model.branch(torch.cat((ids[:30], ids[100:117])), [0, 0, *range(2, 17)])
+    model.prune(30, path)
+    assert model.length == 30
+    api, passes = model.context._api, []
+    real = api.llama_decode
+    monkeypatch.setattr(api, "llama_decode", lambda *given: (passes.append(1), real(*given))[1])
+    logits = model.branch(torch.cat((ids[101:117], ids[50:54])), [0, 1, 0])
+    assert len(passes) == 1
+    monkeypatch.undo()
+    other.advance(torch.cat((ids[:30], ids[101:117])))
+    assert torch.equal(logits[:3], other.advance(ids[50:53], 3))
+
+
+def test_a_failed_pass_of_several_rows_leaves_no_tree(
+    llama: Any, ids: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[Any] = LlamaCppSource(llama).sequences(2)
+    context, real = rows[0].batch.context, Trees.read
+
+    def fails(own: Trees, row: int, *given: Any) -> Tensor:
+        if row == 1:
+            raise ModelError("no")
+        return real(own, row, *given)
+
+    monkeypatch.setattr(Trees, "read", fails)
+    with pytest.raises(ModelError, match="no"):
+        advance_together(rows, [ids[:9], ids[:9]], [4, 4], [[0, 0, 0], [0, 0, 0]])
+    assert set(spare(context)) == {-1}
+    assert context.lengths == [6, 0]
+
+
 # Mistakes.
 
 
@@ -251,19 +423,45 @@ def as_a_line(share: Any) -> Any:
     return share._replace(depths=list(range(len(share.depths))), paths=[[0] for _ in share.paths])
 
 
-@pytest.mark.parametrize("bug", [all_on_the_first, one_deeper, as_a_line])
-def test_a_tree_that_is_read_wrongly_is_found(bug: Any, llama: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert reads_trees(Context(llama))
-    monkeypatch.setattr(trees, "shares", lambda *given: [bug(share) for share in shares(*given)])
-    assert not reads_trees(Context(llama))
+def as_lines(share: Any) -> Any:
+    return share._replace(depths=list(range(len(share.depths))))
 
 
-def test_a_path_that_is_kept_wrongly_is_found(llama: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def first(self: Share, path: Sequence[int]) -> tuple[int, int]:
-        return len(path), 0
+def whole_of_the_first(_: Share, path: Sequence[int]) -> tuple[int, int]:
+    return len(path), 0
 
-    monkeypatch.setattr(Share, "kept", first)
-    assert not reads_trees(Context(llama))
+
+def as_much_of_the_first(share: Share, path: Sequence[int]) -> tuple[int, int]:
+    return KEPT(share, path)[0], 0
+
+
+KEPT = Share.kept
+OTHERS: list[tuple[Any, Any, dict[str, Any]]] = [
+    ("smollm2", "own", {}),
+    ("smollm2", "own", {"flash_attn": False}),
+    ("smollm2", "q4_0", {"flash_attn": False}),  # rounding moves its logits by a tenth of their spread
+    ("gemma3", "own", {}),  # and these by more than that spread
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "options"), OTHERS)
+def test_what_is_wrong_is_found_in_every_format(
+    name: Any, kind: Any, options: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    llama = opened(file(name, kind), n_batch=64, **options)
+
+    def reads() -> bool:
+        monkeypatch.setattr(source, "_tried", {})
+        return LlamaCppSource(llama).reads_trees()
+
+    assert reads()
+    for bug in (all_on_the_first, one_deeper, as_a_line, as_lines):
+        monkeypatch.setattr(trees, "shares", lambda *given, bug=bug: [bug(part) for part in shares(*given)])
+        assert not reads(), bug
+    monkeypatch.setattr(trees, "shares", shares)
+    for kept in (whole_of_the_first, as_much_of_the_first):
+        monkeypatch.setattr(Share, "kept", kept)
+        assert not reads(), kept
 
 
 # Decodes.

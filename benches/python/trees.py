@@ -31,6 +31,7 @@ from anydraft.decoding.proposal import Verdict
 from anydraft.decoding.sequence import Row
 from anydraft.models.base import Branching
 from anydraft.models.logits import processed_law
+from anydraft.proposers import branches
 from anydraft.proposers.base import Block
 from anydraft.proposers.draw import draft_together
 from anydraft.sampling.laws import Greedy, SeededRandomness
@@ -101,7 +102,7 @@ def places(pair: anydraft.Speculator, prompt: str, count: int, temperature: floa
         found: dict[str, tuple[float, int]] = {}
         for kind, length in LENGTHS.items():
             row.trees = kind == "tree"
-            proposal, draft = row.open(Choice(method, length))
+            proposal, draft = row.open(Choice(method, length, least=0.0))
             assert draft is not None
             (block,) = draft_together([draft])
             assert isinstance(block, Block)
@@ -143,6 +144,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    branches.MOST = VERIFIED - LENGTHS["tree"]  # an equal number of verified tokens, not those that pay
     record: dict[str, Any] = {}
     for names in options.pairs:
         target, draft = names.split(":")

@@ -221,3 +221,19 @@ def test_a_seed_repeats_a_sample_with_trees(beside: Beside) -> None:
     assert [sample(seed) for seed in range(6)] == first
     assert len(set(map(tuple, first))) > 1
     assert beside.bent > 0
+
+
+def test_a_seeded_sample_alone_is_another_one_than_in_company() -> None:
+    """Of the same law. A row alone reads trees; rows that share passes read lines, as ``tree="off"`` does."""
+    w = sampled_world()
+
+    def samples(rows: int, tree: Any) -> list[list[int]]:
+        custom = anydraft.custom_generate(
+            w.draft, w.target_tokenizer, w.draft_tokenizer, method="slem", num_draft_tokens=4, tree=tree
+        )
+        given = {name: value.repeat(rows, 1) for name, value in w.inputs().items()}
+        options = {**given, **CUT, "max_new_tokens": 14, "custom_generate": custom}
+        return [w.target.generate(**options, seed=seed)[0].tolist() for seed in range(6)]
+
+    assert samples(1, "auto") != samples(2, "auto")
+    assert samples(1, "off") == samples(2, "auto") == samples(2, "off")

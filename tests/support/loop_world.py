@@ -200,8 +200,8 @@ class LoopWorld:
             if self.strategy is not None:
                 row.strategies = lambda _: self.strategy  # type: ignore[assignment, return-value]
             if pair.engine.tree == "auto":
-                assert row.trees
                 row.crowded = False
+                assert row.try_trees()
                 row.target.branch = partial(self._branch, row.target.branch)  # type: ignore[attr-defined]
             rows.append(row)
         if count > 1 and pair.engine.tree == "auto":

@@ -170,6 +170,33 @@ def test_of_a_draft_that_looks_ahead_a_pass_is_learnt_from_blocks_of_any_length(
         assert made.step(arm) == pytest.approx(0.4)
 
 
+def test_a_candidate_beside_the_line_pays_by_its_chance_and_by_what_a_wider_pass_costs() -> None:
+    made, arm = model(Arm(range(1, 9), 0.1)), Arm(range(1, 9), 0.1)
+    for fed, seconds in ((1, 1.0), (3, 1.0), (7, 1.8), (11, 4.0)):
+        made.add_pass(fed, seconds)
+    arm.trust = Ratio(0.5, 1.0)
+    price = 0.4
+    assert made.pays(arm, 2, price) == pytest.approx(0.2 / 0.4 / 0.5)  # from 3 to 7 tokens, 0.2 each
+    assert made.pays(arm, 6, price) == pytest.approx(0.55 / 0.4 / 0.5)
+    flat = CostModel({"tli": arm})
+    for fed in (1, 3, 9):
+        flat.add_pass(fed, 1.0)
+    assert flat.pays(arm, 2, price) == 0.0
+    assert flat.pays(arm, 2, 0.0) == 0.0
+
+
+def test_trust_in_the_draft_s_chances_is_what_held_of_what_was_expected() -> None:
+    made = model()
+    arm = made.arms["tli"]
+    seen = Round(4, 4, 1, 2, 9, 1, 1.2, 1.3, verified=8, judged=2)
+    for _ in range(60):
+        made.observe("tli", replace(seen, beside=(1, 4.0)))
+    assert arm.trust.value == pytest.approx(0.25, abs=0.01)
+    for _ in range(60):  # where none stood beside the line it fades to what was thought at first
+        made.observe("tli", replace(seen, beside=(0, 0.0)))
+    assert 0.25 < arm.trust.value < 0.5
+
+
 def test_what_was_drafted_from_one_pass_is_no_long_backlog() -> None:
     """Nothing of it is cached: of a block of 8 that held, 9 ids or more are read with the next one."""
     made = model(Arm(range(1, 9), 0.0, ahead=8))

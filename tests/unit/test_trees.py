@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+import torch
 
 import anydraft
 import small
-from anydraft.decoding.proposal import Verdict, Walked
+import watching
+from anydraft.decoding.proposal import Proposal, Start, Verdict, Walked
 from anydraft.decoding.trees import depth_of, walk
 from anydraft.errors import ArgumentError
+from anydraft.proposers.base import Block, Branches
 from anydraft.sampling.laws import NAN
 
 # Place 0 is the text; the line is 5, 6; beside it 7 and 8 after the text, 9 after 7, 5 after the line's 5.
@@ -59,6 +64,37 @@ def test_where_the_last_token_of_a_tree_comes_from() -> None:
     assert verdict(behind, [7, 9, 1]).places == [0, 3, 5]
     assert verdict(inside, [7]).places == [0]
     assert verdict(inside, [7, 1]).longest == 2
+
+
+def test_what_stood_beside_the_line_is_counted_against_its_chances() -> None:
+    block = Block(torch.tensor([1]), torch.tensor(IDS[:2]), branches=Branches(IDS[2:], PARENTS[2:], 1.25))
+    proposal = Proposal(Start(1, 1, 0.0, 0.0), block=block)
+
+    def beside(*path: int) -> tuple[int, float]:
+        walked = Walked(list(path), whole=True, longest=2)
+        return proposal.beside(Verdict([1], IDS, len(path), [7], None, None, walked))
+
+    assert [beside(), beside(0, 1), beside(0, 5), beside(2, 4)] == [
+        (0, 1.25),
+        (0, 1.25),
+        (1, 1.25),
+        (2, 1.25),
+    ]
+    line = Proposal(Start(1, 1, 0.0, 0.0), block=replace(block, branches=None))
+    assert line.beside(Verdict([1], IDS[:2], 1, [5], None, None)) == (0, 0.0)
+
+
+def test_the_director_s_least_chance_reaches_the_tree() -> None:
+    sizes = {}
+    for least in (0.0, 0.2, 2.0):
+        row = watching.row(small.speculator(method="slem", num_draft_tokens=3), "def fib(n):", length=30)
+        fixed = row.director.choose
+        row.director.choose = lambda *given, fixed=fixed, least=least: (  # type: ignore[method-assign]
+            (made := fixed(*given)) and made._replace(least=least)
+        )
+        list(watching.rounds(row))
+        sizes[least] = row.stats.verified
+    assert sizes[0.0] > sizes[0.2] >= sizes[2.0] > 0
 
 
 def test_trees_change_no_greedy_output_and_cost_no_more_passes() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from torch import Tensor
 
@@ -52,7 +53,7 @@ class Row:
     joint: bool = False
     """Whether its passes are one with those of other rows."""
     trees: bool = False
-    """Whether the target can be shown trees, by a law that does not ask for the path to a token."""
+    """Whether it may have trees, if the target reads them: its law does not ask for the path to a token."""
     crowded: bool = False
     """Whether so many rows share its passes that they are lines all the same."""
     lookup: Lookup | None = None
@@ -147,12 +148,21 @@ class Row:
             best=self.draft.best if self.draft and isinstance(self.randomness, Greedy) else None,
             limit=limit,
             likely=self.draft.likely if self.draft else None,
-            breadth=BREADTH if self.trees and not self.crowded and self._has_room(gamma) else 0,
+            breadth=BREADTH if self._has_room(gamma) and self.try_trees() else 0,
             least=choice.least,
             looked_up=self._looked_up,
         )
         proposal = Proposal(start, choice._replace(length=gamma), strategy)
         return proposal, (strategy, context, gamma, self.randomness)
+
+    def try_trees(self) -> bool:
+        """Whether it has trees as things are. Asked for the first time the target may try to read one."""
+        return self.trees and not self.crowded and self._branches
+
+    @cached_property
+    def _branches(self) -> bool:
+        """Whether the target reads trees."""
+        return bool(getattr(self.target, "branches", False))
 
     def _has_room(self, gamma: int) -> bool:
         """Whether a tree stays inside the target's window, where a line may go up to its end."""

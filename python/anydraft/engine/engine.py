@@ -25,7 +25,7 @@ from anydraft.engine.tokenizers import AnyModel, tokenizer_of
 from anydraft.errors import ArgumentError, PairError
 from anydraft.memory.lookup import Lookup
 from anydraft.memory.memory import MemoryChoice, check_memory, chosen
-from anydraft.models.base import Branching, Model
+from anydraft.models.base import Model
 from anydraft.models.in_order import OrderedRow
 from anydraft.models.joint import Joint
 from anydraft.models.llama_cpp.objects import is_llama
@@ -207,7 +207,9 @@ class Engine:
     ) -> Row:
         """One row of a decode, for a loop of your own: see :func:`anydraft.decoding.loop.decode`.
 
-        ``times``: by which ``"auto"`` decides what is drafted; with ``"nominal"`` ones a seed repeats.
+        ``times``: by which ``"auto"`` decides what is drafted; with ``"nominal"`` ones a seed repeats. But a
+        row alone reads trees, and one that shares passes reads lines: by the same law and the same seed their
+        samples differ.
         ``method``: how this row is drafted, if not as the engine's others; ``"none"``: not at all.
         ``together``: how many rows share its passes, if not all that are in its batch now; see
         :meth:`direct`.
@@ -220,15 +222,13 @@ class Engine:
         session = self.bridge.session(prompt.view, prompt.shared)
         view = session.view()
         trims = self.suit(caches.draft, view)
-        together = _rows_together(caches.target) if together is None else together
+        told, together = together is not None, together or _rows_together(caches.target)
         directs = self._director(times, (isinstance(randomness, Greedy), together, trims), method)
         for name in directs.methods:  # now, or the round that needs it would seem slow
             with suppress(PairError):
                 self._strategies.get(name)
         drafts = self.tree == "auto" and set(directs.methods) - {LOOKUP}
         blind = not getattr(law, "reads_prefix", True)
-        target = caches.target
-        trees = bool(drafts) and blind and isinstance(target, Branching) and target.branches
         looked_up = self._looks_up(method) and together == 1
         memory = chosen(self._memory, times, "greedy" if isinstance(randomness, Greedy) else "sampling")
         if looked_up and memory is not None and isinstance(randomness, SeededRandomness):
@@ -246,12 +246,15 @@ class Engine:
             decode_bytes=self.bridge.target.decode,
             prompt=prompt.ids,
             joint=together > 1,
-            trees=trees,
+            trees=bool(drafts) and blind,
             crowded=together > _UNCROWDED,
             lookup=Lookup(self.bridge.target.decode(prompt.ids), memory) if looked_up else None,
             memory=memory,
         )
-        return caches.begin(view, draft_law, make)
+        row = caches.begin(view, draft_law, make)
+        if not told:  # else :meth:`direct` tells how many there are when they are known
+            row.try_trees()
+        return row
 
     def suit(self, draft: Model, view: list[int]) -> bool:
         """Have the draft compute the part of its head that suits a text; whether that is not the whole."""
@@ -282,6 +285,7 @@ class Engine:
         )
         row.joint = together > 1 and method != LOOKUP
         row.crowded = together > _UNCROWDED
+        row.try_trees()
 
     def _checked(self, method: AnyMethod | None) -> AnyMethod:
         """The method of a row; :class:`ArgumentError` if there is no such."""

@@ -28,21 +28,27 @@ class Context:
     """The caches of ``count`` sequences of one model, each as long as the user's own context may be.
 
     Made with the parameters of the user's context, whose state is not touched: number of threads, layers on
-    an accelerator, types of the cache, flash attention and LoRA adapter are the user's. Two things differ:
-    sliding windows keep all their keys, so that they can be cropped, and embeddings are off.
+    an accelerator, types of the cache, flash attention and LoRA adapter are the user's. These things differ:
+    sliding windows keep all their keys, so that they can be cropped; embeddings are off; and one cache serves
+    all sequences, with up to 16 more for the paths of trees. Those take no keys and values of their own, so
+    contexts that read no trees (of drafts, with ``tree="off"``) have them too.
+    A pass may have as many tokens as there are sequences at least.
 
     Raises:
         ModelError: a model that cannot speak token by token, or a context that llama.cpp cannot make.
     """
 
-    def __init__(self, llama: Any, count: int = 1) -> None:
-        """Memory for ``count`` times the keys and values of ``llama.n_ctx()`` tokens is set aside."""
+    def __init__(self, llama: Any, count: int = 1, window: int | None = None) -> None:
+        """Memory for ``count`` times the keys and values of ``window`` tokens is set aside.
+
+        ``window``: at most, and by default, ``llama.n_ctx()``.
+        """
         check(llama)
         from llama_cpp import llama_cpp as api
 
         self._api = api
         self.llama = llama
-        self.window = int(llama.n_ctx())
+        self.window = min(int(llama.n_ctx()), window or int(llama.n_ctx()))
         """Tokens that a sequence may have."""
         self.vocab_size = int(llama.n_vocab())
         self.lengths = [0] * count
@@ -50,11 +56,13 @@ class Context:
         self._least = [0] * count
         """To how many tokens each can be cropped: a recurrent state goes back within the last pass only."""
         self._recurrent = keeps_a_state(llama)
-        spare = 0 if self._recurrent else _PATHS
+        left = max(0, int(api.llama_max_parallel_sequences()) - count)
+        spare = 0 if self._recurrent else min(_PATHS, left)
         given = llama.context_params
         params = type(given).from_buffer_copy(given)
-        params.n_ctx, params.n_seq_max, params.kv_unified = self.window * count, count + spare, True
-        # llama.cpp ends the process where a pass may have fewer tokens than there are sequences.
+        params.n_seq_max, params.kv_unified = count + spare, True
+        # llama.cpp ends the process where a pass, or all of the cache, has fewer tokens than sequences.
+        params.n_ctx = max(self.window * count, params.n_seq_max)
         params.n_batch = max(given.n_batch, params.n_seq_max)
         params.n_ubatch = min(given.n_ubatch, given.n_batch)
         params.swa_full, params.embeddings = True, False
@@ -74,7 +82,9 @@ class Context:
             raise ModelError(f"got {described(llama)}, which has no cache; expected a model that writes")
         self._adapt()
         self._batch = Tokens(api, min(int(api.llama_n_batch(self._handle)), given.n_batch), count)
-        self.trees = Trees(self, range(count, count + spare))
+        self.trees = Trees(
+            weakref.proxy(self), range(count, count + spare)
+        )  # no cycle: memory is freed at once
         """Reads trees of tokens."""
 
     def _adapt(self) -> None:
@@ -212,7 +222,7 @@ class Context:
         """
         self.open()
         self.trees.drop(range(len(self.lengths)))
-        most = int(self._api.llama_max_parallel_sequences()) - len(self.trees.spare)
+        most = int(self._api.llama_max_parallel_sequences())
         if len(self.lengths) >= most:
             raise ModelError(
                 f"got one more sequence than {most}, the most that llama.cpp takes; expected fewer at once"

@@ -138,10 +138,14 @@ class LlamaCppBatch:
             raise ArgumentError(f"got tokens for row {gone[0]}, which was closed; expected an open one")
         lines = [i for i, row in enumerate(rows) if row not in trees]
         given = [rows[i] for i in lines], [ids[i] for i in lines], [keep[i] for i in lines]
-        found = dict(zip(lines, self.context.advance(*given), strict=True)) if lines else {}
-        for i, row in enumerate(rows):
-            if row in trees:
-                found[i] = self.context.trees.read(row, ids[i], trees[row])
+        try:
+            found = dict(zip(lines, self.context.advance(*given), strict=True)) if lines else {}
+            for i, row in enumerate(rows):
+                if row in trees:
+                    found[i] = self.context.trees.read(row, ids[i], trees[row])
+        except BaseException:  # nobody prunes what was read before
+            self.context.trees.drop(rows)
+            raise
         return [found[i] for i in range(len(rows))]
 
     def close(self, row: int) -> None:
@@ -177,7 +181,7 @@ class LlamaCppRow:
     @property
     def branches(self) -> bool:
         """See :class:`~anydraft.models.base.Branching`."""
-        return self.batch.reads_trees()
+        return bool(self.batch.context.trees.spare) and self.batch.reads_trees()
 
     def branch(self, ids: Tensor, parents: Sequence[int]) -> Tensor:
         """See :class:`~anydraft.models.base.Branching`; the other sequences sit still."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import weakref
 from collections.abc import MutableMapping
 from typing import Any
@@ -10,7 +11,9 @@ from anydraft.models.base import Model
 from anydraft.models.llama_cpp.context import Context
 from anydraft.models.llama_cpp.objects import check, described
 from anydraft.models.llama_cpp.sequences import LlamaCppBatch, LlamaCppModel
-from anydraft.models.llama_cpp.trial import reads_trees
+from anydraft.models.llama_cpp.trial import WINDOW, reads_trees
+
+log = logging.getLogger(__name__)
 
 _tried: MutableMapping[Any, bool] = weakref.WeakKeyDictionary()
 """By Llama: :meth:`LlamaCppSource.reads_trees`."""
@@ -47,13 +50,16 @@ class LlamaCppSource:
         return context
 
     def reads_trees(self) -> bool:
-        """Whether it reads trees as it reads lines; tried once for a Llama, on a few tokens."""
+        """Whether it reads trees as it reads lines; tried once for a Llama, on a few tokens.
+
+        In a small context that is gone afterwards. Where that cannot be tried, it does not, for now.
+        """
         if self.llama not in _tried:
-            context = self._idle_one()
             try:
-                _tried[self.llama] = reads_trees(context)
-            finally:
-                self._idle.append(context)
+                _tried[self.llama] = reads_trees(Context(self.llama, window=WINDOW))
+            except Exception as error:  # a decode needs no trees
+                log.warning("trees were not tried (%s); lines are drafted", error)
+                return False
         return _tried[self.llama]
 
     def batch(self, count: int = 1) -> LlamaCppBatch:

@@ -13,8 +13,9 @@ from torch import Tensor
 from anydraft.models.llama_cpp.objects import closed
 from anydraft.models.llama_cpp.shares import Share, path_to, shares
 
-_MANY = 8
-"""Tokens of a text up to which they are read together with the tree behind them."""
+_MANY = 32
+"""Tokens of a text up to which they are read together with the tree behind them: more than a path that was
+kept leaves to be fed again."""
 
 
 class Caches(Protocol):
@@ -77,7 +78,7 @@ class Trees:
     """
 
     def __init__(self, caches: Caches, spare: range) -> None:
-        """``spare``: sequences that are empty whenever no tree is read; without any, no trees are."""
+        """``caches``: not kept alive by this; ``spare``: sequences that are empty while no tree is read."""
         self._caches = caches
         self.spare = spare
         self._grown: dict[int, _Grown] = {}
@@ -154,11 +155,11 @@ class Trees:
         """Take the trees of rows that were not pruned out of the cache."""
         caches = self._caches
         for row in rows:
-            grown = self._grown.pop(row, None)
-            if grown is not None and not closed(caches.llama):
-                for other in grown.sequences[1:]:
+            if row in self._grown and not closed(caches.llama):
+                for other in self._grown[row].sequences[1:]:
                     caches.remove(other)
                 caches.remove(row, caches.lengths[row])
+            self._grown.pop(row, None)  # at last, so that after an interrupt it is done again
 
     def forget(self) -> None:
         """The cache was emptied."""
