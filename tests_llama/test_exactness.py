@@ -49,8 +49,8 @@ def test_elsewhere_greedy_differs_at_near_ties_only(kind: Kind, flash: bool, lea
     reads the same text in passes of other sizes.
 
     Of the seven texts 3 are equal in the file's own format without flash attention, and 7 in f16, with
-    ``tree="off"`` as with trees: the first differences are at the same tokens. ``least`` allows for one or two
-    near ties more, on processors with other kernels.
+    ``tree="off"`` as with trees: the first differences are at the same tokens. ``least`` allows for one or
+    two near ties more, on processors with other kernels.
     """
     decoder = pair(kind, flash=flash)
     llama = decoder.engine.models[0]

@@ -15,6 +15,8 @@ from anydraft.decoding.trees import depth_of, walk
 from anydraft.errors import ArgumentError
 from anydraft.proposers.base import Block, Branches
 from anydraft.sampling.laws import NAN
+from anydraft.scheduling.cost import Round
+from anydraft.scheduling.directors import Choice, Director
 
 # Place 0 is the text; the line is 5, 6; beside it 7 and 8 after the text, 9 after 7, 5 after the line's 5.
 IDS, PARENTS = [5, 6, 7, 8, 9, 5], [0, 1, 0, 0, 3, 1]
@@ -84,14 +86,25 @@ def test_what_stood_beside_the_line_is_counted_against_its_chances() -> None:
     assert line.beside(Verdict([1], IDS[:2], 1, [5], None, None)) == (0, 0.0)
 
 
+class Least:
+    """A director whose candidates beside the line must have another chance."""
+
+    def __init__(self, director: Director, least: float) -> None:
+        self.director, self.least, self.methods = director, least, director.methods
+
+    def choose(self, limit: int, backlog: int | None, match: int) -> Choice | None:
+        made = self.director.choose(limit, backlog, match)
+        return made and made._replace(least=self.least)
+
+    def observe(self, choice: Choice | None, seen: Round) -> None:
+        self.director.observe(choice, seen)
+
+
 def test_the_director_s_least_chance_reaches_the_tree() -> None:
     sizes = {}
     for least in (0.0, 0.2, 2.0):
         row = watching.row(small.speculator(method="slem", num_draft_tokens=3), "def fib(n):", length=30)
-        fixed = row.director.choose
-        row.director.choose = lambda *given, fixed=fixed, least=least: (  # type: ignore[method-assign]
-            (made := fixed(*given)) and made._replace(least=least)
-        )
+        row.director = Least(row.director, least)
         list(watching.rounds(row))
         sizes[least] = row.stats.verified
     assert sizes[0.0] > sizes[0.2] >= sizes[2.0] > 0
