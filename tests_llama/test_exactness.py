@@ -43,10 +43,15 @@ def test_greedy_is_identical_where_blocks_and_tokens_give_equal_logits(kind: Kin
     assert accepted >= len(SOME)  # else nothing was put to the test
 
 
-@pytest.mark.parametrize(("kind", "flash"), [("own", False), ("f16", True)])
-def test_elsewhere_greedy_differs_at_near_ties_only(kind: Kind, flash: bool) -> None:
+@pytest.mark.parametrize(("kind", "flash", "least"), [("own", False, 2), ("f16", True, 5)])
+def test_elsewhere_greedy_differs_at_near_ties_only(kind: Kind, flash: bool, least: int) -> None:
     """At the first difference the two tokens' logits are no further apart than llama.cpp's own move when it
-    reads the same text in passes of other sizes."""
+    reads the same text in passes of other sizes.
+
+    Of the seven texts 3 are equal in the file's own format without flash attention, and 7 in f16, with
+    ``tree="off"`` as with trees: the first differences are at the same tokens. ``least`` allows for one or
+    two near ties more, on processors with other kernels.
+    """
     decoder = pair(kind, flash=flash)
     llama = decoder.engine.models[0]
     source = LlamaCppSource(llama)
@@ -67,7 +72,7 @@ def test_elsewhere_greedy_differs_at_near_ties_only(kind: Kind, flash: bool) -> 
         gap = abs(float(forms[0][out.token_ids[at]] - forms[0][expected[at]]))
         print(f"{prompt[:20]!r}: differs after {at}; gap {gap:.3f}, llama.cpp's own moves {moves:.3f}")
         assert gap <= moves
-    assert equal >= len(SOME) * 0.25  # passes with trees have many sizes, and logits move by half a unit
+    assert equal >= least
 
 
 def test_a_logit_row_off_by_one_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
