@@ -116,6 +116,18 @@ def test_an_interrupted_writing_goes_on_with_what_is_missing(tmp_path: Path) -> 
     assert [s.task for s in parts] == [s.task for s in whole]
 
 
+def test_an_interrupt_leaves_what_was_written(tmp_path: Path) -> None:
+    def stop(count: int, tokens: int) -> None:
+        if count == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        written(tmp_path, 6, progress=stop)
+    assert len(Store(tmp_path).numbers()) == 2
+    whole = written(tmp_path, 6)
+    assert [sample.number for sample in whole] == list(range(6))
+
+
 def test_a_damaged_file_of_samples_is_named(tmp_path: Path) -> None:
     (tmp_path / "samples-00000.safetensors").write_bytes(b"nonsense")
     with pytest.raises(ModelFileError, match="samples-00000"):

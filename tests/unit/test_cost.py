@@ -172,17 +172,21 @@ def test_of_a_draft_that_looks_ahead_a_pass_is_learnt_from_blocks_of_any_length(
 
 def test_a_candidate_beside_the_line_pays_by_its_chance_and_by_what_a_wider_pass_costs() -> None:
     made, arm = model(Arm(range(1, 9), 0.1)), Arm(range(1, 9), 0.1)
-    for fed, seconds in ((1, 1.0), (3, 1.0), (7, 1.8), (11, 4.0)):
+    for fed, seconds in ((1, 1.0), (3, 1.0), (7, 1.8), (11, 2.0), (19, 2.0), (23, 2.0)):
         made.add_pass(fed, seconds)
     arm.trust = Ratio(0.5, 1.0)
     price = 0.4
     assert made.pays(arm, 2, price) == pytest.approx(0.2 / 0.4 / 0.5)  # from 3 to 7 tokens, 0.2 each
-    assert made.pays(arm, 6, price) == pytest.approx(0.55 / 0.4 / 0.5)
+    assert made.pays(arm, 6, price) == pytest.approx(0.05 / 0.4 / 0.5)
     flat = CostModel({"tli": arm})
-    for fed in (1, 3, 9):
+    for fed in (1, 3, 9, 19):
         flat.add_pass(fed, 1.0)
     assert flat.pays(arm, 2, price) == 0.0
     assert flat.pays(arm, 2, 0.0) == 0.0
+    flat.add_pass(19, 5.0)  # flat up to nine tokens; sixteen more are not free
+    flat.add_pass(19, 5.0)
+    flat.add_pass(19, 5.0)
+    assert flat.pays(arm, 2, price) == pytest.approx(4 / 16 / 0.4 / 0.5)
 
 
 def test_trust_in_the_draft_s_chances_is_what_held_of_what_was_expected() -> None:

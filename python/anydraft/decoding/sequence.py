@@ -148,7 +148,7 @@ class Row:
             best=self.draft.best if self.draft and isinstance(self.randomness, Greedy) else None,
             limit=limit,
             likely=self.draft.likely if self.draft else None,
-            breadth=BREADTH if self._has_room(gamma) and self.try_trees() else 0,
+            breadth=BREADTH if choice.least < 1 and self._has_room(gamma) and self.try_trees() else 0,
             least=choice.least,
             looked_up=self._looked_up,
         )

@@ -270,7 +270,8 @@ class Engine:
         marks, target, draft = self.bridge.fingerprints, self._target, self._draft
         told = {"target tokenizer": marks[0], "draft tokenizer": marks[1]}
         told |= {"target": target.description, "draft": draft.description}
-        return {**told, "device": str(target.device), "threads": str(torch.get_num_threads())}
+        told |= {"trees": self.tree, "device": str(target.device)}
+        return {**told, "threads": str(torch.get_num_threads())}
 
     def direct(self, row: Row, together: int, method: AnyMethod | None = None) -> None:
         """From now on a row is one of so many whose passes are joint: rows come and go.

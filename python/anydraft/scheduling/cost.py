@@ -54,8 +54,8 @@ so many more are short."""
 WIDER = 0.03
 """What another token fed adds to a pass, as a share, where that was not measured."""
 
-REACH = 4
-"""Tokens over which it is asked what one more costs."""
+REACHES = (4, 8, 16)
+"""Tokens over which it is asked what one more costs: a pass may be flat up to a size and dear beyond it."""
 
 BESIDE = 0.15
 """What a draft token takes that is drawn from a pass which gave one before, as a share of that one."""
@@ -231,8 +231,8 @@ class CostModel:
         ``price``.
         """
         fed = 1 + length * arm.width.value
-        more = max(0.0, self.target(fed + REACH) - self.target(fed)) / REACH
-        return more / max(price * arm.trust.value, 1e-12)
+        more = max((self.target(fed + reach) - self.target(fed)) / reach for reach in REACHES)
+        return max(0.0, more) / max(price * arm.trust.value, 1e-12)
 
     def add_pass(self, fed: int, seconds: float) -> None:
         """Note a pass of the target."""

@@ -70,6 +70,7 @@ class Job:
             raise
         if self.repeats:  # in any company, where blocks are lines
             self.row.crowded = True
+        self.row.try_trees()  # now, or the first round would seem slow
         if self.logprobs is not None:
             self.row.watch = self.logprobs.watch
         self.stats = self.row.stats

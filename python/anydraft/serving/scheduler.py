@@ -189,11 +189,11 @@ class Scheduler:
         if not rows:
             return
         together = 1 << (len(rows) - 1).bit_length()
-        for job, row in zip(jobs, rows, strict=True):
-            if not job.repeats:
-                self._engine.direct(row, together, job.method)
         before = [len(row.committed) for row in rows]
         try:
+            for job, row in zip(jobs, rows, strict=True):
+                if not job.repeats:
+                    self._engine.direct(row, together, job.method)
             events = next_round(rows)
         except Exception as error:
             if len(jobs) == 1:

@@ -76,17 +76,19 @@ def draw(
     finished: list[Sample] = []
     todo = ((i, task) for i, task in enumerate(tasks) if i not in done)
     written = _written(model, tokenizer, todo, seed, longest, rows)
-    for count, sample in enumerate(written, 1):
-        finished.append(sample)
-        tokens += len(sample.ids)
-        progress(count, tokens)
-        if len(finished) == SHARD:
+    try:
+        for count, sample in enumerate(written, 1):
+            finished.append(sample)
+            tokens += len(sample.ids)
+            progress(count, tokens)
+            if len(finished) == SHARD:
+                store.add(finished)
+                finished = []
+            if time.monotonic() - began > seconds:
+                break
+    finally:  # an interrupt too leaves what was written
+        if finished:
             store.add(finished)
-            finished = []
-        if time.monotonic() - began > seconds:
-            break
-    if finished:
-        store.add(finished)
 
 
 @torch.no_grad()

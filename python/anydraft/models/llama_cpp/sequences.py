@@ -180,8 +180,12 @@ class LlamaCppRow:
 
     @property
     def branches(self) -> bool:
-        """See :class:`~anydraft.models.base.Branching`."""
-        return bool(self.batch.context.trees.spare) and self.batch.reads_trees()
+        """See :class:`~anydraft.models.base.Branching`; not where the cache is for several sequences.
+
+        There what a tree leaves free is filled by others, and sums over the cache have other orders.
+        """
+        context = self.batch.context
+        return len(context.lengths) == 1 and bool(context.trees.spare) and self.batch.reads_trees()
 
     def branch(self, ids: Tensor, parents: Sequence[int]) -> Tensor:
         """See :class:`~anydraft.models.base.Branching`; the other sequences sit still."""
