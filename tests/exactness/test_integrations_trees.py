@@ -7,11 +7,13 @@ unnoticed are made on purpose.
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 import anydraft
 import generate_cases
@@ -19,6 +21,8 @@ import trained
 from anydraft.integrations.transformers.method import CustomGenerate
 from anydraft.integrations.transformers.recording import RecordingLaw
 from anydraft.models.transformers import TransformersModel
+from anydraft.proposers import branches, draw
+from anydraft.proposers.base import Block, DraftContext
 from generating import World, assert_same
 from test_integrations_parity import CASES, CLOSE, PROMPTS
 from test_integrations_sampling import CUT, ENDLESS, EXACT, alone, distance, emitted
@@ -58,6 +62,16 @@ class Beside:
             prune(model, length, path)
 
         monkeypatch.setattr(TransformersModel, "prune", counted)
+
+
+@pytest.fixture(autouse=True)
+def broad(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trees with all that came close, whether or not a wider pass would pay."""
+
+    def branched(block: Block, likely: tuple[Tensor, Tensor], context: DraftContext) -> Block:
+        return branches.branched(block, likely, replace(context, least=0.0))
+
+    monkeypatch.setattr(draw, "branched", branched)
 
 
 @pytest.fixture

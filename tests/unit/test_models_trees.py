@@ -15,7 +15,7 @@ from anydraft.models.fast.runner import FastPasses
 from anydraft.models.transformers import TransformersModel
 from anydraft.models.trees import TreeLayout, tree_fault
 
-CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+CLOSE = {"rtol": 1e-4, "atol": 5e-5}  # on processors with AVX2 alone float32 has been off by more than 1e-5
 MODELS = [tiny.llama, tiny.gemma3, tiny.mistral, tiny.qwen2, tiny.qwen3, tiny.olmo2]
 TREES = [[0], [0, 0, 0], [0, 1, 2, 3], [0, 1, 0, 3, 1, 5, 0, 7], [0, 0, 1, 2, 3, 4, 5, 6, 7, 8]]
 
