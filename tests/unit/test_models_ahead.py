@@ -93,7 +93,7 @@ def test_rows_of_a_batch_see_as_far_as_each_is_asked_to() -> None:
 
 
 def test_models_that_cannot_forget_masks_alone_do_not_read_them() -> None:
-    growing = tiny.llama(rope_parameters={"rope_type": "dynamic", "factor": 2.0, "rope_theta": 10000.0})
+    growing = tiny.llama(rope_scaling={"rope_type": "dynamic", "factor": 2.0})  # in both versions
     keeping = stateful.made("qwen3_next")
     for model in (growing, keeping):
         model.config.get_text_config(decoder=True).anydraft_masks = [3, 4]
