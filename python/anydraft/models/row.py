@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from torch import Tensor
 
-from anydraft.models.joint import NO_TREES
+from anydraft.models.joint import Batch
 from anydraft.models.prefill import RowPrefill
 from anydraft.models.transformers import TransformersModel
 
 
-class RowsOfOne(Protocol):
+class RowsOfOne(Batch, Protocol):
     """What a sequence needs of :class:`~anydraft.models.batch.TransformersBatch`."""
 
     model: TransformersModel
     token_types: dict[int, Tensor]
     prefills: dict[int, RowPrefill]
 
-    def __len__(self) -> int:
-        """Number of sequences that are open."""
-
     def length(self, row: int) -> int:
         """Number of cached tokens of a sequence."""
-
-    def advance(
-        self,
-        rows: Sequence[int],
-        ids: Sequence[Tensor],
-        keep: Sequence[int],
-        trees: Mapping[int, Sequence[int]] = NO_TREES,
-    ) -> list[Tensor]:
-        """See :class:`~anydraft.models.joint.Batch`."""
 
     def prune(self, row: int, length: int, path: Sequence[int]) -> None:
         """Of a sequence's tokens behind the first ``length`` keep those in ``path``."""

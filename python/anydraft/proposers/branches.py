@@ -16,7 +16,6 @@ Trees = Literal["auto", "off"]
 BREADTH = 8
 """Tokens that are considered at every step."""
 
-
 MOST = 16
 """Candidates beside a line, at most."""
 
