@@ -14,6 +14,9 @@ from anydraft.loading.packaged import packaged
 
 Kind = Literal["own", "f16", "q4_0"]
 
+TEXT = Path(__file__).with_name("test_context.py").read_text(encoding="utf-8")
+"""More than 400 tokens."""
+
 
 @cache
 def file(name: Literal["smollm2", "gemma3"] = "smollm2", kind: Kind = "own") -> Path:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import random
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,21 +14,7 @@ from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.joint import advance_together
 from anydraft.models.llama_cpp.context import Context
 from anydraft.models.llama_cpp.source import LlamaCppSource
-from files import file, opened
-
-TEXT = Path(__file__).read_text(encoding="utf-8")
-
-
-@pytest.fixture(scope="module")
-def llama() -> Iterator[Any]:
-    made = opened(n_batch=32)
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
-def ids(llama: Any) -> Tensor:
-    return torch.tensor(llama.tokenize(TEXT.encode())[:400])
+from files import TEXT, file, opened
 
 
 def read(model: Any, ids: Tensor, steps: list[int]) -> Tensor:

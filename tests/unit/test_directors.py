@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import small
+from anydraft.engine.kinds import Kind
 from anydraft.scheduling.cost import ALLOWANCE, GRACE, LONG, REFRESH, Round
 from anydraft.scheduling.directors import LOOKUP, Adaptive, Choice, Fixed, director
 from simulated import World
@@ -328,12 +329,14 @@ def test_what_decides_for_which_arguments() -> None:
 
 
 def test_each_kind_of_decode_learns_for_itself() -> None:
-    engine = small.speculator().engine
-    kinds = [(greedy, rows, trims) for greedy in (True, False) for rows in (1, 4) for trims in (True, False)]
-    made = [engine._director("measured", kind) for kind in kinds]
+    directors = small.speculator().engine.directors
+    kinds = [
+        Kind(greedy, rows, trims) for greedy in (True, False) for rows in (1, 4) for trims in (True, False)
+    ]
+    made = [directors.find("measured", kind, "auto") for kind in kinds]
     assert len(set(map(id, made))) == len(kinds)
-    assert [engine._director("measured", kind) for kind in kinds] == made
-    nominal = [engine._director("nominal", kinds[0]) for _ in range(2)]
+    assert [directors.find("measured", kind, "auto") for kind in kinds] == made
+    nominal = [directors.find("nominal", kinds[0], "auto") for _ in range(2)]
     assert nominal[0] is not nominal[1]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 import anydraft
 import small
+from anydraft.engine.kinds import Kind
 from anydraft.planner import plan
 from anydraft.scheduling.directors import Adaptive
 from anydraft.scheduling.plan import find, plan_path
@@ -85,10 +86,13 @@ def test_a_plan_is_kept_and_used() -> None:
     decoder = anydraft.Speculator(*pair())
     assert find(decoder.engine.identity, "greedy") == made
     assert find(decoder.engine.identity, "sampling") is None
-    director = decoder.engine._director("measured", (True, 1, False))
-    assert isinstance(director, Adaptive)
-    assert director.costs.plain() is not None
-    assert decoder.engine._director("measured", (True, 4, False)).costs.plain() is None  # type: ignore[attr-defined]
+    alone, among_four = (
+        decoder.engine.directors.find("measured", Kind(True, rows, False), "auto") for rows in (1, 4)
+    )
+    assert isinstance(alone, Adaptive)
+    assert isinstance(among_four, Adaptive)
+    assert alone.costs.plain() is not None
+    assert among_four.costs.plain() is None
     plan_path(decoder.engine.identity, "greedy").write_text("damaged")
     assert find(decoder.engine.identity, "greedy") is None
 
@@ -96,8 +100,8 @@ def test_a_plan_is_kept_and_used() -> None:
 def test_a_plan_may_be_given() -> None:
     made = plan(*pair(), new_tokens=12)
     decoder = anydraft.Speculator(*pair(), plan=made)
-    assert decoder.engine._planned("greedy") is made
-    assert decoder.engine._planned("sampling") is None
+    assert decoder.engine.directors.planned("greedy") is made
+    assert decoder.engine.directors.planned("sampling") is None
     wanted = anydraft.Speculator(*pair(), num_draft_tokens=3).generate("The quick", max_new_tokens=30)
     assert decoder.generate("The quick", max_new_tokens=30).token_ids == wanted.token_ids
 

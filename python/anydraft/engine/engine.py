@@ -19,6 +19,7 @@ from anydraft.decoding.protocols import TargetLaw
 from anydraft.decoding.sequence import Row
 from anydraft.decoding.stopping import Stopping, StopRule
 from anydraft.engine.forks import FORKS
+from anydraft.engine.kinds import Directors, Kind
 from anydraft.engine.places import Places
 from anydraft.engine.sides import draft_side, generation_of, target_side
 from anydraft.engine.tokenizers import AnyModel, tokenizer_of
@@ -38,8 +39,8 @@ from anydraft.proposers.draft_head import Rows, Wish
 from anydraft.proposers.registry import AnyMethod, Method, Strategies, check_method
 from anydraft.sampling.laws import Greedy, Randomness, SeededRandomness
 from anydraft.sampling.rejection import Rule
-from anydraft.scheduling.directors import LOOKUP, NONE, Director, Times, director
-from anydraft.scheduling.plan import Plan, find
+from anydraft.scheduling.directors import LOOKUP, Times
+from anydraft.scheduling.plan import Plan
 
 _UNCROWDED = 1
 """Rows up to which passes have trees. On a CPU a pass over eight tokens costs little more than over one; the
@@ -91,7 +92,6 @@ class Engine:
             )
         if tree not in get_args(Trees):
             raise ArgumentError(f"got tree={tree!r}; expected one of {get_args(Trees)}")
-        self._method = method
         self.tree: Trees = tree
         self._memory = memory
         self.models = target_model, draft_model
@@ -124,10 +124,8 @@ class Engine:
         self._strategies = Strategies(bridge, *sides, rule)
         # As if the draft's were no bytes: that shortens its passes by less, and its reading of prompts not at
         # all. A draft thought too dear is tried a little later, one thought too cheap reads prompts in vain.
-        self._cost = self._draft.bytes / self._target.bytes
-        self._plan = plan
-        self._length = num_draft_tokens
-        self._directors: dict[tuple[str, bool, int, bool], Director] = {}
+        cost, ahead = self._draft.bytes / self._target.bytes, 1 + len(self._draft.masks)
+        self.directors = Directors(method, num_draft_tokens, cost, ahead, plan, lambda: self.identity)
         self.window = self._target.window
         """The longest text of the target, prompt included, in tokens; ``None`` if unlimited."""
         for side in sides:
@@ -218,19 +216,20 @@ class Engine:
             ArgumentError: an unknown method.
             PairError: the method cannot work with this pair.
         """
-        method = self._checked(method)
+        method = self.directors.checked(method)
         session = self.bridge.session(prompt.view, prompt.shared)
         view = session.view()
         trims = self.suit(caches.draft, view)
         told, together = together is not None, together or _rows_together(caches.target)
-        directs = self._director(times, (isinstance(randomness, Greedy), together, trims), method)
+        kind = Kind(isinstance(randomness, Greedy), together, trims)
+        directs = self.directors.find(times, kind, method)
         for name in directs.methods:  # now, or the round that needs it would seem slow
             with suppress(PairError):
                 self._strategies.get(name)
         drafts = self.tree == "auto" and set(directs.methods) - {LOOKUP}
         blind = not getattr(law, "reads_prefix", True)
-        looked_up = self._looks_up(method) and together == 1
-        memory = chosen(self._memory, times, "greedy" if isinstance(randomness, Greedy) else "sampling")
+        looked_up = self.directors.looks_up(method) and together == 1
+        memory = chosen(self._memory, times, kind.name)
         if looked_up and memory is not None and isinstance(randomness, SeededRandomness):
             randomness = randomness.apart(memory.number_decode())  # or what its draws brought may be there
         stopping = Stopping(self.end_ids if end_ids is None else end_ids, max_new_tokens, room, tuple(rules))
@@ -279,51 +278,13 @@ class Engine:
         ``method``: with which it was made. Not for a row that a seed is to repeat: what is drafted for it
         must not depend on who shares its passes, so it stays a row by itself.
         """
-        method = self._checked(method)
+        method = self.directors.checked(method)
         trims = row.draft is not None and self._draft.trims(row.draft.model)
-        row.director = self._director(
-            "measured", (isinstance(row.randomness, Greedy), together, trims), method
-        )
+        kind = Kind(isinstance(row.randomness, Greedy), together, trims)
+        row.director = self.directors.find("measured", kind, method)
         row.joint = together > 1 and method != LOOKUP
         row.crowded = together > _UNCROWDED
         row.try_trees()
-
-    def _checked(self, method: AnyMethod | None) -> AnyMethod:
-        """The method of a row; :class:`ArgumentError` if there is no such."""
-        if method is None:
-            return self._method
-        if method != NONE:
-            check_method(method, None)
-        return method
-
-    def _looks_up(self, method: AnyMethod) -> bool:
-        return method == LOOKUP or (method == "auto" and self._length == "auto")
-
-    def _director(
-        self, times: Times, kind: tuple[bool, int, bool], method: AnyMethod | None = None
-    ) -> Director:
-        """What decides for decodes of a kind: greedy or not, so many rows at once, a trimmed head or not.
-
-        Passes of different kinds take different times, so each has a director of its own, which keeps what it
-        learns. A sample that a seed is to repeat, in any process, has a fresh one.
-        """
-        greedy, rows, _ = kind
-        name: Literal["greedy", "sampling"] = "greedy" if greedy else "sampling"
-        method = self._checked(method)
-        ahead = 1 + len(self._draft.masks)
-        if times == "nominal":
-            return director(method, self._length, name, self._cost, times=times, ahead=ahead)
-        key = (method, *kind)
-        if key not in self._directors:
-            plan = self._planned(name) if rows == 1 else None
-            self._directors[key] = director(method, self._length, name, self._cost, plan=plan, ahead=ahead)
-        return self._directors[key]
-
-    def _planned(self, kind: str) -> Plan | None:
-        """What was measured for greedy or for sampling decodes."""
-        if self._plan is not None:
-            return self._plan if self._plan.kind == kind else None
-        return find(self.identity, kind)
 
     def refresh(self) -> None:
         """See :meth:`anydraft.Speculator.refresh`."""

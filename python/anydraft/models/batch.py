@@ -12,6 +12,7 @@ from torch.nn import Module
 
 from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.base import OWN_PASSES, Model, Passes
+from anydraft.models.called import types_at
 from anydraft.models.faithful import near, own, text, tried
 from anydraft.models.joint import NO_TREES
 from anydraft.models.kv_cache import new_cache
@@ -20,7 +21,7 @@ from anydraft.models.prefill import RowPrefill
 from anydraft.models.proven import ALONE
 from anydraft.models.ragged import Layout, RaggedLayer, better_alone
 from anydraft.models.row import TransformersRow
-from anydraft.models.transformers import TransformersModel, types_at
+from anydraft.models.transformers import TransformersModel
 
 
 def sequences(model: Module, count: int, passes: Passes = OWN_PASSES) -> list[Model]:

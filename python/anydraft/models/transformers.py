@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
@@ -15,22 +14,21 @@ from transformers import DynamicCache
 
 from anydraft.errors import ArgumentError, ModelError
 from anydraft.models.base import OWN_PASSES, Passes
-from anydraft.models.faithful import own, takes_positions, tried_with, way_of
-from anydraft.models.growing import growing_of
+from anydraft.models.called import CalledModel, types_at
+from anydraft.models.faithful import own, tried_with
 from anydraft.models.kv_cache import GrowingLayer, copy_into, copy_out, is_filled
-from anydraft.models.loaded import check, device_of, embedding_of, in_training, masks_of, plain_of, width_of
+from anydraft.models.loaded import in_training, masks_of
 from anydraft.models.masks import MASKED, layer_masks
 from anydraft.models.prefill import RowPrefill, positions_at
 from anydraft.models.proven import TREES
 from anydraft.models.sequence_cache import SequenceCache
 from anydraft.models.trees import TreeLayout, tree_fault
-from anydraft.models.versions import cache_argument, cache_returned
 
 _MANY = 8
 """Tokens of a text up to which they are read together with the tree behind them."""
 
 
-class TransformersModel:
+class TransformersModel(CalledModel):
     """A decoder-only transformers model with the cache of one sequence.
 
     The model itself is never changed; several of these may share one model, each with its own sequence.
@@ -54,31 +52,7 @@ class TransformersModel:
 
         ``passes``: what runs its passes, by default the model itself.
         """
-        plain = plain_of(model)
-        check(plain)
-        config = plain.config.get_text_config(decoder=True)
-        self.device = device_of(plain)
-        """Where the embedding lies: ids go in and logits come out there."""
-        self.way = way_of(plain)
-        """How it reads behind what is cached."""
-        parameters = inspect.signature(type(plain).forward).parameters
-        self._given = model, passes
-        self.runner = passes.runner(model)
-        """What is called for a pass: the model, or something with its weights."""
-        self.plain = plain
-        self._cache_named = cache_argument(type(plain))
-        self._keeps_logits = "logits_to_keep" in parameters
-        self.takes_positions = takes_positions(plain)
-        self.growing = growing_of(plain)
-        """How rotary scales change with the length of the text, if they do."""
-        self.vocab_size = width_of(plain, config.vocab_size)
-        """Width of the logits."""
-        self._readable = int(embedding_of(plain).shape[0])
-        window = getattr(config, "max_position_embeddings", None)
-        if window is not None and window <= 0:
-            window = None
-        self.window: int | None = self.growing.window(window) if self.growing else window
-        """The config's ``max_position_embeddings``, in tokens; ``None`` if the config has none."""
+        super().__init__(model, passes)
         self._held = self._empty()
         self._read = torch.empty(0, dtype=torch.int64, device=self.device)
         """What was advanced, kept where the model may have to read it again."""
@@ -92,17 +66,6 @@ class TransformersModel:
         """Tokens of the prompt that can only be forgotten together."""
         self._offset = torch.full((), self.way.shift, dtype=torch.int64, device=self.device)
         """What positions are beside the count of tokens: see :attr:`~anydraft.models.prefill.Read.offset`."""
-
-    @property
-    def cache_argument(self) -> str:
-        """Under which name :attr:`runner` takes the cache; a lean form has a name of its own."""
-        return self._cache_named if isinstance(self.runner, torch.nn.Module) else "past_key_values"
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """The dtype of the embedding; of what it gives, if it is packed."""
-        dtype = embedding_of(self.plain).dtype
-        return dtype if dtype.is_floating_point else self.plain.dtype
 
     @property
     def length(self) -> int:
@@ -200,7 +163,7 @@ class TransformersModel:
             return False
         what = f"tree, {type(self.runner).__name__}, {attention}"
         return not tried_with(
-            plain, what, frozenset(), lambda: tree_fault(lambda: TransformersModel(*self._given), plain)
+            plain, what, frozenset(), lambda: tree_fault(lambda: TransformersModel(*self.given), plain)
         )
 
     @torch.no_grad()
@@ -267,39 +230,18 @@ class TransformersModel:
                 "once; expected all of its ids, and no logits before its last"
             )
         if self.length == 0 or ids.device.type == "cpu":
-            self._check_ids(ids if prefill is None else ids[prefill.length :])
-
-    def run(self, ids: Tensor, cache: DynamicCache, keep: int, **arguments: Any) -> Tensor:
-        """One forward pass over ``ids`` int64 ``[B, n]``: the last ``keep`` logits ``[B, keep, V]``."""
-        return self.read(ids, cache, keep, **arguments)[0]
-
-    def read(self, ids: Tensor, cache: Any, keep: int, **arguments: Any) -> tuple[Tensor, Any]:
-        """The same, and the cache that the model returns."""
-        if self._keeps_logits:
-            arguments["logits_to_keep"] = keep
-        output = self.runner(
-            input_ids=ids,
-            **{self.cache_argument: cache},
-            use_cache=True,
-            return_dict=True,
-            **{name: value for name, value in arguments.items() if value is not None},
-        )
-        return self.on_device(output.logits[:, -keep:]), cache_returned(output)
-
-    def on_device(self, logits: Tensor) -> Tensor:
-        """Logits where ids go in: a model in parts may make them elsewhere."""
-        return logits if logits.device == self.device else logits.to(self.device)
+            self.check_ids(ids if prefill is None else ids[prefill.length :])
 
     def renew(self) -> None:
         """Look at the model's weights again: a decode begins on what was read before."""
-        model, passes = self._given
+        model, passes = self.given
         self.runner = passes.runner(model)
         if self.way.shift:
             self._forget()  # another prompt sees all of itself
 
     def warm(self) -> None:
         """Have passes compiled or recorded now that are to be, so that none that is timed waits for it."""
-        sizes = self._given[1].sizes(self.runner)
+        sizes = self.given[1].sizes(self.runner)
         if self.length or not sizes:
             return
         for n in (sizes[-1] + 1, *sizes):
@@ -382,18 +324,3 @@ class TransformersModel:
 
     def _forget(self) -> None:
         self._held, self._before, self._whole = self._empty(), None, 0
-
-    def _check_ids(self, ids: Tensor) -> None:
-        if not len(ids):
-            return
-        low, high = torch.stack(torch.aminmax(ids)).tolist()
-        if low < 0 or high >= self._readable:
-            raise ArgumentError(
-                f"got token id {low if low < 0 else high}; expected ids from 0 to {self._readable - 1}, the "
-                f"vocabulary of {type(self.plain).__name__}. Is this the model's own tokenizer?"
-            )
-
-
-def types_at(types: Tensor, start: int, n: int) -> Tensor:
-    """int64 ``[n]``: token types from position ``start`` on; see :attr:`TransformersModel.token_types`."""
-    return types[torch.arange(start, start + n, device=types.device).clamp(max=len(types) - 1)]
