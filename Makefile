@@ -13,7 +13,7 @@ STAMP   := $(VENV)/.installed
 BUILT   := $(VENV)/.built
 DOCS    := $(VENV)/.docs
 # Where a process dies, the run ends: with a new one in its place it would wait for ever.
-PYTEST  := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --max-worker-restart 0
+PYTEST  := $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --max-worker-restart 0 --durations 25
 SOURCES := Cargo.toml Cargo.lock $(shell find rust -path rust/fuzz -prune -o \( -name '*.rs' -o -name Cargo.toml \) -print)
 
 export PATH := $(HOME)/.cargo/bin:$(PATH)
