@@ -132,3 +132,13 @@ def test_what_is_wrong_is_found_in_every_format(
     for kept in (whole_of_the_first, as_much_of_the_first):
         monkeypatch.setattr(Share, "kept", kept)
         assert not reads(), kept
+
+
+def test_a_context_that_rows_have_shared_reads_none() -> None:
+    batch = LlamaCppSource(opened(n_batch=64)).batch()
+    first = batch.add()
+    assert first.branches
+    second = batch.add()
+    assert not first.branches
+    second.close()
+    assert not first.branches

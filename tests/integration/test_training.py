@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import tiktoken
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, MambaConfig, MambaForCausalLM
 from typer.testing import CliRunner
 
 import anydraft
 import small
 from anydraft.cli.app import app
-from anydraft.errors import ArgumentError, ModelFileError
+from anydraft.errors import ArgumentError, ModelError, ModelFileError
 from anydraft.loading.folders import load_model, load_tokenizer
 from anydraft.training import loop, sizes, writers, writing
 from anydraft.training.batches import together
@@ -131,6 +131,12 @@ def of_bytes() -> tiktoken.Encoding:
     return tiktoken.Encoding("bytes", pat_str=pattern, mergeable_ranks=ranks, special_tokens=control)
 
 
+def unfit() -> Any:
+    """A model with a state: its rows cannot share a pass."""
+    config = MambaConfig(vocab_size=512, hidden_size=16, num_hidden_layers=1, state_size=4)
+    return MambaForCausalLM(config).eval()
+
+
 def test_other_targets_write_a_part_of_the_texts(tmp_path: Path) -> None:
     others = [Other(target()[0], of_bytes(), "bytes")]
     record = train_draft(*target(), TEXTS, tmp_path, wanted(texts=8, steps=2), name="t", others=others)
@@ -150,6 +156,9 @@ def test_other_targets_write_a_part_of_the_texts(tmp_path: Path) -> None:
     for parallel in (0, 9):
         with pytest.raises(ArgumentError, match=rf"got parallel={parallel}"):
             train_draft(*target(), TEXTS, four, wanted(texts=8, steps=2, parallel=parallel))
+    rows = Other(unfit(), small.byte_level(), "rows")
+    with pytest.raises(ModelError, match="several texts of which cannot be written at once"):
+        train_draft(*target(), TEXTS, four, wanted(texts=8, steps=2), others=[rows])
     assert not four.exists()  # nothing was begun that a second try would stumble over
 
 

@@ -19,6 +19,7 @@ from anydraft.integrations.vllm.proposer import Proposer, Settings
 from anydraft.integrations.vllm.requests import Known, RequestTable
 from anydraft.integrations.vllm.turns import messages_of
 from anydraft.models.ahead import look_ahead
+from anydraft.models.llama_cpp.sequences import LlamaCppModel
 from clocks import Clock
 from counting import counted
 from serving_engine import Engine, Job
@@ -270,6 +271,26 @@ def test_a_round_in_which_a_prompt_is_read_tells_nothing_of_plain_rounds(
     for step in range(14, 18):
         drafter.propose([ids[:step]], [1], [100])
     assert drafter._director(1).costs.plain() is not None
+
+
+class Unmasked:
+    """Sequences of a draft that cannot look ahead, as llama.cpp's are."""
+
+    def __init__(self, batch: Any) -> None:
+        self._batch = batch
+        self.model = LlamaCppModel(batch.model.vocab_size, 512, lambda _: pytest.fail("no context is needed"))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)
+
+
+def test_a_draft_of_another_engine_adapts_too(folders: tuple[Any, str, str]) -> None:
+    _, target, draft = folders
+    drafter = Proposer(config(target, draft, adapt="on")).drafter
+    drafter._batch = Unmasked(drafter._batch)  # type: ignore[assignment]
+    ids = np.array(small.byte_fallback()("The quick brown")["input_ids"] * 4, dtype=np.int32)
+    found = [drafter.propose([ids[:step]], [1], [100])[0] for step in range(10, 20)]
+    assert any(found)
 
 
 def test_a_chat_is_read_back_from_its_ids() -> None:

@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import small
+from anydraft.engine.begin import begin
 from anydraft.engine.kinds import Kind
+from anydraft.engine.options import SamplingOptions
 from anydraft.scheduling.cost import ALLOWANCE, GRACE, LONG, REFRESH, Round
 from anydraft.scheduling.directors import LOOKUP, Adaptive, Choice, Fixed, director
 from simulated import World
@@ -338,6 +340,17 @@ def test_each_kind_of_decode_learns_for_itself() -> None:
     assert [directors.find("measured", kind, "auto") for kind in kinds] == made
     nominal = [directors.find("nominal", kinds[0], "auto") for _ in range(2)]
     assert nominal[0] is not nominal[1]
+
+
+def test_a_row_that_was_crowded_asks_about_trees_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = small.speculator(num_draft_tokens=3).engine
+    row = begin(engine, engine.prompt("The quick"), engine.caches(), SamplingOptions())
+    assert row.try_trees()
+    monkeypatch.setattr(type(row.target), "branches", False)
+    engine.direct(row, 2)
+    assert not row.try_trees()
+    engine.direct(row, 1)
+    assert not row.try_trees()  # as in a context of llama.cpp that others have shared
 
 
 REPEATED = "The quick brown fox jumps over the lazy dog. " * 3

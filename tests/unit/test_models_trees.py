@@ -90,8 +90,14 @@ def test_models_that_read_no_trees_say_so() -> None:
     assert not TransformersModel(model).branches
     assert not TransformersModel(tiny.llama4()).branches  # whose scales go by places in the cache
     opened = TransformersModel(tiny.llama())
+    assert opened.branches
     opened.token_types = torch.zeros(1, dtype=torch.int64)
     assert not opened.branches
+    whole, in_place, by_forward = (tiny.llama() for _ in range(3))  # which every tree would compile again
+    in_place.compile()
+    by_forward.forward = torch.compile(by_forward.forward)
+    for compiled in (torch.compile(whole), in_place, by_forward):
+        assert not TransformersModel(compiled).branches
 
 
 class Blind(TransformersModel):

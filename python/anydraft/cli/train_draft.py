@@ -49,7 +49,7 @@ def train_draft(
     ] = None,
     also: Annotated[
         list[Path] | None,
-        typer.Option(help="Another target that the draft should help too. It writes a quarter of the texts."),
+        typer.Option(help="Another target to help; it writes for a quarter of the time."),
     ] = None,
     size: Annotated[
         Literal["tiny", "small"], typer.Option(help="tiny: 6 million weights; small: 25.")

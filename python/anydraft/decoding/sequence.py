@@ -159,6 +159,12 @@ class Row:
         """Whether it has trees as things are. Asked for the first time the target may try to read one."""
         return self.trees and not self.crowded and self._branches
 
+    def crowd(self, *, crowded: bool) -> None:
+        """Note whether others share its passes from now on; if that is new, ask about trees again."""
+        if crowded != self.crowded:
+            self.crowded = crowded
+            self.__dict__.pop("_branches", None)
+
     @cached_property
     def _branches(self) -> bool:
         """Whether the target reads trees."""

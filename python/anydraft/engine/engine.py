@@ -283,7 +283,7 @@ class Engine:
         kind = Kind(isinstance(row.randomness, Greedy), together, trims)
         row.director = self.directors.find("measured", kind, method)
         row.joint = together > 1 and method != LOOKUP
-        row.crowded = together > _UNCROWDED
+        row.crowd(crowded=together > _UNCROWDED)
         row.try_trees()
 
     def refresh(self) -> None:

@@ -16,6 +16,12 @@ _MOST = 63
 """Masks: more than any block is long."""
 
 
+def is_compiled(model: object) -> bool:
+    """By ``torch.compile(model)``, by ``model.compile()``, or its ``forward`` by ``torch.compile``."""
+    compiled = hasattr(model, "_orig_mod") or getattr(model, "_compiled_call_impl", None) is not None
+    return compiled or hasattr(getattr(model, "forward", None), "_torchdynamo_orig_callable")
+
+
 def plain_of(model: object) -> PreTrainedModel:
     """The transformers model inside a compiled or PEFT-wrapped one.
 

@@ -17,7 +17,7 @@ from anydraft.models.base import OWN_PASSES, Passes
 from anydraft.models.called import CalledModel, types_at
 from anydraft.models.faithful import own, tried_with
 from anydraft.models.kv_cache import GrowingLayer, copy_into, copy_out, is_filled
-from anydraft.models.loaded import in_training, masks_of
+from anydraft.models.loaded import in_training, is_compiled, masks_of
 from anydraft.models.masks import MASKED, layer_masks
 from anydraft.models.prefill import RowPrefill, positions_at
 from anydraft.models.proven import TREES
@@ -151,7 +151,8 @@ class TransformersModel(CalledModel):
         """See :class:`~anydraft.models.base.Branching`; tried once, on a few tokens.
 
         Of classes that are known to go by positions alone. Only on a CPU: a GPU's passes are recorded in
-        fixed shapes; and not behind pictures.
+        fixed shapes; not behind pictures, nor where the user has compiled the model: every tree has a shape
+        of its own, for which it would be compiled again.
         """
         plain, held = self.plain, self._held
         attention = plain.config.get_text_config(decoder=True)._attn_implementation
@@ -159,7 +160,7 @@ class TransformersModel(CalledModel):
         simple = held.gathers and self.growing is None and self.prefill is None and self.token_types is None
         if not (known and simple and self.device.type == "cpu" and attention in MASKED):
             return False
-        if getattr(plain, "_tp_size", None):
+        if getattr(plain, "_tp_size", None) or is_compiled(self.given[0]):
             return False
         what = f"tree, {type(self.runner).__name__}, {attention}"
         return not tried_with(

@@ -20,7 +20,7 @@ from anydraft.bridge.tokenizer_source import TokenizerSource
 from anydraft.errors import ArgumentError
 from anydraft.loading.folders import load_tokenizer
 from anydraft.models.loaded import masks_of
-from anydraft.training import loop, subjects, writers
+from anydraft.training import loop, subjects, writers, writing
 from anydraft.training.distil import Distiller, Lesson, text_lessons
 from anydraft.training.measure import Agreement, Measured, agreement, measure
 from anydraft.training.record import Point, Record, curve_svg
@@ -75,6 +75,8 @@ class _Training:
         wanted.check()
         writers.check_others(len(others))
         writers.shares(wanted, len(others))
+        for one in (target, *others):  # before any of them writes for an hour
+            writing.check(one.model, one.tokenizer)
         self.target, self.others, self.texts = target, others, texts
         self.model, self.tokenizer = target.model, target.tokenizer
         self.folder, self.work = folder, folder / "training"

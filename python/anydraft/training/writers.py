@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
+from torch import nn
 from transformers import PreTrainedModel
 
 from anydraft.errors import ArgumentError
@@ -47,8 +48,8 @@ def check_others(count: int) -> None:
     """Raise :class:`ArgumentError` for more other targets than leave time for the target itself."""
     if count > MOST_OTHERS:
         raise ArgumentError(
-            f"got {count} other targets; expected at most {MOST_OTHERS}, each of which writes "
-            f"{OTHERS_SHARE:.0%} of the texts. Leave some out"
+            f"got {count} other targets; expected at most {MOST_OTHERS}, each of which "
+            f"writes for {OTHERS_SHARE:.0%} of the time. Leave some out"
         )
 
 
@@ -142,8 +143,13 @@ def spent_on(folder: Path, stage: str, seconds: float = 0.0) -> float:
 
 
 def _quick(model: PreTrainedModel) -> PreTrainedModel:
-    """A copy in bfloat16 where the device is quick with it: it writes sooner, nearly the same."""
+    """A copy in bfloat16, where the device is quick with it and has room: it writes nearly the same."""
     if model.dtype != torch.float32 or not quick_bfloat16(model.device.type):
         return model
-    quick: PreTrainedModel = copy.deepcopy(model).to(torch.bfloat16)  # type: ignore[arg-type]
+    try:
+        # Weight by weight: no second copy in float32, which a device may have no room for.
+        halved = {id(p): nn.Parameter(p.detach().bfloat16(), requires_grad=False) for p in model.parameters()}
+        quick: PreTrainedModel = copy.deepcopy(model, halved)
+    except torch.OutOfMemoryError:
+        return model
     return quick

@@ -16,6 +16,7 @@ from transformers import PreTrainedModel
 
 from anydraft.bridge import special_tokens
 from anydraft.bridge.protocols import AnyTokenizer
+from anydraft.bridge.tokenizer_source import TokenizerSource
 from anydraft.errors import ModelError
 from anydraft.models.batch import TransformersBatch
 from anydraft.models.fast.runner import FastPasses
@@ -49,6 +50,17 @@ class _Text:
         ids, laws = (torch.stack(parts) for parts in zip(*self.tops, strict=True))
         tokens = torch.tensor(self.ids, dtype=torch.int32)
         return Sample(self.number, self.task, torch.tensor(self.prompt, dtype=torch.int32), tokens, ids, laws)
+
+
+def check(model: PreTrainedModel, tokenizer: AnyTokenizer) -> None:
+    """Raise what :func:`draw`, and learning from what it brings, would raise in the end.
+
+    Raises:
+        ModelError: several texts at once are not possible with this model.
+        TokenizerError: its tokens have no bytes that can be told.
+    """
+    TokenizerSource.of(tokenizer, "target").load()
+    _batch(model)
 
 
 def draw(
@@ -101,12 +113,7 @@ def _written(
     rows: int,
 ) -> Iterator[Sample]:
     ends = frozenset(special_tokens.end_ids(tokenizer, getattr(model, "generation_config", None)))
-    batch = TransformersBatch(TransformersModel(model, FastPasses()))
-    if not batch.possible:
-        raise ModelError(
-            f"got {type(model).__name__}, several texts of which cannot be written at once; expected plain "
-            "layers and attn_implementation='sdpa' or 'eager'"
-        )
+    batch = _batch(model)
     slots = [batch.add().row for _ in range(rows)]
     running: dict[int, _Text] = {}
     while True:
@@ -129,6 +136,16 @@ def _written(
         for row, text in zip(slots, texts, strict=True):
             if text.ids and (text.ids[-1] in ends or len(text.ids) >= longest):
                 yield running.pop(row).sample()
+
+
+def _batch(model: PreTrainedModel) -> TransformersBatch:
+    batch = TransformersBatch(TransformersModel(model, FastPasses()))
+    if not batch.possible:
+        raise ModelError(
+            f"got {type(model).__name__}, several texts of which cannot be written at once; expected plain "
+            "layers and attn_implementation='sdpa' or 'eager'"
+        )
+    return batch
 
 
 def _extend(writing: list[tuple[_Text, int]], logits: Tensor) -> None:

@@ -24,11 +24,13 @@ from anydraft.integrations.vllm.drafter import Counts, Drafter, Sequences
 from anydraft.integrations.vllm.turns import opening_of
 from anydraft.loading.folders import load_model, load_tokenizer
 from anydraft.loading.paths import model_at
+from anydraft.models.ahead import ahead_by
 from anydraft.models.batch import needed_batch
 from anydraft.models.fast.runner import FastPasses
 from anydraft.models.llama_cpp.objects import is_llama
 from anydraft.models.llama_cpp.source import LlamaCppSource
 from anydraft.models.transformers import TransformersModel
+from anydraft.proposers.masks import check_masks
 
 try:
     import llama_cpp
@@ -143,9 +145,11 @@ class LlamaDraft(LlamaDraftModel):  # type: ignore[misc, unused-ignore]
         bridge = Bridge(target, draft, to_target=paired.to_target, to_draft=paired.to_draft)
         roles = special_tokens.special_roles(target, ends[0])
         self._window = int(llama.n_ctx())
+        sequences = _sequences(model)
+        check_masks(ahead_by(sequences.model).tolist(), bridge)
         return Drafter(
             bridge,
-            _sequences(model),
+            sequences,
             opening_of(draft, roles, bridge.target.decode),
             most_tokens=self._most,
             most_requests=1,

@@ -14,7 +14,7 @@ from anydraft.bridge.bridge import Bridge
 from anydraft.decoding.protocols import Session
 from anydraft.integrations.vllm.requests import Ids, Known, RequestTable
 from anydraft.integrations.vllm.turns import Opening
-from anydraft.models.ahead import look_ahead
+from anydraft.models.ahead import ahead_by, look_ahead
 from anydraft.models.base import Model
 from anydraft.proposers.draft_state import DraftState
 from anydraft.scheduling.cost import Round
@@ -148,7 +148,7 @@ class Drafter:
         """What decides for batches of about that size: sizes are told apart by powers of two."""
         size, most = max(requests, 1).bit_length(), self._most_tokens
         if size not in self._directors:
-            ahead = 1 + len(self._batch.model.masks)
+            ahead = 1 + len(ahead_by(self._batch.model))
             self._directors[size] = Adaptive(("slem",), 0.0, lengths=range(most, most + 1), ahead=ahead)
         return self._directors[size]
 
