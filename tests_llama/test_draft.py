@@ -114,6 +114,7 @@ def test_what_it_refuses() -> None:
         anydraft.LlamaDraft(num_draft_tokens=0)
     with pytest.raises(ModelFileError):
         anydraft.LlamaDraft("nowhere.gguf")
+    assert anydraft.LlamaDraft("smollm2")._draft == file("smollm2")  # names, as everywhere
     with pytest.raises(ArgumentError, match="from outside of a Llama"):
         anydraft.LlamaDraft()(np.zeros(3, np.intc))
     draft = anydraft.LlamaDraft()

@@ -13,7 +13,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from anydraft import drafts
 from anydraft.bridge import special_tokens
 from anydraft.bridge.bridge import Bridge
 from anydraft.bridge.protocols import AnyTokenizer
@@ -23,7 +22,7 @@ from anydraft.errors import ArgumentError, MissingPackageError
 from anydraft.integrations.vllm.drafter import Counts, Drafter, Sequences
 from anydraft.integrations.vllm.turns import opening_of
 from anydraft.loading.folders import load_model, load_tokenizer
-from anydraft.loading.paths import model_at
+from anydraft.loading.names import model_named
 from anydraft.models.ahead import ahead_by
 from anydraft.models.batch import needed_batch
 from anydraft.models.fast.runner import FastPasses
@@ -73,8 +72,8 @@ class LlamaDraft(LlamaDraftModel):  # type: ignore[misc, unused-ignore]
         target_tokenizer: AnyTokenizer | None = None,
         num_draft_tokens: int = 5,
     ) -> None:
-        """``draft``: a packaged draft (``"tiny"``), the path of a GGUF file or of a transformers folder, a
-        ``llama_cpp.Llama``, or a model of transformers, which needs ``draft_tokenizer``.
+        """``draft``: the name of a model, as :func:`~anydraft.load_model` takes it (a GGUF file is run by
+        llama.cpp), a ``llama_cpp.Llama``, or a model of transformers, which needs ``draft_tokenizer``.
 
         ``target_tokenizer``: by default that of the Llama's own file. ``num_draft_tokens``: how many of the
         Llama's tokens a proposal has at most.
@@ -83,9 +82,7 @@ class LlamaDraft(LlamaDraftModel):  # type: ignore[misc, unused-ignore]
             raise ArgumentError(
                 f"got num_draft_tokens={num_draft_tokens!r}; expected a whole number, 1 or more"
             )
-        self._draft: Any = (
-            draft if draft in drafts.NAMES or not isinstance(draft, (str, Path)) else model_at(draft)
-        )
+        self._draft: Any = model_named(draft) if isinstance(draft, (str, Path)) else draft
         self._tokenizers = target_tokenizer, draft_tokenizer
         self._most = num_draft_tokens
         self._drafter: Drafter | None = None
@@ -158,9 +155,6 @@ class LlamaDraft(LlamaDraftModel):  # type: ignore[misc, unused-ignore]
     def _loaded(self, llama: Any) -> tuple[Any, AnyTokenizer]:
         """The draft and its tokenizer; a GGUF file is opened as the Llama that it drafts for was."""
         given, tokenizer = self._draft, self._tokenizers[1]
-        if isinstance(given, str):
-            packaged = drafts.load(given)  # type: ignore[arg-type]
-            return packaged.model, tokenizer or packaged.tokenizer
         if isinstance(given, Path) and given.suffix == ".gguf":
             params = llama.context_params
             model = llama_cpp.Llama(
