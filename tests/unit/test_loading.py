@@ -39,6 +39,12 @@ def test_nothing_there(tmp_path):
         load_tokenizer(tmp_path / "weights.bin")
 
 
+@pytest.mark.parametrize("dtype", ["float32", "half", None, 32])
+def test_a_dtype_that_is_none(dtype):
+    with pytest.raises(ArgumentError, match=r"expected a torch\.dtype, such as torch\.float32"):
+        load_model("tiny", dtype)
+
+
 @pytest.mark.skipif(VERSION_5, reason="about version 4")
 def test_version_4_refuses_what_it_would_misread(tmp_path):
     tiny.llama().save_pretrained(tmp_path)

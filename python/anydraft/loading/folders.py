@@ -68,8 +68,13 @@ def load_model(
     Raises:
         ModelFileError: nothing at ``path``, no model that transformers can read, one that is damaged or lacks
             weights, one that only code in its folder can read, or one that is larger than the memory left.
-        ArgumentError: ``"packed"`` for what is no GGUF file, or for another device than a CPU.
+        ArgumentError: another ``dtype``; ``"packed"`` for what is no GGUF file, or for another device than a
+            CPU.
     """
+    if not isinstance(dtype, torch.dtype) and dtype not in ("auto", "packed"):
+        raise ArgumentError(
+            f"got dtype={dtype!r}; expected a torch.dtype, such as torch.float32, or 'auto' or 'packed'"
+        )
     found = model_named(path, progress)
     if dtype == "packed":
         if not found.is_file() or torch.device(device).type != "cpu":
