@@ -25,3 +25,6 @@ target=$("$python" -c 'from anydraft.loading.folders import packaged; print(pack
 
 # The package data and the card.
 "$python" recipes/pack.py "$folder/draft" tiny
+
+# The same curve for narrow screens.
+"$python" docs/images/draw_loss.py docs/drafts/tiny-narrow.svg

@@ -125,7 +125,9 @@ class Engine:
         # As if the draft's were no bytes: that shortens its passes by less, and its reading of prompts not at
         # all. A draft thought too dear is tried a little later, one thought too cheap reads prompts in vain.
         cost, ahead = self._draft.bytes / self._target.bytes, 1 + len(self._draft.masks)
-        self.directors = Directors(method, num_draft_tokens, cost, ahead, plan, lambda: self.identity)
+        self.directors = Directors(
+            method, num_draft_tokens, cost, ahead, plan, partial(getattr, self, "identity")
+        )
         self.window = self._target.window
         """The longest text of the target, prompt included, in tokens; ``None`` if unlimited."""
         for side in sides:
