@@ -19,6 +19,7 @@ import torch
 from rich.table import Table
 
 from anydraft import Memory, Speculator, drafts
+from anydraft.bench.contenders import go_alone
 from anydraft.cli.terminal import console
 from anydraft.loading.folders import load_model, load_tokenizer, packaged
 from anydraft.loading.quiet import quiet
@@ -104,6 +105,8 @@ class Way:
     """One of the three, and what it took."""
 
     pair: Speculator
+    alone: bool = False
+    """Whether nothing is drafted."""
     tokens: int = 0
     passes: int = 0
     seconds: float = 0.0
@@ -111,6 +114,8 @@ class Way:
     def run(self, **asked: Any) -> list[int]:
         """Do a task."""
         stream, said, reading = self.pair.stream(**asked), [], 0.0
+        if self.alone:
+            go_alone(stream)
         for event in stream:
             if not said:
                 reading = stream.stats.target_seconds
@@ -148,7 +153,7 @@ def main() -> None:
             Way(Speculator(*parts, method=asked.method, num_draft_tokens=length, memory=memory))
             for memory in ("off", Memory())
         )
-        ways = Way(Speculator(*parts, method="none", memory="off")), off, on
+        ways = Way(Speculator(*parts, memory="off"), alone=True), off, on
         alone = ways[0]
         for i, task in enumerate(made(asked.tasks)):
             options = {"max_new_tokens": asked.tokens, "temperature": asked.temperature}
