@@ -263,3 +263,26 @@ def test_the_command_trains_measures_and_goes_on(tmp_path: Path, monkeypatch: py
     assert refused.exit_code == 2
     assert "--resume" in refused.stderr
     assert CliRunner().invoke(app, [*given, "--resume"]).exit_code == 0
+
+
+def test_what_writes_is_a_copy_that_leaves_the_target_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = target()[0]
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    monkeypatch.setattr(writers, "quick_bfloat16", lambda _: True)
+    quick = writers._quick(model)
+    ids = torch.arange(20)[None]
+    with torch.no_grad():
+        ours, theirs = quick(input_ids=ids).logits.float(), model(input_ids=ids).logits
+    assert quick.dtype == torch.bfloat16
+    assert not torch.equal(ours, theirs)
+    assert (ours - theirs).abs().max() < 0.05 * theirs.abs().max()
+    tied = [m.get_output_embeddings().weight is m.get_input_embeddings().weight for m in (quick, model)]
+    assert tied[0] == tied[1]
+    after = model.state_dict()
+    assert all(value.dtype == torch.float32 and torch.equal(value, before[n]) for n, value in after.items())
+
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError
+
+    monkeypatch.setattr(writers.copy, "deepcopy", full)
+    assert writers._quick(model) is model

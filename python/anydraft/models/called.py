@@ -35,6 +35,7 @@ class CalledModel:
         self.way = way_of(plain)
         """How it reads behind what is cached."""
         self.given = model, passes
+        """The model as the user has it, and what was asked to run it."""
         self.runner = passes.runner(model)
         """What is called for a pass: the model, or something with its weights."""
         self.plain = plain

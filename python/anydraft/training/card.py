@@ -50,8 +50,8 @@ def card(name: str, record: Record) -> str:
         "## How",
         "",
         f"`recipes/{name}.sh` does it again: seed {record.seed}, {record.steps} steps, "
-        f"{record.sampling_seconds / 60:.0f} minutes of one core for the texts and "
-        f"{record.training_seconds / 60:.0f} for the training when it was made.",
+        f"{record.sampling_seconds / 60:.0f} minutes of sampling and {record.training_seconds / 60:.0f} of "
+        "training when it was made.",
     ]
     if last is not None:
         lines += [
