@@ -53,8 +53,20 @@ def test_the_loss_falls_and_a_run_that_goes_on_is_the_same_bit_for_bit(tmp_path:
     assert loop.train(parts, course(30), lambda *_: None, checkpoint=file)
     for (name, one), other in zip(whole.state_dict().items(), parts.state_dict().values(), strict=True):
         assert torch.equal(one, other), name
-    with pytest.raises(ModelFileError, match="another course"):
-        loop.train(parts, course(31), lambda *_: None, checkpoint=file)
+    for other in (replace(course(30), seed=1), course(29)):
+        with pytest.raises(ModelFileError, match="another course"):
+            loop.train(parts, other, lambda *_: None, checkpoint=file)
+
+
+def test_a_training_that_is_done_may_be_lengthened(tmp_path: Path) -> None:
+    told: list[int] = []
+    losses: list[float] = []
+    model, file = new_model(SHAPE, draft_tokenizer(), 0), tmp_path / "checkpoint.pt"
+    for steps in (20, 40):
+        assert loop.train(model, course(steps), lambda step, _: told.append(step), checkpoint=file)
+        losses.append(agreement(model, lessons()).loss)
+    assert told == [20, 40]
+    assert losses[1] < losses[0] - 0.1
 
 
 def test_the_loss_is_the_cross_entropy_with_the_law() -> None:
@@ -206,6 +218,11 @@ def test_minutes_decide_the_steps_once(tmp_path: Path) -> None:
     assert record.steps >= 10
     assert json.loads((tmp_path / "training/steps.json").read_text()) == record.steps
     assert train_draft(*target(), TEXTS, tmp_path, wanted(steps=None, minutes=9.0)).steps == record.steps
+    more = train_draft(*target(), TEXTS, tmp_path, wanted(steps=record.steps + 2))
+    assert more.steps == record.steps + 2
+    assert [point.step for point in more.curve] == [record.steps, record.steps + 2]
+    with pytest.raises(ArgumentError, match=f"got 3 steps for .*a training of {more.steps} was begun"):
+        train_draft(*target(), TEXTS, tmp_path, wanted(steps=3))
 
 
 def test_a_curve_of_one_point_is_a_picture() -> None:

@@ -50,7 +50,8 @@ def train_draft(
 ) -> Record:
     """Train a draft into ``folder``: an ordinary model folder, with ``training/`` inside it.
 
-    What ``training/`` has already is gone on from: texts, the vocabulary, a checkpoint. ``name`` and
+    What ``training/`` has already is gone on from: texts, the vocabulary, a checkpoint; with more steps than
+    before, also where it was done: the rate rises again and falls to zero at the new end. ``name`` and
     ``sources``: for the record. ``others``: targets that write a part of the texts too, so that the draft
     helps them as well.
 
@@ -124,7 +125,7 @@ class _Training:
         return record
 
     def _check(self) -> None:
-        """The same wishes as when the folder was begun."""
+        """The same wishes as when the folder was begun, but for more steps."""
         file = self.work / "wanted.json"
         asked = repr([getattr(subjects, name) for name in sorted(vars(subjects)) if name.isupper()])
         mark = {
@@ -141,6 +142,12 @@ class _Training:
                 f"got a folder {self.folder} in which another training was begun; give the same corpus, "
                 "size, targets, seed and number of parallel tokens to go on with it, with the version that "
                 "began it, or name another folder"
+            )
+        begun = self._begun_with()
+        if None not in (begun, self.wanted.steps) and self.wanted.steps < begun:
+            raise ArgumentError(
+                f"got {self.wanted.steps} steps for {self.folder}, where a training of {begun} was begun; expected at "
+                "least as many, to go on with it, or another folder"
             )
         file.write_text(json.dumps(mark), encoding="utf-8")
 
@@ -182,11 +189,8 @@ class _Training:
         return found
 
     def _steps(self, model: PreTrainedModel, lessons: list[Lesson]) -> int:
-        """How many; decided once, so that a run that goes on keeps to it."""
-        file = self.work / "steps.json"
-        if file.exists():
-            return int(json.loads(file.read_text(encoding="utf-8")))
-        steps = self.wanted.steps
+        """How many: as asked, or decided once, so that a run that goes on keeps to it."""
+        steps = self._begun_with() if self.wanted.steps is None else self.wanted.steps
         if steps is None:
             trial, tried = copy.deepcopy(model), 4
             began = time.monotonic()
@@ -194,8 +198,13 @@ class _Training:
             loop.train(trial, course, lambda *_: None)
             a_step = (time.monotonic() - began) / tried
             steps = max(10, int(60 * self.wanted.minutes * (0.9 - writers.SAMPLING_SHARE) / a_step))
-        file.write_text(json.dumps(steps), encoding="utf-8")
+        (self.work / "steps.json").write_text(json.dumps(steps), encoding="utf-8")
         return steps
+
+    def _begun_with(self) -> int | None:
+        """The steps of the training that is gone on with."""
+        file = self.work / "steps.json"
+        return int(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
 
     def _train(
         self,

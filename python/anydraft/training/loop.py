@@ -30,7 +30,7 @@ AHEAD = 0.5
 
 @dataclass(frozen=True)
 class Course:
-    """What is learnt, in which order; a checkpoint belongs to one course."""
+    """What is learnt, in which order; a checkpoint belongs to one course, which may be lengthened."""
 
     lessons: Sequence[Lesson]
     """Of the target's own text."""
@@ -71,7 +71,8 @@ def train(
 ) -> bool:
     """Train ``model`` in place; whether all steps are done.
 
-    A ``checkpoint`` file is written every so many steps, and gone on from if it is there. ``until`` is asked
+    A ``checkpoint`` file is written every so many steps, and gone on from if it is there, also where all steps
+    were done and now there are more. ``until`` is asked
     after each step whether to stop early, which leaves a checkpoint too.
 
     Raises:
@@ -151,7 +152,7 @@ def _mark(course: Course) -> dict[str, float]:
     """What tells one course from another."""
     tokens = sum(len(lesson) for lesson in chain(course.lessons, course.general))
     first = math.fsum(float(lesson.ids.sum()) for lesson in chain(course.lessons, course.general))
-    mark = {"steps": course.steps, "seed": course.seed, "rate": course.rate, "tokens": tokens, "ids": first}
+    mark = {"seed": course.seed, "rate": course.rate, "tokens": tokens, "ids": first}
     return {**mark, "masks": float(len(course.masks))} if course.masks else mark
 
 
@@ -174,10 +175,12 @@ def _restore(path: Path, model: nn.Module, optimizer: Optimizer, course: Course)
         raise ModelFileError(
             f"got {path}, which is no checkpoint ({error}); remove it to begin anew"
         ) from error
-    if state["course"] != _mark(course):
+    state["course"].pop("steps", None)  # as they were once kept
+    if state["course"] != _mark(course) or state["step"] > course.steps:
         raise ModelFileError(
-            f"got {path}, a checkpoint of another course ({state['course']}); expected {_mark(course)}. "
-            "Remove it to begin anew, or give the same corpus, seed and number of steps."
+            f"got {path}, a checkpoint of another course ({state['course']}, after {state['step']} steps); expected "
+            f"{_mark(course)}, after at most {course.steps}. Remove it to begin anew, or give the same corpus "
+            "and seed and at least as many steps."
         )
     model.load_state_dict(state["model"])
     optimizer.restore(state["optimizer"])
