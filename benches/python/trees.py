@@ -4,8 +4,10 @@
 
 The target continues every prompt; at places along that text a line is drafted, and one with a tree beside it,
 as ``"auto"`` does: by exact match at temperature 0, else by class coupling. The expectation of what is
-accepted is computed from the target's own law: no coin is thrown. Eight tokens are verified of each. Errors
-are those between places.
+accepted is computed from the target's own law: no coin is thrown. Eight tokens are verified of each: of the
+line the first eight, of a tree its line and the likeliest candidates beside it. How many tokens a tree's line
+is drafted of is decided by what such trees have brought at the places before, trials included. Errors are
+those between places.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import math
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +33,8 @@ from anydraft.decoding.proposal import Verdict
 from anydraft.decoding.sequence import Row
 from anydraft.models.base import Branching
 from anydraft.models.logits import processed_law
-from anydraft.proposers import branches
-from anydraft.proposers.base import Block
+from anydraft.proposers import branches, draw
+from anydraft.proposers.base import Block, DraftContext
 from anydraft.proposers.draw import draft_together
 from anydraft.sampling.laws import Greedy, SeededRandomness
 from anydraft.scheduling.directors import Choice
@@ -40,8 +42,32 @@ from anydraft.scheduling.directors import Choice
 VERIFIED = 8
 SPACING = 3
 """Tokens from one place to the next."""
-LENGTHS = {"line": 12, "tree": VERIFIED // 2}
-"""Draft tokens: of a line as many as make eight candidates or more, of which eight are counted."""
+LINE = 12
+"""Draft tokens of a line: as many as make eight candidates or more, of which eight are counted."""
+SPLITS = (4, 6, 3, LINE)
+"""Draft tokens of a tree's line, in the order in which they are tried."""
+TRIALS = 2
+"""Places at which each is tried first."""
+KINDS = ("line", "tree")
+
+
+class Splits:
+    """Which of :data:`SPLITS` has brought most so far, beside the line at the same places."""
+
+    def __init__(self) -> None:
+        self.gains: dict[int, list[float]] = {length: [] for length in SPLITS}
+
+    def best(self) -> int:
+        for length, gains in self.gains.items():
+            if len(gains) < TRIALS:
+                return length
+        return max(SPLITS, key=lambda length: sum(self.gains[length]) / len(self.gains[length]))
+
+
+def filled(block: Block, likely: tuple[Tensor, Tensor], context: DraftContext) -> Block:
+    """The block with so many candidates beside its line that eight are verified."""
+    branches.MOST = max(0, VERIFIED - len(block.candidates))
+    return branches.branched(block, likely, context) if branches.MOST else block
 
 
 class Watching(Probe):
@@ -78,11 +104,13 @@ def expected(row: Row, strategy: Any, block: Block) -> tuple[float, int]:
         watching = Watching(heads)
         held = int(strategy.verify(block, laws[: line + 1], watching)[0])
         accepted += chance * (min(held, VERIFIED) + behind(held, watching.law.view(-1))) if chance else 0.0
-    return accepted, len(tokens) if beside else min(line, VERIFIED)
+    return accepted, min(len(tokens), VERIFIED)
 
 
-def places(pair: anydraft.Speculator, prompt: str, count: int, temperature: float) -> Any:
-    """What each method is expected to accept, place after place."""
+def places(
+    pair: anydraft.Speculator, prompt: str, count: int, temperature: float, splits: Splits
+) -> Iterator[dict[str, tuple[float, int]]]:
+    """What a line and a tree are expected to accept, and how much of them is verified, place after place."""
     law = processed_law(temperature=temperature)
     greedy = temperature == 0
     method = "slem" if greedy else "slrs"
@@ -100,13 +128,18 @@ def places(pair: anydraft.Speculator, prompt: str, count: int, temperature: floa
     )
     for at in range(0, len(text) - SPACING + 1, SPACING):
         found: dict[str, tuple[float, int]] = {}
-        for kind, length in LENGTHS.items():
+        split = splits.best()
+        for kind, length in zip(KINDS, (LINE, split), strict=True):
+            if kind == "tree" and split == LINE and found["line"][1] == VERIFIED:  # no room beside it
+                found[kind] = found["line"]
+                continue
             row.trees = kind == "tree"
             proposal, draft = row.open(Choice(method, length, least=0.0))
             assert draft is not None
             (block,) = draft_together([draft])
             assert isinstance(block, Block)
             found[kind] = expected(row, row.strategies(method), block)
+        splits.gains[split].append(found["tree"][0] - found["line"][0])
         yield found
         drafted = block.draft_ids.tolist()
         new, reason = row.emit(text[at : at + SPACING])
@@ -115,9 +148,9 @@ def places(pair: anydraft.Speculator, prompt: str, count: int, temperature: floa
 
 def cell(pair: anydraft.Speculator, prompts: Sequence[str], count: int, temperature: float) -> dict[str, Any]:
     """One pair, one set of prompts, one temperature."""
-    accepted, verified = defaultdict(list), defaultdict(list)
+    accepted, verified, splits = defaultdict(list), defaultdict(list), Splits()
     for prompt in prompts:
-        for found in places(pair, prompt, math.ceil(count / len(prompts)), temperature):
+        for found in places(pair, prompt, math.ceil(count / len(prompts)), temperature, splits):
             for kind, (held, size) in found.items():
                 accepted[kind].append(held)
                 verified[kind].append(float(size))
@@ -129,6 +162,7 @@ def cell(pair: anydraft.Speculator, prompts: Sequence[str], count: int, temperat
         "difference": figures([a - b for a, b in zip(accepted["tree"], accepted["line"], strict=True)]),
         "accepted, ratio": means["tree"][0] / max(means["line"][0], 1e-9),
         "tokens a pass, ratio": (1 + means["tree"][0]) / (1 + means["line"][0]),
+        "places of each split": {str(length): len(gains) for length, gains in splits.gains.items()},
     }
 
 
@@ -144,7 +178,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    branches.MOST = VERIFIED - LENGTHS["tree"]  # an equal number of verified tokens, not those that pay
+    draw.branched = filled  # an equal number of verified tokens, not those that pay
     record: dict[str, Any] = {}
     for names in options.pairs:
         target, draft = names.split(":")
@@ -160,13 +194,14 @@ def main() -> None:
                 found = cell(pair, SETS[name], options.places, temperature)
                 record[f"{target} <- {draft}, T={temperature:g}, {name}"] = found
                 options.json.write_text(json.dumps(record, indent=1) + "\n")
-                (line, _), (tree, _) = (found["accepted"][kind] for kind in LENGTHS)
+                (line, _), (tree, _) = (found["accepted"][kind] for kind in KINDS)
                 sizes, (difference, error) = found["verified"], found["difference"]
                 print(
                     f"{names:15} T={temperature:<4g}{name:13}{found['places']:4} places  "
                     f"line {line:.3f} of {sizes['line']:.1f}  tree {tree:.3f} of {sizes['tree']:.1f}  "
                     f"{difference:+.3f} +- {error:.3f}  accepted x{found['accepted, ratio']:.2f}  "
-                    f"tokens a pass x{found['tokens a pass, ratio']:.2f}  ({time.time() - began:.0f} s)"
+                    f"tokens a pass x{found['tokens a pass, ratio']:.2f}  ({time.time() - began:.0f} s)  "
+                    f"{found['places of each split']}"
                 )
                 sys.stdout.flush()
 

@@ -31,7 +31,7 @@ SCHEMA = json.dumps(
 )
 CHOICE = r'"(fox|dog|lazy dog|cat)"'
 STARTS = ("The quick", "def fib(n)", "12345", "merci. ")
-PROMPTS = [f"{start} {word}" for start in STARTS for word in ("fox", "dog", "n", "1", "")]
+PROMPTS = [f"{start} {word}" for start in STARTS for word in ("fox", "1", "")]
 FALSE_ALARM = 1e-3
 
 Schema = Any

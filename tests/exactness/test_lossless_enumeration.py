@@ -30,7 +30,7 @@ def world(pair: ToyPair, make: Make, rule: Rule, seed: int, *, padding: int = 0,
 @each_pair
 @each_method
 def test_the_emitted_law_is_the_targets(make: Make, rule: Rule, pair: ToyPair) -> None:
-    for seed in range(3):
+    for seed in range(2):
         toy = world(pair, make, rule, seed)
         for horizon in (2, 3):
             for gamma in (1, 2, 3) if seed == 0 else (1, 2):
@@ -41,7 +41,7 @@ def test_the_emitted_law_is_the_targets(make: Make, rule: Rule, pair: ToyPair) -
 @each_pair
 @each_method
 def test_the_emitted_law_is_the_targets_on_more_seeds(make: Make, rule: Rule, pair: ToyPair) -> None:
-    for seed in range(10, 16):
+    for seed in (2, *range(10, 16)):
         toy = world(pair, make, rule, seed)
         for horizon in (2, 3):
             for gamma in (1, 2, 3):

@@ -23,6 +23,7 @@ from anydraft.sampling.laws import Randomness
 from anydraft.scheduling.cost import Round
 from anydraft.scheduling.directors import Adaptive, Choice
 from enumeration import PROMPT, Emitted, World, branches, verdicts
+from sampled import one_of
 from toy_methods import METHODS, NAMES, Make
 from toys import PAIRS, ToyModel, ToyPair
 
@@ -106,7 +107,7 @@ def learnt(past: Past) -> int:
 
 
 @pytest.mark.parametrize("choose", [greedy_for_more, learnt])
-@pytest.mark.parametrize("pair", PAIRS[:4], ids=lambda pair: pair.name)
+@pytest.mark.parametrize("pair", one_of(2, PAIRS[:4]), ids=lambda pair: pair.name)
 @pytest.mark.parametrize(("make", "rule"), METHODS, ids=NAMES)
 def test_a_length_chosen_from_the_past_changes_nothing(
     make: Make, rule: str, pair: ToyPair, choose: Callable[[Past], int]

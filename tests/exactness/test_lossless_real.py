@@ -11,19 +11,22 @@ from scipy import stats
 import real_pair
 from anydraft.proposers.registry import Method
 from real_pair import PROMPTS, Name, Remembering
+from sampled import one_of
 
 pytestmark = pytest.mark.real
 
 DIRECTIONS: list[tuple[Name, Name]] = [("gemma3", "smollm2"), ("smollm2", "gemma3")]
 KNOWN_FAILURE = "The capital of France is Paris. The capital of Germany is Berlin. The best way to"
 """Where a widely used library emits " travel" with probability 0.007 in place of 0.623."""
-SAMPLES = 2000
+SAMPLES = 1000
 FALSE_ALARM = 1e-3
 """Probability that a correct sampler fails one chi-square here; seeds are fixed, so a pass stays a pass."""
 
 
-@pytest.mark.parametrize("prompt", PROMPTS)
-@pytest.mark.parametrize(("target", "draft"), DIRECTIONS)
+@pytest.mark.parametrize(
+    ("target", "draft", "prompt"),
+    [case for i in (0, 1) for case in one_of(2, ((*DIRECTIONS[i], prompt) for prompt in PROMPTS), first=i)],
+)
 def test_greedy_output_is_the_targets_own(target: Name, draft: Name, prompt: str) -> None:
     pair = real_pair.speculator(target, draft, "slem")
     out = pair.generate(prompt, max_new_tokens=24)

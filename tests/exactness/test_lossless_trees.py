@@ -26,6 +26,7 @@ from cuts import keep_top_k
 from enumeration import Emitted, EnumeratingRandomness, branches
 from loop_world import LoopWorld
 from placed import DEVICE
+from sampled import one_of
 from test_lossless_controls import CAUGHT
 from toys import ToyModel
 
@@ -225,8 +226,13 @@ METHODS = [("slem", None), ("tli", "token"), ("tli", "block"), ("pushforward", "
 
 
 @pytest.mark.parametrize(("method", "rule"), METHODS)
-def test_the_loop_with_trees(method: str, rule: Any) -> None:
-    world = LoopWorld(method=method, rule=rule, tree="auto", num_draft_tokens=1)
+@pytest.mark.parametrize("cut", one_of(2, [True, False]))
+def test_the_loop_with_trees(method: str, rule: Any, cut: bool) -> None:
+    """``cut``: to two outcomes a place, as there are very many of three tokens."""
+    processors = [TopKLogitsWarper(2)] if cut and method == "tli" else []
+    world = LoopWorld(
+        method=method, rule=rule, tree="auto", num_draft_tokens=1, processors=lambda: list(processors)
+    )
     assert world.distance(3 if method == "tli" else 2) <= EXACT
     assert world.broad > 0
 
@@ -239,7 +245,7 @@ def test_the_loop_with_larger_trees(method: str, rule: Any) -> None:
     assert world.broad > 0
 
 
-@pytest.mark.parametrize("method", ["slem", "slrs"])
+@pytest.mark.parametrize("method", one_of(2, ["slem", "slrs"]))
 def test_rows_of_one_pass_with_trees(method: str) -> None:
     """Two rows, each with a tree of its own: cut to two outcomes a place, or there are too many."""
     world = LoopWorld(

@@ -6,6 +6,7 @@ import json
 import math
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import small
 from anydraft.cli.app import app
 from anydraft.errors import ArgumentError, ModelError, ModelFileError
 from anydraft.loading.folders import load_model, load_tokenizer
-from anydraft.training import loop, sizes, writers, writing
+from anydraft.training import draft, loop, sizes, writers, writing
 from anydraft.training.batches import together
 from anydraft.training.draft import train_draft
 from anydraft.training.measure import Measured, agreement
@@ -30,6 +31,11 @@ from anydraft.training.samples import Store
 from anydraft.training.sizes import new_model
 from anydraft.training.wanted import Other, Wanted, Watcher
 from training_parts import SHAPE, TEXTS, draft_tokenizer, lessons, target
+
+
+@pytest.fixture(autouse=True)
+def _measured_quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(draft, "measure", partial(draft.measure, new_tokens=12))
 
 
 def course(steps: int) -> loop.Course:

@@ -189,7 +189,7 @@ def off(method: Method, chance: Callable[[list[int]], EnumeratingRandomness] | N
     """Total variation between all that comes out of three tokens, and the target's own law."""
     pair = itself(method=method, num_draft_tokens=2, draft_weights="int8")
     prompt = pair.engine.prompt("The dog")
-    law = processed_law(temperature=2.0, top_k=3)
+    law = processed_law(temperature=2.0, top_k=2)
     emitted: dict[tuple[int, ...], float] = defaultdict(float)
     for oracle, ids in branches(partial(spoken, pair, prompt, law), make=chance or EnumeratingRandomness):
         emitted[ids] += oracle.probability

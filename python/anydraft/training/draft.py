@@ -143,10 +143,10 @@ class _Training:
                 "size, targets, seed and number of parallel tokens to go on with it, with the version that "
                 "began it, or name another folder"
             )
-        begun = self._begun_with()
-        if None not in (begun, self.wanted.steps) and self.wanted.steps < begun:
+        steps, begun = self.wanted.steps, self._begun_with() or 0
+        if steps is not None and steps < begun:
             raise ArgumentError(
-                f"got {self.wanted.steps} steps for {self.folder}, where a training of {begun} was begun; expected at "
+                f"got {steps} steps for {self.folder}, where a training of {begun} was begun; expected at "
                 "least as many, to go on with it, or another folder"
             )
         file.write_text(json.dumps(mark), encoding="utf-8")

@@ -71,9 +71,9 @@ def train(
 ) -> bool:
     """Train ``model`` in place; whether all steps are done.
 
-    A ``checkpoint`` file is written every so many steps, and gone on from if it is there, also where all steps
-    were done and now there are more. ``until`` is asked
-    after each step whether to stop early, which leaves a checkpoint too.
+    A ``checkpoint`` file is written every so many steps, and gone on from if it is there, also where all
+    steps were done and now there are more. ``until`` is asked after each step whether to stop early, which
+    leaves a checkpoint too.
 
     Raises:
         ModelFileError: a checkpoint of another course.
@@ -178,9 +178,9 @@ def _restore(path: Path, model: nn.Module, optimizer: Optimizer, course: Course)
     state["course"].pop("steps", None)  # as they were once kept
     if state["course"] != _mark(course) or state["step"] > course.steps:
         raise ModelFileError(
-            f"got {path}, a checkpoint of another course ({state['course']}, after {state['step']} steps); expected "
-            f"{_mark(course)}, after at most {course.steps}. Remove it to begin anew, or give the same corpus "
-            "and seed and at least as many steps."
+            f"got {path}, a checkpoint of another course ({state['course']}, after {state['step']} steps); "
+            f"expected {_mark(course)}, after at most {course.steps}. Remove it to begin anew, or give the "
+            "same corpus and seed and at least as many steps."
         )
     model.load_state_dict(state["model"])
     optimizer.restore(state["optimizer"])
