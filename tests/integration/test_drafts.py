@@ -65,7 +65,7 @@ def test_the_cards_numbers_are_the_records() -> None:
     recipe = (ROOT / "recipes/tiny.sh").read_text()
     assert f"--seed {record.seed} " in recipe
     assert f"--texts {record.texts} " in recipe
-    assert f"--steps {record.steps} " in recipe
+    assert f"\ntrain {record.steps}\n" in recipe
 
 
 def test_another_name_is_refused() -> None:

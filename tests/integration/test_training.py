@@ -24,6 +24,7 @@ from anydraft.loading.folders import load_model, load_tokenizer
 from anydraft.training import draft, loop, sizes, writers, writing
 from anydraft.training.batches import together
 from anydraft.training.draft import train_draft
+from anydraft.training.folder import TrainingFolder
 from anydraft.training.measure import Measured, agreement
 from anydraft.training.optimizer import orthogonal
 from anydraft.training.record import Point, Record, curve_svg
@@ -121,6 +122,7 @@ def test_a_draft_from_nothing_is_an_ordinary_folder_that_drafts(
     model, tokenizer = load_model(tmp_path), load_tokenizer(tmp_path)
     assert record.parameters == sum(p.numel() for p in model.parameters())
     assert record.vocabulary == len(tokenizer) == SHAPE.vocabulary
+    assert not (tmp_path / "training/record-so-far.json").exists()
     assert [point.step for point in seen.points] == [4, 8, 12]
     assert [step for step, _ in seen.found] == [4, 8, 12, 12]
     kinds = {(m.kind, m.temperature) for m in record.measured["t"]}
@@ -138,8 +140,57 @@ def test_a_draft_from_nothing_is_an_ordinary_folder_that_drafts(
     assert again.curve == record.curve
     for one, other in zip(model.parameters(), load_model(tmp_path).parameters(), strict=True):
         assert torch.equal(one, other)
-    with pytest.raises(ArgumentError, match="another training was begun"):
+    other = "another training was begun"
+    with pytest.raises(ArgumentError, match=other):
         train_draft(*target(), TEXTS, tmp_path, wanted(seed=1))
+    with pytest.raises(ArgumentError, match=other):
+        train_draft(*target(), TEXTS, tmp_path, wanted(), name="another")
+    with pytest.raises(ArgumentError, match=other):
+        train_draft(*target(), TEXTS[::-1], tmp_path, wanted(), name="t")
+    with pytest.raises(ArgumentError, match=r"got 7 texts for .*a training on 6 was begun"):
+        train_draft(*target(), TEXTS, tmp_path, wanted(texts=7), name="t")
+    with pytest.raises(ModelFileError, match=r"after 12 steps.*at most 3"):
+        train_draft(*target(), TEXTS, tmp_path, wanted(steps=3), name="t")
+
+    def stop(point: Point) -> None:
+        if point.step > 12:
+            raise KeyboardInterrupt
+
+    seen.point = stop  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        train_draft(*target(), TEXTS, tmp_path, wanted(steps=20), name="t", watcher=seen)
+    assert Record.load(tmp_path / "training/record.json").steps == 12  # of the draft that is there
+    more = train_draft(*target(), TEXTS, tmp_path, wanted(steps=16), name="t")
+    assert [point.step for point in more.curve] == [4, 8, 12, 16]
+    assert more.training_seconds > record.training_seconds
+
+
+@pytest.mark.parametrize("there", ["config.json", "model-00001-of-00002.safetensors", "model.gguf"])
+def test_a_draft_is_not_written_over_a_model(tmp_path: Path, there: str) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / there).write_text("{}")
+    with pytest.raises(ArgumentError, match=f"where a model is already \\({there}\\)"):
+        train_draft(*target(), TEXTS, tmp_path / "out", wanted())
+    given = ["train-draft", "--target", str(tmp_path), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, [*given, "--resume"])
+    assert result.exit_code == 2
+    assert "where a model is already" in " ".join(result.stderr.split())
+    with pytest.raises(ArgumentError, match="no folder"):
+        train_draft(*target(), TEXTS, tmp_path / "out" / there, wanted())
+
+
+def test_a_target_that_cannot_be_measured_can_be_trained_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise ModelError("it ends at once")
+
+    monkeypatch.setattr(draft, "measure", fail)
+    told: list[str] = []
+    seen = Watcher()
+    seen.unmeasured = lambda step, reason: told.append(reason)  # type: ignore[method-assign]
+    assert train_draft(*target(), TEXTS, tmp_path, wanted(), watcher=seen).measured == {"target": []}
+    assert set(told) == {"it ends at once"}
 
 
 def of_bytes() -> tiktoken.Encoding:
@@ -204,7 +255,7 @@ def test_a_run_that_goes_on_has_only_the_minutes_that_are_left(
     asked = wanted(texts=None, minutes=2.0)
     by = Other(target()[0], target()[1], "t")
     for _ in range(2):
-        desk = writers.Desk(tmp_path, asked, Watcher())
+        desk = writers.Desk(TrainingFolder(tmp_path), asked, Watcher())
         with suppress(KeyboardInterrupt):
             desk.held_out(by)
             desk.written(by, [by], TEXTS)
@@ -222,13 +273,12 @@ def test_the_target_may_have_a_tokenizer_of_another_library(tmp_path: Path) -> N
 def test_minutes_decide_the_steps_once(tmp_path: Path) -> None:
     record = train_draft(*target(), TEXTS, tmp_path, wanted(steps=None, minutes=0.02))
     assert record.steps >= 10
-    assert json.loads((tmp_path / "training/steps.json").read_text()) == record.steps
+    kept = tmp_path / "training/steps.json"
+    assert json.loads(kept.read_text()) == {"steps": record.steps, "texts": 6}
     assert train_draft(*target(), TEXTS, tmp_path, wanted(steps=None, minutes=9.0)).steps == record.steps
     more = train_draft(*target(), TEXTS, tmp_path, wanted(steps=record.steps + 2))
     assert more.steps == record.steps + 2
     assert [point.step for point in more.curve] == [record.steps, record.steps + 2]
-    with pytest.raises(ArgumentError, match=f"got 3 steps for .*a training of {more.steps} was begun"):
-        train_draft(*target(), TEXTS, tmp_path, wanted(steps=3))
 
 
 def test_a_curve_of_one_point_is_a_picture() -> None:

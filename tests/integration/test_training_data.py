@@ -61,8 +61,21 @@ def test_a_corpus_is_read_from_files_folders_and_archives(tmp_path: Path) -> Non
     assert texts == ["a = 1\n" * 20, "b = 2\n" * 20]
     with pytest.raises(ArgumentError, match="there is nothing"):
         corpus.read([tmp_path / "none"])
-    with pytest.raises(ArgumentError, match="without text"):
-        corpus.read([tmp_path / "folder/c.md"])
+    (tmp_path / "wide.txt").write_bytes(("wide " * 50).encode("utf-16-le"))
+    (tmp_path / "short.txt").write_text("short")
+    for name in ("folder/c.md", "wide.txt", "short.txt"):
+        with pytest.raises(ArgumentError, match=f"got .*{name}, without text"):
+            corpus.read([tmp_path / "one.whl", tmp_path / name])
+    linked = tarfile.TarInfo("gone.py")
+    linked.type, linked.linkname = tarfile.SYMTYPE, "../elsewhere.py"
+    with tarfile.open(tmp_path / "linked.tar", "w") as tar:
+        tar.addfile(linked)
+        tar.add(tmp_path / "folder/a.py", "other.py")
+    assert corpus.read([tmp_path / "linked.tar"]) == texts[:1]
+    for name in ("broken.zip", "broken.tar.gz"):
+        (tmp_path / name).write_bytes(b"no archive" * 20)
+        with pytest.raises(ArgumentError, match=f"got .*{name}, an archive that cannot be read"):
+            corpus.read([tmp_path / name])
 
 
 def test_prefixes_end_with_a_word_and_follow_from_the_seed() -> None:

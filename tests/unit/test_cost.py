@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 
@@ -139,6 +140,23 @@ def test_rows_that_accept_different_lengths_are_counted_candidate_by_candidate()
         mean, judged = sum(held) / 4, sum(min(n + 1, 4) for n in held) / 4
         made.observe("tli", Round(4, 4, mean, mean + 1, 5, 1, 1.2, 1.6, judged=judged))
     assert arm.acceptance.value == pytest.approx(0.8, abs=0.02)
+
+
+@pytest.mark.parametrize(("line", "beside", "longest"), [(0.3, 0.25, 4), (0.45, 0.2, 8), (0.6, 0.2, 8)])
+def test_what_a_tree_brings_is_learnt_as_tokens_a_pass(line: float, beside: float, longest: int) -> None:
+    """A candidate beside the line that holds ends the path: no chance of more is read into it."""
+    made = CostModel({"tli": Arm(range(1, 9), 0.1)}, memory=1.0)
+    chance, emitted = Random(0), []
+    for _ in range(4000):
+        held = 0
+        while held < longest and (draw := chance.random()) < line + beside:
+            held += 1
+            if draw >= line:
+                break
+        emitted.append(held + 1)
+        made.observe("tli", Round(4, longest, held, held + 1, 2 * longest, 1, 1.2, 1.3, verified=2 * longest))
+    found = tokens(made.arms["tli"].acceptance.value, longest)
+    assert found == pytest.approx(sum(emitted) / len(emitted), rel=0.03)
 
 
 def test_nominal_times_are_by_weights() -> None:

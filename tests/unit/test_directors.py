@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import small
+from anydraft.decoding.loop import decode
 from anydraft.engine.begin import begin
 from anydraft.engine.kinds import Kind
 from anydraft.engine.options import SamplingOptions
@@ -351,6 +352,23 @@ def test_a_row_that_was_crowded_asks_about_trees_again(monkeypatch: pytest.Monke
     assert not row.try_trees()
     engine.direct(row, 1)
     assert not row.try_trees()  # as in a context of llama.cpp that others have shared
+
+
+def test_what_decides_with_trees_is_not_what_decides_without() -> None:
+    engine = small.speculator(num_draft_tokens="auto").engine
+    blind, reading = (
+        begin(
+            engine, engine.prompt("The quick"), engine.caches(), SamplingOptions(repetition_penalty=penalty)
+        )
+        for penalty in (1.0, 1.2)
+    )
+    assert (blind.trees, reading.trees) == (True, False)
+    assert blind.director is not reading.director
+    told: list[Round] = []
+    blind.director.observe = lambda choice, seen: told.append(seen)  # type: ignore[method-assign]
+    list(decode([blind]))
+    assert told
+    assert all(seen.judged is None for seen in told)  # what a path may still hold is counted by its length
 
 
 REPEATED = "The quick brown fox jumps over the lazy dog. " * 3

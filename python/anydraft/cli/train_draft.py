@@ -15,8 +15,8 @@ from rich.table import Table
 from anydraft.cli import options
 from anydraft.cli.loading import load_one, side
 from anydraft.cli.terminal import clean_endings, console, error_console
-from anydraft.errors import ArgumentError
 from anydraft.loading.paths import A_CORPUS, existing
+from anydraft.training.folder import TrainingFolder, require_room
 
 if TYPE_CHECKING:
     from anydraft.training.measure import Measured
@@ -81,10 +81,7 @@ def train_draft(
     are in no training text: how much of it the target accepts, and how much sooner the text would be there.
     """
     with clean_endings():
-        if not resume and (out / "training").exists():
-            raise ArgumentError(
-                f"got {out}, where a training was begun; go on with --resume, or name another"
-            )
+        require_room(out, resume=resume)
         speaking = side(target)
         for path in corpus or []:
             existing(path, A_CORPUS)
@@ -92,22 +89,25 @@ def train_draft(
         from anydraft.training.writers import check_others
 
         check_others(len(beside))
+        from anydraft.training import corpus as files
+
+        own = files.read(corpus or [])
         big, *others = (
             load_one(one, dtype=None, device=device, threads=threads) for one in (speaking, *beside)
         )
-        from anydraft.training import corpus as files
         from anydraft.training.draft import train_draft
         from anydraft.training.wanted import Other, Wanted
 
-        where = error_console()
-        for said in phases(minutes, texts=texts, steps=steps, size=size):
+        where, begun = error_console(), TrainingFolder(out / "training").begun
+        known = begun["steps"] if begun else None
+        for said in phases(minutes, texts=texts, steps=steps, size=size, begun=known):
             where.print(said, soft_wrap=True)
         columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(24), TimeElapsedColumn()
         with Progress(*columns, console=where, disable=not where.is_terminal) as bars:
             record = train_draft(
                 big.model,
                 big.tokenizer,
-                files.read(corpus or []),
+                own,
                 out,
                 Wanted(size=size, seed=seed, minutes=minutes, texts=texts, steps=steps, parallel=parallel),
                 name=big.name,
@@ -115,7 +115,8 @@ def train_draft(
                 others=[Other(o.model, o.tokenizer, o.name) for o in others],
                 watcher=_shown(bars, where),
             )
-        console().print(table(record.measured[big.name]))
+        if record.measured[big.name]:
+            console().print(table(record.measured[big.name]))
         console().print(f"The draft is in {out}, its curve and record in {out / 'training'}.", soft_wrap=True)
 
 
@@ -124,16 +125,26 @@ _LEAST_MINUTES = {"tiny": 20.0, "small": 60.0}
 
 
 def phases(
-    minutes: float, *, texts: int | None, steps: int | None, size: Literal["tiny", "small"]
+    minutes: float,
+    *,
+    texts: int | None,
+    steps: int | None,
+    size: Literal["tiny", "small"],
+    begun: int | None = None,
 ) -> list[str]:
-    """What will be done for how long, and a warning if that is too short to help."""
+    """What will be done for how long, and a warning if that is too short to help.
+
+    ``begun``: the steps of a training that is gone on with.
+    """
+    if begun is not None and steps is None:
+        return [f"Goes on to the {begun} steps it was begun with; --steps with more lengthens the training."]
     writes = f"writes {texts} texts" if texts else f"writes texts for {minutes / 2:.1f} minutes"
     learns = f"learns in {steps} steps" if steps else f"learns for {0.4 * minutes:.1f} minutes"
     said = [f"The target {writes}, then the draft {learns}; the rest is for measuring what it is worth."]
     if texts is None and steps is None and minutes < _LEAST_MINUTES[size]:
         said.append(
             f"{minutes:g} minutes are hardly enough for a {size} draft to help: expect something from "
-            f"{_LEAST_MINUTES[size]:g} minutes on. --resume goes on with a folder."
+            f"{_LEAST_MINUTES[size]:g} minutes on."
         )
     return said
 
@@ -190,5 +201,8 @@ def _shown(bars: Progress, out: Console) -> Watcher:
                 for m in measured
             )
             out.print(f"after {step} steps, predicted: {found}", soft_wrap=True)
+
+        def unmeasured(self, step: int, reason: str) -> None:
+            out.print(f"after {step} steps, not measured: {reason}", soft_wrap=True)
 
     return Shown()

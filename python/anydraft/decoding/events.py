@@ -13,7 +13,8 @@ FinishReason = Literal["eos", "length", "window", "stop", "time"]
 or another stopping rule, or ``max_time``."""
 
 Source = Literal["recovered", "bonus"]
-"""Where a token comes from that was not drafted: drawn after a rejection, or after a block kept whole."""
+"""Where a token comes from that was not drafted: drawn where something was proposed that did not hold, or
+where nothing was."""
 
 
 @dataclass(frozen=True)

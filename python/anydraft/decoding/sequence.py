@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from torch import Tensor
 
@@ -157,18 +156,7 @@ class Row:
 
     def try_trees(self) -> bool:
         """Whether it has trees as things are. Asked for the first time the target may try to read one."""
-        return self.trees and not self.crowded and self._branches
-
-    def crowd(self, *, crowded: bool) -> None:
-        """Note whether others share its passes from now on; if that is new, ask about trees again."""
-        if crowded != self.crowded:
-            self.crowded = crowded
-            self.__dict__.pop("_branches", None)
-
-    @cached_property
-    def _branches(self) -> bool:
-        """Whether the target reads trees."""
-        return bool(getattr(self.target, "branches", False))
+        return self.trees and not self.crowded and bool(getattr(self.target, "branches", False))
 
     def _has_room(self, gamma: int) -> bool:
         """Whether a tree stays inside the target's window, where a line may go up to its end."""
@@ -251,7 +239,6 @@ class Row:
             drafted=len(verdict.proposed if looked_up else verdict.drafted),
             proposed=verdict.longest,
             verified=len(verdict.proposed),
-            judged=verdict.judged,
             beside=proposal.beside(verdict),
             accepted=verdict.accepted,
             emitted=len(verdict.token_ids),

@@ -20,9 +20,10 @@ class Stats:
     looked_up: int = 0
     """Accepted tokens that the text itself proposed, without the draft."""
     recovered: int = 0
-    """Emitted tokens drawn from the residual after a rejection."""
+    """Emitted tokens drawn by the target after a rejection: something else was proposed in their place."""
     bonus: int = 0
-    """Emitted tokens drawn from the target's own law: after full acceptance, or with no draft at all."""
+    """Emitted tokens drawn by the target where nothing was proposed: after full acceptance (of a tree: of one
+    path up to its end), or with no draft at all."""
     target_passes: int = 0
     draft_passes: int = 0
     bytes: int = 0

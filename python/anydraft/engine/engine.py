@@ -39,7 +39,7 @@ from anydraft.proposers.draft_head import Rows, Wish
 from anydraft.proposers.registry import AnyMethod, Method, Strategies, check_method
 from anydraft.sampling.laws import Greedy, Randomness, SeededRandomness
 from anydraft.sampling.rejection import Rule
-from anydraft.scheduling.directors import LOOKUP, Times
+from anydraft.scheduling.directors import LOOKUP, NONE, Times
 from anydraft.scheduling.plan import Plan
 
 _UNCROWDED = 1
@@ -223,13 +223,13 @@ class Engine:
         view = session.view()
         trims = self.suit(caches.draft, view)
         told, together = together is not None, together or _rows_together(caches.target)
-        kind = Kind(isinstance(randomness, Greedy), together, trims)
+        blind = not getattr(law, "reads_prefix", True)
+        trees = self.tree == "auto" and method not in (LOOKUP, NONE) and blind
+        kind = Kind(isinstance(randomness, Greedy), together, trims, trees)
         directs = self.directors.find(times, kind, method)
         for name in directs.methods:  # now, or the round that needs it would seem slow
             with suppress(PairError):
                 self._strategies.get(name)
-        drafts = self.tree == "auto" and set(directs.methods) - {LOOKUP}
-        blind = not getattr(law, "reads_prefix", True)
         looked_up = self.directors.looks_up(method) and together == 1
         memory = chosen(self._memory, times, kind.name)
         if looked_up and memory is not None and isinstance(randomness, SeededRandomness):
@@ -247,7 +247,7 @@ class Engine:
             decode_bytes=self.bridge.target.decode,
             prompt=prompt.ids,
             joint=together > 1,
-            trees=bool(drafts) and blind,
+            trees=trees,
             crowded=together > _UNCROWDED,
             lookup=Lookup(self.bridge.target.decode(prompt.ids), memory) if looked_up else None,
             memory=memory,
@@ -282,10 +282,10 @@ class Engine:
         """
         method = self.directors.checked(method)
         trims = row.draft is not None and self._draft.trims(row.draft.model)
-        kind = Kind(isinstance(row.randomness, Greedy), together, trims)
+        kind = Kind(isinstance(row.randomness, Greedy), together, trims, row.trees)
         row.director = self.directors.find("measured", kind, method)
         row.joint = together > 1 and method != LOOKUP
-        row.crowd(crowded=together > _UNCROWDED)
+        row.crowded = together > _UNCROWDED
         row.try_trees()
 
     def refresh(self) -> None:

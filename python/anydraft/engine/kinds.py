@@ -18,6 +18,8 @@ class Kind(NamedTuple):
     """That share the target's passes."""
     trimmed: bool
     """Whether the draft computes a part of its head alone."""
+    trees: bool = False
+    """Whether the target may be shown trees."""
 
     @property
     def name(self) -> Literal["greedy", "sampling"]:

@@ -81,7 +81,8 @@ class Memory:
         Raises:
             MemoryFileError: it cannot be written there.
         """
-        MemoryFile(self.max_bytes, self._core.decodes(), self._core.documents()).write(Path(path))
+        documents = self._core.documents()  # first: a decode that ends meanwhile has its number counted
+        MemoryFile(self.max_bytes, self._core.decodes(), documents).write(Path(path))
 
     @classmethod
     def load(cls, path: str | Path, max_bytes: int | None = None) -> Memory:
@@ -101,7 +102,8 @@ class Memory:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """With all texts, as a copy."""
-        return _restored, (self.max_bytes, self._core.decodes(), self._core.documents())
+        documents = self._core.documents()
+        return _restored, (self.max_bytes, self._core.decodes(), documents)
 
 
 def _restored(max_bytes: int, decodes: int, documents: list[bytes]) -> Memory:

@@ -10,6 +10,7 @@ from torch import Tensor
 from anydraft.models.joint import Batch
 from anydraft.models.prefill import RowPrefill
 from anydraft.models.transformers import TransformersModel
+from anydraft.models.trees import prompt_first
 
 
 class RowsOfOne(Batch, Protocol):
@@ -59,6 +60,7 @@ class TransformersRow:
 
     def branch(self, ids: Tensor, parents: Sequence[int]) -> Tensor:
         """See :class:`~anydraft.models.base.Branching`; the other sequences sit still."""
+        ids = prompt_first(self, ids, parents)
         return self.batch.advance([self.row], [ids], [1 + len(parents)], {self.row: parents})[0]
 
     def prune(self, length: int, path: Sequence[int]) -> None:

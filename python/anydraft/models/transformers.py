@@ -22,10 +22,7 @@ from anydraft.models.masks import MASKED, layer_masks
 from anydraft.models.prefill import RowPrefill, positions_at
 from anydraft.models.proven import TREES
 from anydraft.models.sequence_cache import SequenceCache
-from anydraft.models.trees import TreeLayout, tree_fault
-
-_MANY = 8
-"""Tokens of a text up to which they are read together with the tree behind them."""
+from anydraft.models.trees import TreeLayout, prompt_first, tree_fault
 
 
 class TransformersModel(CalledModel):
@@ -170,10 +167,7 @@ class TransformersModel(CalledModel):
     @torch.no_grad()
     def branch(self, ids: Tensor, parents: Sequence[int]) -> Tensor:
         """See :class:`~anydraft.models.base.Branching`."""
-        text = len(ids) - len(parents)
-        if text > _MANY:  # a prompt is read as prompts are
-            self.advance(ids[: text - 1])
-            ids = ids[text - 1 :]
+        ids = prompt_first(self, ids, parents)
         keep = 1 + len(parents)
         self.check(ids, keep)
         with self._undivided():

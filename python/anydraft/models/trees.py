@@ -12,6 +12,9 @@ from transformers import PreTrainedModel
 from anydraft.models.base import Branching, Model
 from anydraft.models.faithful import near, text
 
+_MANY = 8
+"""Tokens of a text up to which they are read together with the tree behind them."""
+
 _TRIED = 12
 """Tokens that a model is tried on."""
 
@@ -53,6 +56,15 @@ class TreeLayout:
             return seen[None, None]
         least = query - query % window if chunked else query - window + 1
         return torch.cat((before >= least, self._seen & (own >= least)), 1)[None, None]
+
+
+def prompt_first(model: Model, ids: Tensor, parents: Sequence[int]) -> Tensor:
+    """Let ``model`` read a prompt before a tree as prompts are read; what of ``ids`` is left to read."""
+    text = len(ids) - len(parents)
+    if text <= _MANY:
+        return ids
+    model.advance(ids[: text - 1])
+    return ids[text - 1 :]
 
 
 class BranchingModel(Model, Branching, Protocol):

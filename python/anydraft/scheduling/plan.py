@@ -32,7 +32,7 @@ class Reach:
     acceptance: float
     """The share of candidates that were accepted, of those whose predecessors were."""
     first: float
-    """The share of blocks whose first candidate was accepted."""
+    """The share of blocks whose first candidate was accepted, or of a tree one beside it."""
     width: float
     """Candidates for each draft token."""
     step: float

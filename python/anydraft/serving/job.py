@@ -69,7 +69,7 @@ class Job:
             caches.leave()
             raise
         if self.repeats:  # in any company, where blocks are lines
-            self.row.crowd(crowded=True)
+            self.row.crowded = True
         self.row.try_trees()  # now, or the first round would seem slow
         if self.logprobs is not None:
             self.row.watch = self.logprobs.watch

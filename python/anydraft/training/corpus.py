@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +17,9 @@ SUFFIXES = (".py", ".pyi", ".txt", ".md", ".rst")
 LARGEST = 200_000
 """Longer files are data more often than text."""
 
+BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError)
+"""What archives raise that are damaged, encrypted or packed in a way that is not known."""
+
 PREFIX = (60, 360)
 """Shortest and longest beginning of a text that the target is asked to continue, in characters."""
 
@@ -24,18 +28,22 @@ def read(paths: Sequence[str | Path]) -> list[str]:
     """The texts of files, of folders, and of archives (``.whl``, ``.zip``, ``.tar.gz``), in a fixed order.
 
     Raises:
-        ArgumentError: nothing at a path, or no text in any of them.
+        ArgumentError: nothing at a path, no text in it, or an archive that cannot be read.
     """
     found: dict[str, None] = {}
     for path in map(Path, paths):
         if not path.exists():
             raise ArgumentError(f"got {path}, where there is nothing; expected files, folders or archives")
-        found.update(dict.fromkeys(text for text in _texts(path) if len(text) >= PREFIX[0]))
-    if paths and not found:
-        raise ArgumentError(
-            f"got a corpus without text; expected files of UTF-8 text, or folders and archives of "
-            f"{' '.join(SUFFIXES)} files"
-        )
+        try:
+            texts = [text for text in _texts(path) if len(text) >= PREFIX[0]]
+        except BROKEN as error:
+            raise ArgumentError(f"got {path}, an archive that cannot be read: {error}") from error
+        if not texts:
+            raise ArgumentError(
+                f"got {path}, without text to learn from; expected a file of UTF-8 text of at least "
+                f"{PREFIX[0]} characters, or a folder or an archive of {' '.join(SUFFIXES)} files"
+            )
+        found.update(dict.fromkeys(texts))
     return list(found)
 
 
@@ -65,7 +73,9 @@ def _texts(path: Path) -> Iterator[str]:
     elif path.name.endswith((".tar.gz", ".tgz", ".tar")):
         with tarfile.open(path) as tar:
             for member in sorted(tar.getmembers(), key=lambda member: member.name):
-                content = tar.extractfile(member) if member.name.endswith(SUFFIXES) else None
+                content = (
+                    tar.extractfile(member) if member.isfile() and member.name.endswith(SUFFIXES) else None
+                )
                 if content is not None:
                     yield from _text(content.read())
     else:
@@ -75,6 +85,8 @@ def _texts(path: Path) -> Iterator[str]:
 def _text(raw: bytes, largest: int = LARGEST) -> Iterator[str]:
     if len(raw) <= largest:
         try:
-            yield raw.decode()
+            text = raw.decode()
         except UnicodeDecodeError:
             return
+        if "\0" not in text:  # as in UTF-16
+            yield text

@@ -90,6 +90,8 @@ class Distiller:
             offset += len(theirs.bytes(token))
 
     def _pushed(self, ids: Tensor, law: Tensor) -> tuple[Tensor, Tensor] | None:
+        real = ids < len(self._class_of)  # a model may have more logits than its tokenizer has ids
+        ids, law = ids[real], law[real]
         classes = self._class_of[ids.long()]
         has = classes >= 0
         if not bool(has.any()):

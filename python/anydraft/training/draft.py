@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,11 +17,12 @@ from anydraft.bridge import special_tokens
 from anydraft.bridge.bridge import Bridge
 from anydraft.bridge.protocols import AnyTokenizer
 from anydraft.bridge.tokenizer_source import TokenizerSource
-from anydraft.errors import ArgumentError
+from anydraft.errors import AnydraftError, ArgumentError
 from anydraft.loading.folders import load_tokenizer
 from anydraft.models.loaded import masks_of
 from anydraft.training import loop, subjects, writers, writing
 from anydraft.training.distil import Distiller, Lesson, text_lessons
+from anydraft.training.folder import TrainingFolder, require_room
 from anydraft.training.measure import Agreement, Measured, agreement, measure
 from anydraft.training.record import Point, Record, curve_svg
 from anydraft.training.sizes import SIZES, new_model
@@ -31,6 +32,9 @@ from anydraft.training.writers import Written
 
 LONGEST = 320
 """Draft tokens of a text that are learnt."""
+
+RECORD, SO_FAR = "record.json", "record-so-far.json"
+"""Of the draft that is there, and of a training that is not done."""
 
 GENERAL = 2_000_000
 """Characters of the corpus by which the vocabulary is made; and as many draft tokens, at most, are learnt."""
@@ -56,7 +60,7 @@ def train_draft(
     helps them as well.
 
     Raises:
-        ArgumentError: wishes that cannot be met, or a folder that was begun with others.
+        ArgumentError: wishes that cannot be met, a folder that was begun with others, or one with a model.
     """
     target = Other(target_model, target_tokenizer, name)
     made = _Training(target, list(others), list(texts), folder, wanted or Wanted(), watcher or Watcher())
@@ -74,24 +78,24 @@ class _Training:
         watcher: Watcher,
     ) -> None:
         wanted.check()
+        require_room(folder)
         writers.check_others(len(others))
         writers.shares(wanted, len(others))
         for one in (target, *others):  # before any of them writes for an hour
             writing.check(one.model, one.tokenizer)
         self.target, self.others, self.texts = target, others, texts
         self.model, self.tokenizer = target.model, target.tokenizer
-        self.folder, self.work = folder, folder / "training"
+        self.folder, self.work = folder, TrainingFolder(folder / "training")
         self.wanted, self.watcher = wanted, watcher
         self.shape = wanted.shape or SIZES[wanted.size]
-        self.work.mkdir(parents=True, exist_ok=True)
 
     def run(self, sources: list[str]) -> Record:
         self._check()
-        began, name = time.monotonic(), self.target.name
-        desk = writers.Desk(self.work, self.wanted, self.watcher)
-        held = desk.held_out(self.target)
-        written = desk.written(self.target, self.others, self.texts)
-        sampled = writers.spent_on(self.work, "sampling", time.monotonic() - began)
+        name = self.target.name
+        with self._timed("sampling"):
+            desk = writers.Desk(self.work, self.wanted, self.watcher)
+            held = desk.held_out(self.target)
+            written = desk.written(self.target, self.others, self.texts)
         tokenizer = self._tokenizer(written)
         lessons = [lesson for one in written for lesson in self._lessons(tokenizer, one)]
         held_out = self._lessons(tokenizer, held)
@@ -109,50 +113,49 @@ class _Training:
             texts=len(lessons),
             tokens=sum(int((lesson.weights.sum(-1) > 0).sum()) for lesson in lessons),
             steps=steps,
-            sampling_seconds=sampled,
+            sampling_seconds=self.work.spent_on("sampling"),
             parallel=self.wanted.parallel,
             others=[one.name for one in self.others],
         )
-        began = time.monotonic()
         course = loop.Course(lessons, general, steps, self.wanted.seed, masks=masks_of(model))
-        self._train(model, tokenizer, course, held_out, record)
-        record.training_seconds = writers.spent_on(self.work, "training", time.monotonic() - began)
+        with self._timed("training"):
+            self._train(model, tokenizer, course, held_out, record)
+        record.training_seconds = self.work.spent_on("training")
         model.save_pretrained(self.folder)
         tokenizer.save_pretrained(self.folder)
-        self._keep(record)
+        record.save(self.work.path / RECORD)
+        (self.work.path / SO_FAR).unlink(missing_ok=True)
         record.measured[name] = self._measure(model, tokenizer, steps, prompts=6)
-        self._keep(record)
+        record.save(self.work.path / RECORD)
         return record
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        """Note what a stage took, also where it is interrupted."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.work.spent_on(stage, time.monotonic() - began)
 
     def _check(self) -> None:
         """The same wishes as when the folder was begun, but for more steps."""
-        file = self.work / "wanted.json"
         asked = repr([getattr(subjects, name) for name in sorted(vars(subjects)) if name.isupper()])
-        mark = {
+        wishes = {
+            "target": [self.target.name, self.model.num_parameters()],
             "shape": asdict(self.shape),
             "seed": self.wanted.seed,
             "characters": sum(map(len, self.texts)),
+            "corpus": _mark(self.texts),
             "parallel": self.wanted.parallel,
             "longest text": self.wanted.new_tokens,
-            "subjects": hashlib.sha256(asked.encode()).hexdigest()[:16],
+            "subjects": _mark([asked]),
             "others": [[one.name, one.model.num_parameters()] for one in self.others],
         }
-        if file.exists() and json.loads(file.read_text(encoding="utf-8")) != mark:
-            raise ArgumentError(
-                f"got a folder {self.folder} in which another training was begun; give the same corpus, "
-                "size, targets, seed and number of parallel tokens to go on with it, with the version that "
-                "began it, or name another folder"
-            )
-        steps, begun = self.wanted.steps, self._begun_with() or 0
-        if steps is not None and steps < begun:
-            raise ArgumentError(
-                f"got {steps} steps for {self.folder}, where a training of {begun} was begun; expected at "
-                "least as many, to go on with it, or another folder"
-            )
-        file.write_text(json.dumps(mark), encoding="utf-8")
+        self.work.require_same(wishes, self.wanted.texts)
 
     def _tokenizer(self, written: list[Written]) -> PreTrainedTokenizerFast:
-        folder = self.work / "tokenizer"
+        folder = self.work.path / "tokenizer"
         if not (folder / "tokenizer.json").exists():
             said = []
             for by, samples in written:
@@ -190,21 +193,16 @@ class _Training:
 
     def _steps(self, model: PreTrainedModel, lessons: list[Lesson]) -> int:
         """How many: as asked, or decided once, so that a run that goes on keeps to it."""
-        steps = self._begun_with() if self.wanted.steps is None else self.wanted.steps
-        if steps is None:
-            trial, tried = copy.deepcopy(model), 4
-            began = time.monotonic()
-            course = loop.Course(lessons, [], tried, self.wanted.seed, masks=masks_of(trial))
-            loop.train(trial, course, lambda *_: None)
-            a_step = (time.monotonic() - began) / tried
-            steps = max(10, int(60 * self.wanted.minutes * (0.9 - writers.SAMPLING_SHARE) / a_step))
-        (self.work / "steps.json").write_text(json.dumps(steps), encoding="utf-8")
-        return steps
-
-    def _begun_with(self) -> int | None:
-        """The steps of the training that is gone on with."""
-        file = self.work / "steps.json"
-        return int(json.loads(file.read_text(encoding="utf-8"))) if file.exists() else None
+        if self.wanted.steps is not None:
+            return self.wanted.steps
+        if self.work.begun:
+            return self.work.begun["steps"]
+        trial, tried = copy.deepcopy(model), 4
+        began = time.monotonic()
+        course = loop.Course(lessons, [], tried, self.wanted.seed, masks=masks_of(trial))
+        loop.train(trial, course, lambda *_: None)
+        a_step = (time.monotonic() - began) / tried
+        return max(10, int(60 * self.wanted.minutes * (0.9 - writers.SAMPLING_SHARE) / a_step))
 
     def _train(
         self,
@@ -214,8 +212,9 @@ class _Training:
         held_out: list[Lesson],
         record: Record,
     ) -> None:
-        kept = self.work / "record.json"
-        if kept.exists() and (self.work / "checkpoint.pt").exists():
+        checkpoint, so_far = self.work.path / "checkpoint.pt", self.work.path / SO_FAR
+        kept = so_far if so_far.exists() else self.work.path / RECORD
+        if kept.exists() and checkpoint.exists():
             record.curve = Record.load(kept).curve
         quarters = {course.steps * i // 4 for i in range(1, 4)}
 
@@ -224,7 +223,9 @@ class _Training:
             model.train()
             record.curve = [p for p in record.curve if p.step < step]
             record.curve.append(Point(step, loss, found))
-            self._keep(record)
+            self.work.begin(course.steps, self.wanted.texts)
+            record.save(so_far)
+            (self.work.path / "curve.svg").write_text(curve_svg(record.curve), encoding="utf-8")
             self.watcher.point(record.curve[-1])
             self.watcher.stage(
                 "training",
@@ -236,17 +237,22 @@ class _Training:
                 self._measure(model, tokenizer, step, prompts=1)
                 model.train()
 
-        loop.train(model, course, report, checkpoint=self.work / "checkpoint.pt")
+        loop.train(model, course, report, checkpoint=checkpoint)
 
     def _measure(
         self, model: nn.Module, tokenizer: PreTrainedTokenizerFast, step: int, prompts: int
     ) -> list[Measured]:
         model.eval()
         self.watcher.stage("measuring the pair", 0.0)
-        found = measure(self.model, self.tokenizer, model, tokenizer, prompts=prompts)
+        try:
+            found = measure(self.model, self.tokenizer, model, tokenizer, prompts=prompts)
+        except AnydraftError as error:  # of a target that ends at once, for one: it can be trained for
+            self.watcher.unmeasured(step, str(error))
+            return []
         self.watcher.measured(step, found)
         return found
 
-    def _keep(self, record: Record) -> None:
-        record.save(self.work / "record.json")
-        (self.work / "curve.svg").write_text(curve_svg(record.curve), encoding="utf-8")
+
+def _mark(texts: Sequence[str]) -> str:
+    """What tells these texts from others."""
+    return hashlib.sha256("\0".join(texts).encode(errors="surrogatepass")).hexdigest()[:16]

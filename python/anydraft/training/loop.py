@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
@@ -66,7 +67,7 @@ def train(
     report: Report,
     *,
     checkpoint: Path | None = None,
-    every: int = 200,
+    every: int = EVERY,
     until: Callable[[int], bool] = lambda step: False,
 ) -> bool:
     """Train ``model`` in place; whether all steps are done.
@@ -165,13 +166,13 @@ def _save(path: Path, model: nn.Module, optimizer: Optimizer, course: Course, st
     }
     partial = path.with_suffix(".partial")
     torch.save(state, partial)
-    partial.rename(path)
+    partial.replace(path)
 
 
 def _restore(path: Path, model: nn.Module, optimizer: Optimizer, course: Course) -> int:
     try:
         state = torch.load(path, map_location=next(model.parameters()).device, weights_only=True)
-    except (OSError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, UnpicklingError) as error:
         raise ModelFileError(
             f"got {path}, which is no checkpoint ({error}); remove it to begin anew"
         ) from error
@@ -180,7 +181,7 @@ def _restore(path: Path, model: nn.Module, optimizer: Optimizer, course: Course)
         raise ModelFileError(
             f"got {path}, a checkpoint of another course ({state['course']}, after {state['step']} steps); "
             f"expected {_mark(course)}, after at most {course.steps}. Remove it to begin anew, or give the "
-            "same corpus and seed and at least as many steps."
+            "same corpus, texts and seed and at least as many steps."
         )
     model.load_state_dict(state["model"])
     optimizer.restore(state["optimizer"])

@@ -46,7 +46,7 @@ class Measured:
     length: int
     """Draft tokens of a block."""
     acceptance: float
-    """The share of blocks whose first candidate was accepted."""
+    """The share of blocks whose first candidate was accepted, or of a tree one beside it."""
     tokens_per_pass: float
     speedup: float
     """Predicted, beside the target alone in the same loop."""

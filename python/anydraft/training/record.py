@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from anydraft.errors import ModelFileError
+from anydraft.training.folder import write_whole
 from anydraft.training.measure import Agreement, Measured
 
 
@@ -49,7 +50,7 @@ class Record:
 
     def save(self, path: Path) -> None:
         """As JSON."""
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        write_whole(path, json.dumps(asdict(self), indent=1) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Record:

@@ -80,7 +80,7 @@ class Store:
             "top_laws": torch.cat([s.top_laws for s in samples]),
         }
         save_file(tensors, partial)
-        partial.rename(path)
+        partial.replace(path)
 
     def __iter__(self) -> Iterator[Sample]:
         """All samples, by number."""

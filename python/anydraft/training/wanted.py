@@ -67,3 +67,6 @@ class Watcher:
 
     def measured(self, step: int, measured: Sequence[Measured]) -> None:
         """What the draft is worth after so many steps."""
+
+    def unmeasured(self, step: int, reason: str) -> None:
+        """That it could not be told, and why."""

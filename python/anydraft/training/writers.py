@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import copy
-import json
 import math
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -16,6 +14,7 @@ from transformers import PreTrainedModel
 
 from anydraft.errors import ArgumentError
 from anydraft.training import corpus, tasks, writing
+from anydraft.training.folder import TrainingFolder
 from anydraft.training.optimizer import quick_bfloat16
 from anydraft.training.samples import Sample, Store
 from anydraft.training.wanted import Other, Wanted, Watcher
@@ -72,8 +71,8 @@ def shares(wanted: Wanted, others: int) -> list[int | None]:
 class Desk:
     """Where texts are written, and kept: a folder that a later run goes on with."""
 
-    def __init__(self, folder: Path, wanted: Wanted, watcher: Watcher) -> None:
-        """``folder``: of the training."""
+    def __init__(self, folder: TrainingFolder, wanted: Wanted, watcher: Watcher) -> None:
+        """``folder``: where texts are kept, and what they took."""
         self.folder, self.wanted, self.watcher = folder, wanted, watcher
 
     def held_out(self, target: Other) -> Written:
@@ -88,7 +87,7 @@ class Desk:
         """
         seed, wanted = self.wanted.seed, self.wanted
         prefixes = corpus.prefixes(texts, PREFIXES, seed)
-        begun = wanted.texts is None and (self.folder / "steps.json").exists()
+        begun = wanted.texts is None and self.folder.begun is not None
         minutes = 0.0 if begun else wanted.minutes * SAMPLING_SHARE
         found = []
         for i, (one, count) in enumerate(zip((target, *others), shares(wanted, len(others)), strict=True)):
@@ -101,7 +100,7 @@ class Desk:
         return found
 
     def _texts(self, by: Other, name: str, made: list[tasks.Task], seconds: float) -> list[Sample]:
-        store, spent = Store(self.folder / name), spent_on(self.folder, f"writing {name}")
+        store, spent = Store(self.folder.path / name), self.folder.spent_on(f"writing {name}")
         left = seconds - spent
         if left <= 0 or store.numbers() >= set(range(len(made))):
             return list(store)
@@ -128,18 +127,8 @@ class Desk:
                 progress=told,
             )
         finally:
-            spent_on(self.folder, f"writing {name}", time.monotonic() - began)
+            self.folder.spent_on(f"writing {name}", time.monotonic() - began)
         return list(store)
-
-
-def spent_on(folder: Path, stage: str, seconds: float = 0.0) -> float:
-    """Seconds of a stage in all runs of a training, now with so many more."""
-    file = folder / "seconds.json"
-    known: dict[str, float] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    if seconds:
-        known[stage] = known.get(stage, 0.0) + seconds
-        file.write_text(json.dumps(known), encoding="utf-8")
-    return known.get(stage, 0.0)
 
 
 def _quick(model: PreTrainedModel) -> PreTrainedModel:

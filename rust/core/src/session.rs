@@ -15,9 +15,6 @@ use crate::tree::{Candidates, Tree};
 use crate::utf8;
 use crate::vocab::Kind;
 
-/// Texts that are encoded for each place that is wanted beside a line.
-const TEXTS_PER_PLACE: usize = 3;
-
 /// What a commit brings.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Commit {
@@ -146,8 +143,6 @@ impl Session {
         }
         texts.retain(|text| text.2 > 0.0);
         texts.sort_by(|a, b| b.2.total_cmp(&a.2));
-        // What is left out could only add to places that are likelier already.
-        texts.truncate(TEXTS_PER_PLACE * more);
         let mut tree = Tree::new(line, depth);
         let mut ids = Vec::new();
         for (taken, other, worth) in texts {
