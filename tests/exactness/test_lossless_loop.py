@@ -29,6 +29,7 @@ from anydraft.scheduling.cost import Round
 from anydraft.scheduling.directors import LOOKUP, Adaptive, Choice, Fixed
 from loop_world import LoopWorld
 from placed import DEVICE, DEVICES
+from sampled import one_of
 from test_lossless_controls import (
     BonusAfterRejection,
     Sharpened,
@@ -171,7 +172,7 @@ def failing(world: LoopWorld, token: int) -> LoopWorld:
 
 
 @pytest.mark.parametrize(("method", "rule"), METHODS[:-1])
-@pytest.mark.parametrize("token", [0, 1])
+@pytest.mark.parametrize("token", one_of(2, [0, 1]))
 def test_a_draft_that_fails_on_what_it_drew(method: str, rule: Any, token: int) -> None:
     draft = ("ba",) if method == "pushforward" else ()
     world = failing(LoopWorld(method=method, rule=rule, draft=draft), token)
@@ -226,8 +227,9 @@ def twice(prefix: Prefix) -> Any:
     return "stop" if len(tail) == 2 and tail[0] == tail[1] else None
 
 
-@pytest.mark.parametrize("method", ["tli", "slrs", "slem"])
-@pytest.mark.parametrize("state", [False, True])
+@pytest.mark.parametrize(
+    ("method", "state"), one_of(2, [(m, s) for s in (False, True) for m in ("tli", "slrs", "slem")])
+)
 def test_a_rule_that_stops_inside_a_block(method: str, state: bool) -> None:
     processors = PROCESSORS["state" if state else "penalty"]
     assert LoopWorld(5, method=method, rules=[twice], processors=processors).distance(3 - state) <= EXACT

@@ -23,6 +23,7 @@ from anydraft.models.versions import cache_argument, cache_returned
 from chat_templates import TEMPLATES
 from generating import World, assert_same
 from loop_world import LoopWorld
+from sampled import one_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 CASES = {name: case for name, case in generate_cases.cases().items() if "bare cache" not in name}
@@ -74,7 +75,7 @@ def test_the_cases_have_their_names() -> None:
     assert set(CASES) >= SHORT
 
 
-@pytest.mark.parametrize("name", stateful.KINDS)
+@pytest.mark.parametrize("name", one_of(2, stateful.KINDS))
 def test_two_hundred_tokens_with_a_draft_that_is_half_right(name: str) -> None:
     model, tokenizer = stateful.made(name), small.characters()
     prompt = fidelity.prompts()[0]

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import cli_models
 from anydraft.cli.app import app
+from sampled import one_of
 
 COMMANDS = sorted(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;\d+)*m")
@@ -95,7 +96,7 @@ def test_no_colour_where_the_output_is_no_terminal(run: str, here: Path) -> None
 
 
 @pytest.mark.skipif(os.name != "posix", reason="terminals of POSIX")
-@pytest.mark.parametrize("run", [*RUNS, *(f"{command} --help" for command in COMMANDS)])
+@pytest.mark.parametrize("run", [*RUNS, *one_of(3, (f"{command} --help" for command in COMMANDS))])
 def test_no_colour_on_a_terminal_with_no_color(run: str, here: Path) -> None:
     said = on_terminal(RUNS.get(run) or run.split(), here, environment(NO_COLOR="1"))
     assert said

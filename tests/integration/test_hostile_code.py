@@ -13,6 +13,7 @@ import small
 from anydraft.errors import ModelFileError
 from anydraft.loading.folders import load_model, load_tokenizer
 from hostile import COMMANDS, command, opened
+from sampled import one_of
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -47,8 +48,9 @@ def test_code_in_a_folder_is_named_and_not_run(
     assert not mark.exists()
 
 
-@pytest.mark.parametrize("asked", COMMANDS)
-@pytest.mark.parametrize("tokenizer", [True, False])
+@pytest.mark.parametrize(
+    ("asked", "tokenizer"), one_of(3, [(asked, t) for t in (True, False) for asked in COMMANDS])
+)
 def test_no_answer_on_standard_input_makes_it_run(
     with_code: tuple[Path, Path], models: tuple[Path, Path], asked: str, tokenizer: bool
 ) -> None:

@@ -19,6 +19,7 @@ from anydraft.loading.folders import load_model, load_tokenizer
 from anydraft.loading.names import short_name
 from anydraft.loading.proportion import require_proportion
 from hostile import COMMANDS, command, opened
+from sampled import one_of
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -133,7 +134,7 @@ def test_an_adapter_beside_the_weights_says_nothing_of_them(tmp_path: Path) -> N
 DEEP = b"[" * 200_000
 
 
-@pytest.mark.parametrize("name", [*NAMES, "tokenizer_config.json"])
+@pytest.mark.parametrize("name", one_of(2, [*NAMES, "tokenizer_config.json"], first=1))
 def test_json_nested_too_deep(models: tuple[Path, Path], tmp_path: Path, name: str) -> None:
     content = DEEP if name != "model.safetensors" else struct.pack("<Q", len(DEEP)) + DEEP
     folder = copied(models[1], tmp_path / "folder")
@@ -147,8 +148,9 @@ def test_json_nested_too_deep(models: tuple[Path, Path], tmp_path: Path, name: s
 EVIL = "\x1b]0;mine\x07\x1b[2J\u202e\x9b"
 
 
-@pytest.mark.parametrize("asked", [*COMMANDS, "all"])
-@pytest.mark.parametrize("broken", [True, False])
+@pytest.mark.parametrize(
+    ("asked", "broken"), one_of(3, [(asked, b) for asked in (*COMMANDS, "all") for b in (True, False)])
+)
 def test_no_name_steers_a_terminal(
     models: tuple[Path, Path], tmp_path: Path, asked: str, *, broken: bool
 ) -> None:
