@@ -25,9 +25,8 @@ train() {
         --corpus "$folder/corpus/networkx-3.4.2-py3-none-any.whl" \
         --seed 0 --texts 5000 --steps "$1" --device cpu --out "$folder/draft" --resume
 }
-# 900 steps, then lengthened.
-[ -e "$folder/first" ] || train 900
-touch "$folder/first"
+# 900 steps, then lengthened. Where the first are done, the training goes on to the second number.
+[ -e "$folder/draft/config.json" ] || train 900
 train 1500
 
 # The package data and the card.

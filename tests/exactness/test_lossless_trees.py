@@ -245,7 +245,7 @@ def test_the_loop_with_larger_trees(method: str, rule: Any) -> None:
     assert world.broad > 0
 
 
-@pytest.mark.parametrize("method", one_of(2, ["slem", "slrs"]))
+@pytest.mark.parametrize("method", one_of(2, ["slem", "slrs"], first=1))
 def test_rows_of_one_pass_with_trees(method: str) -> None:
     """Two rows, each with a tree of its own: cut to two outcomes a place, or there are too many."""
     world = LoopWorld(

@@ -149,7 +149,7 @@ EVIL = "\x1b]0;mine\x07\x1b[2J\u202e\x9b"
 
 
 @pytest.mark.parametrize(
-    ("asked", "broken"), one_of(3, [(asked, b) for asked in (*COMMANDS, "all") for b in (True, False)])
+    ("asked", "broken"), one_of(5, [(asked, b) for asked in (*COMMANDS, "all") for b in (True, False)])
 )
 def test_no_name_steers_a_terminal(
     models: tuple[Path, Path], tmp_path: Path, asked: str, *, broken: bool

@@ -54,6 +54,8 @@ BODIES: list[tuple[Any, str]] = [
     ({"messages": []}, "messages"),
     ({"messages": [{"content": "no role"}]}, "role"),
     ({"messages": [{"role": "user", "content": "\ud800"}]}, "surrogate"),
+    ({"messages": [{"role": "user", "contents": "Hi"}]}, "'user' without content"),
+    ({**CHAT, "top_k": 10**400}, "top_k="),
 ]
 
 

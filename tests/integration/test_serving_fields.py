@@ -130,6 +130,11 @@ def test_logprobs_of_a_completion(server: Served) -> None:
         top[token] == own == max(top.values())
         for top, token, own in zip(told.top_logprobs, told.tokens, told.token_logprobs, strict=True)
     )
+    for stop in (None, answer.text[3:5]):
+        asked = {"model": "model", "prompt": "The quick", "temperature": 0, "logprobs": 2, "stop": stop}
+        whole = create(**asked, max_tokens=8).choices[0].logprobs
+        pieces = [part.choices[0].logprobs for part in create(**asked, max_tokens=8, stream=True)]
+        assert [offset for one in pieces if one for offset in one.text_offset] == whole.text_offset
     bare = create(model="model", prompt="The quick", temperature=0, logprobs=0, max_tokens=8)
     assert bare.choices[0].logprobs.top_logprobs is None
     assert bare.choices[0].logprobs.tokens == told.tokens

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+import anydraft
 import small
 from resident import resident, told
 from served import HANG, Served, counted, served, waited
@@ -40,6 +41,13 @@ def one(server: Served, i: int) -> None:
     if not leaves:
         connection.getresponse().read()
     connection.close()
+
+
+def test_a_seed_repeats_whatever_the_memory_has() -> None:
+    body = {"messages": [{"role": "user", "content": "The quick"}], "temperature": 0.9, "seed": 7}
+    with served(small.speculator(memory=anydraft.Memory())) as server:
+        texts = [server.post(PATH, {**body, "max_tokens": 24})[2]["choices"][0]["message"] for _ in range(3)]
+    assert texts == texts[:1] * 3
 
 
 @told

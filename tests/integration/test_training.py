@@ -70,9 +70,11 @@ def test_a_training_that_is_done_may_be_lengthened(tmp_path: Path) -> None:
     losses: list[float] = []
     model, file = new_model(SHAPE, draft_tokenizer(), 0), tmp_path / "checkpoint.pt"
     for steps in (20, 40):
-        assert loop.train(model, course(steps), lambda step, _: told.append(step), checkpoint=file)
+        assert loop.train(
+            model, course(steps), lambda *_: None, checkpoint=file, until=lambda step: bool(told.append(step))
+        )
         losses.append(agreement(model, lessons()).loss)
-    assert told == [20, 40]
+    assert told == [*range(1, 41)]
     assert losses[1] < losses[0] - 0.1
 
 
@@ -160,12 +162,16 @@ def test_a_draft_from_nothing_is_an_ordinary_folder_that_drafts(
     with pytest.raises(KeyboardInterrupt):
         train_draft(*target(), TEXTS, tmp_path, wanted(steps=20), name="t", watcher=seen)
     assert Record.load(tmp_path / "training/record.json").steps == 12  # of the draft that is there
-    more = train_draft(*target(), TEXTS, tmp_path, wanted(steps=16), name="t")
-    assert [point.step for point in more.curve] == [4, 8, 12, 16]
+    last = Seen()
+    asked = wanted(steps=20, texts=None, minutes=1e-9)
+    more = train_draft(*target(), TEXTS, tmp_path, asked, name="t", watcher=last)
+    assert more.texts == record.texts  # as many as it was begun with
+    assert [point.step for point in last.points] == [16, 20]
+    assert [point.step for point in more.curve] == [4, 8, 12, 16, 20]
     assert more.training_seconds > record.training_seconds
 
 
-@pytest.mark.parametrize("there", ["config.json", "model-00001-of-00002.safetensors", "model.gguf"])
+@pytest.mark.parametrize("there", ["config.json", "model-00001-of-00002.safetensors", "pytorch_model.bin"])
 def test_a_draft_is_not_written_over_a_model(tmp_path: Path, there: str) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / there).write_text("{}")

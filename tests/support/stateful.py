@@ -14,8 +14,8 @@ import shrunk
 KINDS = {
     "qwen3_5_text": "replay",  # a recurrent state beside attention
     "falcon_h1": "replay",  # both in every layer
-    "deepseek_v4": "replay",  # compressed keys
     "lfm2, conv": "recording",  # the last inputs of convolutions
+    "deepseek_v4": "replay",  # compressed keys
     "mamba": "singly",  # no attention; several tokens at once forget the state
     "minimax": "own",  # a cache of its own kind
     "xlstm": "own",  # a list of tensors for every layer

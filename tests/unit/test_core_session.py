@@ -152,7 +152,7 @@ class TestSession:
         chance = st.integers(0, 64).map(lambda n: n / 64)
         steps = data.draw(st.lists(st.lists(st.tuples(ids, chance), min_size=1, max_size=4), max_size=4))
         line = session.propose([step[0][0] for step in steps])[: data.draw(st.integers(0, 3))]
-        depth, more = data.draw(st.integers(0, 4)), 99  # of as many, no text is left out
+        depth, more = data.draw(st.integers(0, 4)), data.draw(st.integers(0, 99))
         least = data.draw(chance)
         worth: dict[tuple[int, ...], float] = {}
         reach = 1.0
@@ -169,9 +169,10 @@ class TestSession:
         for token, parent in zip(found, parents, strict=True):
             paths.append((*paths[parent], token))
         taken = paths[len(line) + 1 :]
-        assert sorted(taken) == sorted(beside)
-        assert [beside[path] for path in taken] == sorted(beside.values(), reverse=True)
-        assert expected == pytest.approx(sum(beside.values()))
+        likeliest = sorted(beside.values(), reverse=True)[:more]
+        assert len({*taken}) == len(taken)
+        assert [beside[path] for path in taken] == likeliest
+        assert expected == pytest.approx(sum(likeliest))
 
     @given(texts.texts)
     def test_a_proposal_at_the_very_start_is_spaced_as_the_target_does(

@@ -210,7 +210,7 @@ def test_a_candidate_beside_the_line_pays_by_its_chance_and_by_what_a_wider_pass
 def test_trust_in_the_draft_s_chances_is_what_held_of_what_was_expected() -> None:
     made = model()
     arm = made.arms["tli"]
-    seen = Round(4, 4, 1, 2, 9, 1, 1.2, 1.3, verified=8, judged=2)
+    seen = Round(4, 4, 1, 2, 9, 1, 1.2, 1.3, verified=8)
     for _ in range(60):
         made.observe("tli", replace(seen, beside=(1, 4.0)))
     assert arm.trust.value == pytest.approx(0.25, abs=0.01)

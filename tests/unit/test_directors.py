@@ -364,6 +364,10 @@ def test_what_decides_with_trees_is_not_what_decides_without() -> None:
     )
     assert (blind.trees, reading.trees) == (True, False)
     assert blind.director is not reading.director
+    for row in (blind, reading):
+        engine.direct(row, 2)
+    assert blind.director is reading.director  # nobody has trees there, and rows decide together
+    engine.direct(blind, 1)
     told: list[Round] = []
     blind.director.observe = lambda choice, seen: told.append(seen)  # type: ignore[method-assign]
     list(decode([blind]))

@@ -136,3 +136,26 @@ def test_a_row_has_in_company_what_its_model_has_alone() -> None:
         model = make()
         alone, rows = TransformersModel(model).branches, sequences(model, 2)
         assert [getattr(row, "branches", False) for row in rows] == [alone, alone]
+
+
+@torch.no_grad()
+def test_a_prompt_is_read_before_its_tree(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As prompts are, and not with masks that would be as wide as it is long."""
+    model = tiny.llama()
+    row = sequences(model, 2)[0]
+    prompt, parents = tiny.ids(30), TREES[-1]
+    tree = tiny.ids(len(parents), seed=1)
+    read = TransformersBatch.advance
+    sizes: list[int] = []
+
+    def noting(self: TransformersBatch, rows: Any, ids: Any, *given: Any) -> Any:
+        sizes.append(len(ids[0]))
+        return read(self, rows, ids, *given)
+
+    monkeypatch.setattr(TransformersBatch, "advance", noting)
+    assert isinstance(row, Branching)
+    found = row.branch(torch.cat((prompt, tree)), parents)
+    assert sizes == [len(prompt) - 1, 1 + len(tree)]
+    for place in range(len(parents) + 1):
+        expected = fresh(model, prompt, tree[path_to(parents, place)])
+        assert (found[place] - expected).abs().max() < CLOSE

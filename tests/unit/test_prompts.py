@@ -70,6 +70,15 @@ def test_a_chat_by_the_tokenizers_own_template(chat):
     assert tokenizer.decode(ids).endswith("<|im_start|>assistant\n")
 
 
+def test_what_a_developer_says_reaches_templates_that_know_a_system_only():
+    told, tokenizer = [{"role": "developer", "content": "Be brief."}, *CHAT], instruct()
+    as_system = render(tokenizer, [{"role": "system", "content": "Be brief."}, *CHAT])
+    assert render(tokenizer, told) == as_system
+    assert told[0]["role"] == "developer"
+    tokenizer.chat_template = "{# knows developer #}" + CHATML
+    assert render(tokenizer, told) != as_system
+
+
 @pytest.mark.parametrize("tokenizer", [with_bos(), with_bos().backend_tokenizer])
 def test_a_chat_without_template_is_plain_text(tokenizer):
     chat = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]

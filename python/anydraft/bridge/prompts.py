@@ -118,7 +118,7 @@ def render(tokenizer: AnyTokenizer, messages: Messages) -> list[int]:
     speaks = templated(tokenizer)
     if speaks is None:
         return _transcript(tokenizer, messages)
-    chat = [dict(message) for message in messages]
+    chat = [{**message, "role": _role(speaks, message["role"])} for message in messages]
     try:
         with _unchanged(tokenizer), without_panics():
             require_bounded(speaks, chat, prompted=True)
@@ -144,6 +144,15 @@ def render_for_draft(tokenizer: AnyTokenizer, messages: Messages) -> list[int]:
         return render(tokenizer, plain)
     except ArgumentError:
         return _transcript(tokenizer, plain)
+
+
+def _role(speaks: object, role: object) -> object:
+    """A role as the template knows it: what OpenAI calls developer most call system, and would leave out."""
+    return (
+        "system"
+        if role == "developer" and "developer" not in str(getattr(speaks, "chat_template", None))
+        else role
+    )
 
 
 def _transcript(tokenizer: AnyTokenizer, messages: Messages) -> list[int]:

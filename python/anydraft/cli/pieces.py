@@ -15,7 +15,7 @@ STYLES: dict[Origin, str] = {"accepted": "green", "recovered": "bold yellow", "b
 MEANINGS: dict[Origin, str] = {
     "accepted": "drafted and accepted",
     "recovered": "drawn by the target after a rejection",
-    "bonus": "drawn by the target for free, after a whole block was accepted",
+    "bonus": "drawn by the target for free, where nothing else was proposed",
 }
 PROMPT_STYLE = "dim"
 

@@ -136,7 +136,9 @@ def phases(
 
     ``begun``: the steps of a training that is gone on with.
     """
-    if begun is not None and steps is None:
+    if begun is not None and steps is not None:
+        return [f"Goes on to {steps} steps; it was begun with {begun}."]
+    if begun is not None:
         return [f"Goes on to the {begun} steps it was begun with; --steps with more lengthens the training."]
     writes = f"writes {texts} texts" if texts else f"writes texts for {minutes / 2:.1f} minutes"
     learns = f"learns in {steps} steps" if steps else f"learns for {0.4 * minutes:.1f} minutes"

@@ -37,7 +37,11 @@ def round_with(team: Team | None) -> Callable[[Sequence[Row]], list[Event]]:
 def _lead(team: Team, rows: Sequence[Row]) -> list[Event]:
     """As :func:`~anydraft.decoding.loop.next_round`; candidates and events are sent to the others."""
     began = time.perf_counter()
-    proposals = propose(rows)
+    try:
+        proposals = propose(rows)
+    except Exception as error:
+        team.share(error)
+        raise
     team.share([_listed(proposal) for proposal in proposals])
     logits = advance(rows, proposals)
     try:

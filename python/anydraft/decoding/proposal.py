@@ -98,12 +98,6 @@ class Verdict:
         return len(self.proposed) if self.walked is None else self.walked.longest
 
     @property
-    def judged(self) -> int:
-        """How many candidates were put to the test one after the other: what held, and what did not."""
-        whole = self.accepted == len(self.proposed) if self.walked is None else self.walked.whole
-        return self.accepted + (not whole)
-
-    @property
     def places(self) -> list[int]:
         """In which rows of the pass's logits the law of each emitted token is."""
         count = len(self.token_ids)
@@ -114,7 +108,8 @@ class Verdict:
         """Where the last token comes from, if it was not drafted."""
         if len(self.token_ids) <= self.accepted:
             return None
-        return "bonus" if self.judged == self.accepted else "recovered"
+        whole = self.accepted == len(self.proposed) if self.walked is None else self.walked.whole
+        return "bonus" if whole else "recovered"
 
 
 def failed(error: Exception) -> str:

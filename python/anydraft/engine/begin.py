@@ -31,11 +31,12 @@ def begin(
     stops: Iterable[StopRule] | None = None,
     method: AnyMethod | None = None,
     together: int | None = None,
+    remembers: bool = True,
 ) -> Row:
     """A row that says what ``wanted`` asks for.
 
-    ``stops``: instead of the rules for :attr:`SamplingOptions.stop`; ``method`` and ``together`` as for
-    :meth:`Engine.row`.
+    ``stops``: instead of the rules for :attr:`SamplingOptions.stop`; ``method``, ``together`` and
+    ``remembers`` as for :meth:`Engine.row`.
 
     Raises:
         ArgumentError: a prompt longer than the target's window, an end token that the target does not have,
@@ -68,6 +69,7 @@ def begin(
         end_ids=end_ids,
         method=method,
         together=together,
+        remembers=remembers,
     )
 
 

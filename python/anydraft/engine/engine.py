@@ -204,6 +204,7 @@ class Engine:
         end_ids: frozenset[int] | None = None,
         method: AnyMethod | None = None,
         together: int | None = None,
+        remembers: bool = True,
     ) -> Row:
         """One row of a decode, for a loop of your own: see :func:`anydraft.decoding.loop.decode`.
 
@@ -212,7 +213,8 @@ class Engine:
         samples differ.
         ``method``: how this row is drafted, if not as the engine's others; ``"none"``: not at all.
         ``together``: how many rows share its passes, if not all that are in its batch now; see
-        :meth:`direct`.
+        :meth:`direct`. ``remembers``: whether it has the memory there is; one that a seed is to repeat,
+        whatever was said before, must not.
 
         Raises:
             ArgumentError: an unknown method.
@@ -225,13 +227,13 @@ class Engine:
         told, together = together is not None, together or _rows_together(caches.target)
         blind = not getattr(law, "reads_prefix", True)
         trees = self.tree == "auto" and method not in (LOOKUP, NONE) and blind
-        kind = Kind(isinstance(randomness, Greedy), together, trims, trees)
+        kind = Kind(isinstance(randomness, Greedy), together, trims, trees and together <= _UNCROWDED)
         directs = self.directors.find(times, kind, method)
         for name in directs.methods:  # now, or the round that needs it would seem slow
             with suppress(PairError):
                 self._strategies.get(name)
         looked_up = self.directors.looks_up(method) and together == 1
-        memory = chosen(self._memory, times, kind.name)
+        memory = chosen(self._memory, times, kind.name) if remembers else None
         if looked_up and memory is not None and isinstance(randomness, SeededRandomness):
             randomness = randomness.apart(memory.number_decode())  # or what its draws brought may be there
         stopping = Stopping(self.end_ids if end_ids is None else end_ids, max_new_tokens, room, tuple(rules))
@@ -282,7 +284,7 @@ class Engine:
         """
         method = self.directors.checked(method)
         trims = row.draft is not None and self._draft.trims(row.draft.model)
-        kind = Kind(isinstance(row.randomness, Greedy), together, trims, row.trees)
+        kind = Kind(isinstance(row.randomness, Greedy), together, trims, row.trees and together <= _UNCROWDED)
         row.director = self.directors.find("measured", kind, method)
         row.joint = together > 1 and method != LOOKUP
         row.crowded = together > _UNCROWDED

@@ -19,7 +19,7 @@ class Kind(NamedTuple):
     trimmed: bool
     """Whether the draft computes a part of its head alone."""
     trees: bool = False
-    """Whether the target may be shown trees."""
+    """Whether the target may be shown trees: not where rows share its passes."""
 
     @property
     def name(self) -> Literal["greedy", "sampling"]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from numbers import Real
 from typing import Literal, TypeAlias
 
@@ -273,6 +274,9 @@ def logits_processors(
 
 
 def _require(name: str, value: object, expected: str, holds: Callable[[float], bool]) -> None:
-    number = isinstance(value, Real) and not isinstance(value, bool)
-    if not (number and math.isfinite(float(value)) and holds(float(value))):  # type: ignore[arg-type]
+    number = math.nan
+    if isinstance(value, Real) and not isinstance(value, bool):
+        with suppress(OverflowError):  # of an integer of hundreds of digits
+            number = float(value)
+    if not (math.isfinite(number) and holds(number)):
         raise ArgumentError(f"got {name}={value!r}; expected {expected}")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any, TypeVar
 
 import torch.distributed as dist
+
+from anydraft.errors import ModelError
 
 Value = TypeVar("Value")
 
@@ -22,12 +25,22 @@ class Team:
 
     def share(self, value: Value) -> Value:
         """The first process's ``value``; an exception is raised on all. Other values are dropped."""
-        box: list[Any] = [value if self.leads else None]
+        box: list[Any] = [_sendable(value) if self.leads else None]
         dist.broadcast_object_list(box, src=0)
         if isinstance(box[0], Exception):
             raise box[0]
         shared: Value = box[0]
         return shared
+
+
+def _sendable(value: Any) -> Any:
+    """``value``; in place of an error that cannot be sent (of a class in a function) one that can."""
+    if isinstance(value, Exception):
+        try:
+            pickle.loads(pickle.dumps(value))
+        except Exception:
+            return ModelError(f"the first process failed: {value!r}")
+    return value
 
 
 def team_of(model: object) -> Team | None:

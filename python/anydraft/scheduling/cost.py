@@ -92,7 +92,8 @@ class Round:
     verified: int | None = None
     """Candidates in the target's pass, of a tree; ``None``: those ``proposed``."""
     judged: float | None = None
-    """Candidates whose predecessors held; ``None``: all accepted, and the one rejected if there is one."""
+    """Candidates whose predecessors held, a mean over rows; ``None``: all accepted, and one more where more
+    could have held: the one rejected, or what a path of a tree lacks that ended before the longest."""
     beside: tuple[int, float] = (0, 0.0)
     """Of the candidates beside the line how many held, and how many would have if the draft's chances were
     right."""

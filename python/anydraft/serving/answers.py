@@ -68,16 +68,16 @@ class Choice:
     def whole(self) -> dict[str, Any]:
         """The finished text."""
         said = {"message": {"role": "assistant", "content": self._text}}
-        return self._object(said if self._kind == "chat" else {"text": self._text}, self._scored, 0)
+        return self._object(said if self._kind == "chat" else {"text": self._text}, self._scored)
 
     def opening(self) -> dict[str, Any]:
         """The part before any text of a chat: who speaks."""
-        return self._object({"delta": {"role": "assistant", "content": ""}}, None, 0)
+        return self._object({"delta": {"role": "assistant", "content": ""}}, None)
 
     def part(self, text: str) -> dict[str, Any]:
         """The part with what the latest event had."""
         said: dict[str, Any] = {"delta": {"content": text}} if self._kind == "chat" else {"text": text}
-        return self._object(said, self.scored, len(self._text) - len(text))
+        return self._object(said, self.scored)
 
     @property
     def ended(self) -> bool:
@@ -91,10 +91,10 @@ class Choice:
         counts = {name: getattr(stats, name) for name in _COUNTS}
         return {"method": self._job.drafted_with, **counts, "draft_failure": self._failure}
 
-    def _object(self, said: dict[str, Any], scored: list[Scored] | None, offset: int) -> dict[str, Any]:
+    def _object(self, said: dict[str, Any], scored: list[Scored] | None) -> dict[str, Any]:
         reason = _REASONS[self._reason] if self._reason else None
         logprobs = self._job.logprobs
-        told = None if logprobs is None or scored is None else logprobs.as_json(scored, offset)
+        told = None if logprobs is None or scored is None else logprobs.as_json(scored)
         return {"index": self._index, **said, "logprobs": told, "finish_reason": reason}
 
 

@@ -74,7 +74,7 @@ async def answer(
     call = None
     try:
         wanted = read(await body(request), kind, service.name)
-        call = await service.begin(wanted)
+        call = await while_there(request.receive, service.begin(wanted))
         if not wanted.stream:
             return as_json(await while_there(request.receive, call.whole()))
         first = await while_there(request.receive, call.first())
@@ -83,7 +83,7 @@ async def answer(
         return made
     except Exception as error:
         if call is None:
-            service.metrics.refused()
+            service.refused(error)
         return refusal(as_request_error(error))
     finally:
         if call is not None:

@@ -64,7 +64,7 @@ class Job:
         caches = places.add("own" if self.repeats or self.method == NONE else "shared")
         given = engine, self.prompt, caches, self.options
         try:
-            self.row = begin(*given, stops=stops, method=self.method, together=1)
+            self.row = begin(*given, stops=stops, method=self.method, together=1, remembers=not self.repeats)
         except BaseException:
             caches.leave()
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections import deque
 from typing import Any, NamedTuple
 
@@ -23,6 +24,8 @@ class Scored(NamedTuple):
     token: int
     logprob: float
     likeliest: list[tuple[int, float]]
+    offset: int = 0
+    """Characters of the answer before it."""
 
 
 class Logprobs:
@@ -33,8 +36,8 @@ class Logprobs:
         self._kind, self._likeliest = kind, likeliest
         self._bytes, self._written = bridge.target.decode, written_out(bridge.target)
         self._waiting: deque[Scored] = deque()
-        self._length = 0
-        self._before = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._length = self._before = 0
 
     def watch(self, logits: Tensor, ids: list[int]) -> None:
         """Take note of what a round emitted: logits ``[n, V]`` and ``n`` ids. Called by the scheduler."""
@@ -51,19 +54,19 @@ class Logprobs:
 
         ``cut``: the text ended at a stop string. An end token is none of the answer.
         """
-        self._length += len(shown.encode())
+        self._length += len(shown)
         last = event.finish_reason is not None and not cut
         found = []
-        while self._waiting and (last or len(self._before) < self._length):
+        while self._waiting and (last or self._before < self._length):
             scored = self._waiting.popleft()
             if last and not self._waiting and event.finish_reason == "eos":
                 break
-            found.append(scored)
-            self._before += self._bytes([scored.token])
+            found.append(scored._replace(offset=self._before))
+            self._before += len(self._decoder.decode(self._bytes([scored.token])))
         return found
 
-    def as_json(self, told: list[Scored], offset: int = 0) -> dict[str, Any]:
-        """In the form of the kind of request; ``offset``: characters of the text before these tokens."""
+    def as_json(self, told: list[Scored]) -> dict[str, Any]:
+        """In the form of the kind of request."""
         if self._kind == "chat":
             content = [
                 {**self._one(scored.token, scored.logprob), "top_logprobs": self._all(scored.likeliest)}
@@ -71,10 +74,6 @@ class Logprobs:
             ]
             return {"content": content, "refusal": None}
         names = [self._name(scored.token) for scored in told]
-        data, offsets = b"", []
-        for scored in told:
-            offsets.append(offset + len(data.decode(errors="ignore")))
-            data += self._bytes([scored.token])
         return {
             "tokens": names,
             "token_logprobs": [max(scored.logprob, _LEAST) for scored in told],
@@ -84,7 +83,7 @@ class Logprobs:
             ]
             if self._likeliest
             else None,
-            "text_offset": offsets,
+            "text_offset": [scored.offset for scored in told],
         }
 
     def _all(self, likeliest: list[tuple[int, float]]) -> list[dict[str, Any]]:

@@ -90,7 +90,11 @@ class ChatRequest(_Request):
 
     @property
     def given(self) -> dict[str, Any]:
-        """The messages; content in parts of text as one text, which every template takes."""
+        """The messages; content in parts of text as one text, which every template takes.
+
+        Raises:
+            RequestError: a message without text; only an assistant's may have none.
+        """
         return {"messages": [{**message, **_as_text(message)} for message in self.messages]}
 
     @property
@@ -272,6 +276,12 @@ def _told(error: ValidationError) -> RequestError:
 def _as_text(message: dict[str, Any]) -> dict[str, str]:
     """The content of a message that has parts, as one text; nothing to change of any other."""
     parts: object = message.get("content")
+    if parts is None and message.get("role") == "assistant":
+        return {"content": ""}  # or a template may write "None"
+    if parts is None:
+        raise RequestError(
+            f"got a message of {message.get('role')!r} without content; expected some text", param="messages"
+        )
     if not isinstance(parts, Sequence) or isinstance(parts, str):
         return {}
     texts = [part.get("text") for part in parts if isinstance(part, dict) and part.get("type") == "text"]

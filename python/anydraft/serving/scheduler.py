@@ -86,19 +86,23 @@ class Scheduler:
                 param="n",
             )
         with self._changed:
-            if self._closed:
-                raise shutting_down()
-            room = self._longest + max(0, self._most - self.running)
-            if len(self._waiting) + len(jobs) > room:
-                raise RequestError(
-                    f"{self.running} requests are running and {self.waiting} waiting, as many as may; "
-                    "try again later",
-                    status=503,
-                    code="overloaded",
-                    headers={"Retry-After": "1"},
-                )
+            self.require_room(len(jobs) - 1)
             self._waiting.extend(jobs)
             self._changed.notify()
+
+    def require_room(self, others: int) -> None:
+        """Raise :class:`RequestError` if there is no room for one more job behind so many others."""
+        if self._closed:
+            raise shutting_down()
+        room = self._longest + max(0, self._most - self.running)
+        if len(self._waiting) + others >= room:
+            raise RequestError(
+                f"{self.running} requests are running and {self.waiting} waiting, as many as may; "
+                "try again later",
+                status=503,
+                code="overloaded",
+                headers={"Retry-After": "1"},
+            )
 
     def abandon(self, *jobs: Job) -> None:
         """Nobody listens any more: the rows end with the round that runs, if they have not ended."""

@@ -42,6 +42,7 @@ class Service:
         self.name = name
         self.metrics = Metrics()
         self._engine = pair.engine
+        self._read = 0  # prompts that are read, or wait for it
         self.scheduler = Scheduler(pair.engine, max_batch=max_batch, max_queue=max_queue, ended=self._ended)
         self.metrics.watch(self.scheduler)
         self._prompts = ThreadPoolExecutor(1, thread_name_prefix="anydraft-prompts")
@@ -54,6 +55,12 @@ class Service:
         self._prompts.shutdown(cancel_futures=True)
         self.scheduler.join()
 
+    def refused(self, error: Exception) -> None:
+        """Note a request that got no place."""
+        self.metrics.refused()
+        if as_request_error(error).code == "model_error":
+            log.error("a request failed", exc_info=error)
+
     async def begin(self, wanted: Wanted) -> Call:
         """Read the prompt and take a place in the queue.
 
@@ -61,8 +68,13 @@ class Service:
             RequestError, ArgumentError: a prompt that cannot be, or is too long, or a queue that is full.
         """
         loop = asyncio.get_running_loop()
-        # Only this thread uses the users' tokenizers, which are not made for several at once.
-        prompt = await loop.run_in_executor(self._prompts, partial(self._engine.prompt, **wanted.prompt))
+        self.scheduler.require_room(self._read)
+        self._read += 1
+        try:
+            # Only this thread uses the users' tokenizers, which are not made for several at once.
+            prompt = await loop.run_in_executor(self._prompts, partial(self._engine.prompt, **wanted.prompt))
+        finally:
+            self._read -= 1
         listener = Listener()
         jobs = [
             Job(prompt, options, wanted.method, listener.teller(index), self._logprobs(wanted))

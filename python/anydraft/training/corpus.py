@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import random
 import tarfile
 import zipfile
@@ -17,7 +18,10 @@ SUFFIXES = (".py", ".pyi", ".txt", ".md", ".rst")
 LARGEST = 200_000
 """Longer files are data more often than text."""
 
-BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, EOFError, NotImplementedError, RuntimeError)
+BROKEN = (
+    *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError),
+    *(NotImplementedError, RuntimeError),
+)
 """What archives raise that are damaged, encrypted or packed in a way that is not known."""
 
 PREFIX = (60, 360)

@@ -7,7 +7,7 @@ import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from torch import nn
@@ -22,7 +22,7 @@ from anydraft.loading.folders import load_tokenizer
 from anydraft.models.loaded import masks_of
 from anydraft.training import loop, subjects, writers, writing
 from anydraft.training.distil import Distiller, Lesson, text_lessons
-from anydraft.training.folder import TrainingFolder, require_room
+from anydraft.training.folder import CHECKPOINT, TrainingFolder, require_room
 from anydraft.training.measure import Agreement, Measured, agreement, measure
 from anydraft.training.record import Point, Record, curve_svg
 from anydraft.training.sizes import SIZES, new_model
@@ -153,6 +153,8 @@ class _Training:
             "others": [[one.name, one.model.num_parameters()] for one in self.others],
         }
         self.work.require_same(wishes, self.wanted.texts)
+        if self.wanted.texts is None and self.work.begun:
+            self.wanted = replace(self.wanted, texts=self.work.begun.get("texts"))
 
     def _tokenizer(self, written: list[Written]) -> PreTrainedTokenizerFast:
         folder = self.work.path / "tokenizer"
@@ -212,10 +214,10 @@ class _Training:
         held_out: list[Lesson],
         record: Record,
     ) -> None:
-        checkpoint, so_far = self.work.path / "checkpoint.pt", self.work.path / SO_FAR
+        checkpoint, so_far = self.work.path / CHECKPOINT, self.work.path / SO_FAR
         kept = so_far if so_far.exists() else self.work.path / RECORD
         if kept.exists() and checkpoint.exists():
-            record.curve = Record.load(kept).curve
+            record.curve = [p for p in Record.load(kept).curve if p.step <= course.steps]
         quarters = {course.steps * i // 4 for i in range(1, 4)}
 
         def report(step: int, loss: float) -> None:

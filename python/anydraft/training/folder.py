@@ -8,15 +8,20 @@ from typing import Any, TypedDict
 
 from anydraft.errors import ArgumentError, ModelFileError
 
-MODEL_FILES = ("config.json", "*.safetensors", "*.bin", "*.gguf", "tokenizer.json")
+MODEL_FILES = ("config.json", "tokenizer.json", "*.safetensors", "pytorch_model*.bin")
+
+WISHES, STEPS, SECONDS, CHECKPOINT = "wanted.json", "steps.json", "seconds.json", "checkpoint.pt"
 
 
-class Begun(TypedDict):
-    """How long a training is, once its first checkpoint is written."""
-
+class _Steps(TypedDict):
     steps: int
+
+
+class Begun(_Steps, total=False):
+    """How long a training is that has a checkpoint."""
+
     texts: int | None
-    """As asked for; ``None`` where time decided."""
+    """As asked for; ``None`` where time decided, absent where it was not kept."""
 
 
 def require_room(out: Path, *, resume: bool = True) -> None:
@@ -26,7 +31,7 @@ def require_room(out: Path, *, resume: bool = True) -> None:
     """
     if out.exists() and not out.is_dir():
         raise ArgumentError(f"got {out}, which is no folder; expected a folder for the new draft")
-    if (out / "training").exists():
+    if (out / "training" / WISHES).exists():
         if not resume:
             raise ArgumentError(
                 f"got {out}, where a training was begun; go on with --resume, or name another"
@@ -47,37 +52,38 @@ class TrainingFolder:
 
     def require_same(self, wishes: dict[str, Any], texts: int | None) -> None:
         """Note what is wished; raise :class:`ArgumentError` if the training was begun with other wishes."""
-        known: dict[str, Any] = self._read("wanted.json") or {}
+        known: dict[str, Any] = self._read(WISHES) or {}
         if {**wishes, **known} != wishes:
             raise ArgumentError(
                 f"got a folder {self.path.parent} in which another training was begun; give the same corpus, "
-                "size, targets, seed and number of parallel tokens to go on with it, with the version that "
-                "began it, or name another folder"
+                "size, targets by the same names, seed and number of parallel tokens to go on with it, with "
+                "the version that began it, or name another folder"
             )
         begun = self.begun
-        if begun and None not in (texts, begun["texts"]) and texts != begun["texts"]:
+        if begun and texts is not None and texts != begun.get("texts", texts):
+            number = begun["texts"] or "as many as the minutes allowed"
             raise ArgumentError(
-                f"got {texts} texts for {self.path.parent}, where a training on {begun['texts']} was begun; "
-                "expected as many, or another folder"
+                f"got {texts} texts for {self.path.parent}, where a training on {number} was begun; expected "
+                "the same, or another folder"
             )
-        self._write("wanted.json", wishes)
+        self._write(WISHES, wishes)
 
     @property
     def begun(self) -> Begun | None:
         """How long the training is, if it has a checkpoint."""
-        found = self._read("steps.json")
-        return Begun(steps=found, texts=None) if isinstance(found, int) else found
+        found = self._read(STEPS) if (self.path / CHECKPOINT).exists() else None
+        return Begun(steps=found) if isinstance(found, int) else found
 
     def begin(self, steps: int, texts: int | None) -> None:
         """Note how long it is."""
-        self._write("steps.json", Begun(steps=steps, texts=texts))
+        self._write(STEPS, Begun(steps=steps, texts=texts))
 
     def spent_on(self, stage: str, seconds: float = 0.0) -> float:
         """Seconds of a stage in all runs, now with so many more."""
-        known: dict[str, float] = self._read("seconds.json") or {}
+        known: dict[str, float] = self._read(SECONDS) or {}
         if seconds:
             known[stage] = known.get(stage, 0.0) + seconds
-            self._write("seconds.json", known)
+            self._write(SECONDS, known)
         return known.get(stage, 0.0)
 
     def _read(self, name: str) -> Any:
