@@ -101,6 +101,6 @@ def real_world() -> World:
 
 
 @pytest.mark.real
-@pytest.mark.parametrize("name", one_of(4, generate_cases.real_cases()))
+@pytest.mark.parametrize("name", one_of(8, generate_cases.real_cases()))
 def test_the_real_pair_generates_what_its_target_does(name: str) -> None:
     assert_same(real_world(), CASES[name], CLOSE)

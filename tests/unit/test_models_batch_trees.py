@@ -158,4 +158,4 @@ def test_a_prompt_is_read_before_its_tree(monkeypatch: pytest.MonkeyPatch) -> No
     assert sizes == [len(prompt) - 1, 1 + len(tree)]
     for place in range(len(parents) + 1):
         expected = fresh(model, prompt, tree[path_to(parents, place)])
-        assert (found[place] - expected).abs().max() < CLOSE
+        torch.testing.assert_close(found[place], expected, **CLOSE)
