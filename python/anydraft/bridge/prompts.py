@@ -148,11 +148,9 @@ def render_for_draft(tokenizer: AnyTokenizer, messages: Messages) -> list[int]:
 
 def _role(speaks: object, role: object) -> object:
     """A role as the template knows it: what OpenAI calls developer most call system, and would leave out."""
-    return (
-        "system"
-        if role == "developer" and "developer" not in str(getattr(speaks, "chat_template", None))
-        else role
-    )
+    if role == "developer" and "developer" not in str(getattr(speaks, "chat_template", None)):
+        return "system"
+    return role
 
 
 def _transcript(tokenizer: AnyTokenizer, messages: Messages) -> list[int]:
