@@ -1,8 +1,9 @@
-"""Rules of CONTRIBUTING.md for the tests themselves: no clock is read, and nothing private of a pair."""
+"""Rules of CONTRIBUTING.md for the tests themselves: no clock, nothing private of a pair, no name twice."""
 
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,3 +39,9 @@ def test_the_rules_can_be_broken() -> None:
     source = "import time\nfrom time import monotonic\nbegan = time.perf_counter()\nx = pair._models[0]\n"
     assert sorted(broken(source)) == ["_models", "time.monotonic", "time.perf_counter"]
     assert list(broken("time.sleep(1); self._row = row")) == []
+
+
+def test_no_two_files_have_one_name() -> None:
+    """pytest imports them as modules of one level: of two, it runs only the first."""
+    names = Counter(path.name for path in TESTS.rglob("*.py"))
+    assert [name for name, times in names.items() if times > 1] == []

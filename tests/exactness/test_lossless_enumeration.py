@@ -30,18 +30,17 @@ def world(pair: ToyPair, make: Make, rule: Rule, seed: int, *, padding: int = 0,
 @each_pair
 @each_method
 def test_the_emitted_law_is_the_targets(make: Make, rule: Rule, pair: ToyPair) -> None:
-    for seed in range(2):
-        toy = world(pair, make, rule, seed)
-        for horizon in (2, 3):
-            for gamma in (1, 2, 3) if seed == 0 else (1, 2):
-                assert toy.distance(horizon, gamma) <= EXACT, (seed, horizon, gamma)
+    toy = world(pair, make, rule, 0)
+    for horizon in (2, 3):
+        for gamma in (1, 2, 3):
+            assert toy.distance(horizon, gamma) <= EXACT, (horizon, gamma)
 
 
 @pytest.mark.sweep
 @each_pair
 @each_method
 def test_the_emitted_law_is_the_targets_on_more_seeds(make: Make, rule: Rule, pair: ToyPair) -> None:
-    for seed in (2, *range(10, 16)):
+    for seed in (1, 2, *range(10, 16)):
         toy = world(pair, make, rule, seed)
         for horizon in (2, 3):
             for gamma in (1, 2, 3):

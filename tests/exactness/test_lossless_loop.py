@@ -171,8 +171,9 @@ def failing(world: LoopWorld, token: int) -> LoopWorld:
     return world
 
 
-@pytest.mark.parametrize(("method", "rule"), METHODS[:-1])
-@pytest.mark.parametrize("token", one_of(2, [0, 1]))
+@pytest.mark.parametrize(
+    ("method", "rule", "token"), one_of(3, [(*given, token) for given in METHODS[:-1] for token in (0, 1)])
+)
 def test_a_draft_that_fails_on_what_it_drew(method: str, rule: Any, token: int) -> None:
     draft = ("ba",) if method == "pushforward" else ()
     world = failing(LoopWorld(method=method, rule=rule, draft=draft), token)
@@ -228,7 +229,7 @@ def twice(prefix: Prefix) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("method", "state"), one_of(2, [(m, s) for s in (False, True) for m in ("tli", "slrs", "slem")])
+    ("method", "state"), one_of(3, [(m, s) for s in (False, True) for m in ("tli", "slrs", "slem")])
 )
 def test_a_rule_that_stops_inside_a_block(method: str, state: bool) -> None:
     processors = PROCESSORS["state" if state else "penalty"]

@@ -237,7 +237,7 @@ def test_the_loop_with_trees(method: str, rule: Any, cut: bool) -> None:
     assert world.broad > 0
 
 
-@pytest.mark.parametrize(("method", "rule"), one_of(2, METHODS))
+@pytest.mark.parametrize(("method", "rule"), one_of(3, METHODS))
 def test_the_loop_with_larger_trees(method: str, rule: Any) -> None:
     vocabularies: Any = {"target": ("ab", "ba"), "draft": ("bb",)}
     world = LoopWorld(1, method=method, rule=rule, tree="auto", num_draft_tokens=2, **vocabularies)
@@ -274,7 +274,7 @@ def test_rows_that_read_each_others_trees_are_caught(monkeypatch: pytest.MonkeyP
         prompts=("ab", "bba"),
         processors=lambda: [TopKLogitsWarper(2)],
     )
-    assert world.distance(2) > CAUGHT
+    assert world.distance(1) > CAUGHT
 
 
 class Misread(EnumeratingRandomness):

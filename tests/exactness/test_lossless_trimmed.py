@@ -16,7 +16,7 @@ from test_lossless_real import FALSE_ALARM, KNOWN_FAILURE, SAMPLES, fresh, law, 
 pytestmark = pytest.mark.real
 
 
-@pytest.mark.parametrize("method", one_of(2, ["tli", "slem", "slrs"]))
+@pytest.mark.parametrize("method", one_of(3, ["tli", "slem", "slrs"], first=2))
 def test_sampling_has_the_targets_law(method: Method) -> None:
     """Chi-square over two-token continuations; the false-alarm rate is ``FALSE_ALARM``."""
     pair = real_pair.speculator("smollm2", "gemma3", method, num_draft_tokens=1, draft_head="shared")

@@ -75,7 +75,7 @@ def test_the_cases_have_their_names() -> None:
     assert set(CASES) >= SHORT
 
 
-@pytest.mark.parametrize("name", one_of(2, stateful.KINDS))
+@pytest.mark.parametrize("name", one_of(4, stateful.KINDS))
 def test_two_hundred_tokens_with_a_draft_that_is_half_right(name: str) -> None:
     model, tokenizer = stateful.made(name), small.characters()
     prompt = fidelity.prompts()[0]
