@@ -23,7 +23,7 @@ _SPEED = "Drafting and speed"
 Method: TypeAlias = Annotated[
     MethodName,
     typer.Option(
-        help="How to draft; auto is what pays: slem at temperature 0, slrs when sampling, or another.",
+        help="How to draft; auto takes what pays: a lookup, slem at temperature 0, slrs or tli above, or none.",
         rich_help_panel=_SPEED,
     ),
 ]
@@ -41,7 +41,8 @@ DraftTokens: TypeAlias = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Draft tokens per block; without it, as many as pay, by measured times if there is no --seed.",
+        help="Draft tokens per block, always so many and without lookups; by default as many as pay, by "
+        "measured times if there is no --seed.",
         rich_help_panel=_SPEED,
     ),
 ]
@@ -81,7 +82,7 @@ Dtype: TypeAlias = Annotated[
     DtypeName | None,
     typer.Option(
         help="Number format of models that PyTorch runs; auto is the checkpoint's own on an accelerator, and "
-        "on a CPU that or float32, whichever it multiplies sooner.",
+        "on a CPU that or float32, whichever is faster.",
         rich_help_panel=_SPEED,
     ),
 ]
@@ -114,7 +115,10 @@ TopP: TypeAlias = Annotated[
 ]
 MinP: TypeAlias = Annotated[
     float | None,
-    typer.Option(help="Keep tokens this likely against the likeliest.", rich_help_panel=_SAMPLING),
+    typer.Option(
+        help="Keep tokens with this fraction of the likeliest one's probability, or more.",
+        rich_help_panel=_SAMPLING,
+    ),
 ]
 RepetitionPenalty: TypeAlias = Annotated[
     float | None, typer.Option(help="Above 1: shun tokens said before.", rich_help_panel=_SAMPLING)

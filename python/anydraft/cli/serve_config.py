@@ -25,7 +25,7 @@ EPILOG = """
 def serve_config(
     *,
     target: Annotated[Path, typer.Option(help="The model to serve: a transformers folder.")],
-    draft: Annotated[Path, typer.Option(help="The small model: a transformers folder or a GGUF file.")],
+    draft: Annotated[Path, typer.Option(help="The small model: a folder, a GGUF file, org/name, or tiny.")],
     target_tokenizer: options.TargetTokenizer = None,
     draft_tokenizer: options.DraftTokenizer = None,
     num_speculative_tokens: Annotated[
@@ -36,7 +36,9 @@ def serve_config(
     ] = "bfloat16",
     device: Annotated[str, typer.Option(help="Of the draft: auto (vLLM's own), cpu, cuda:0, …")] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of the draft.")] = None,
-    max_requests: Annotated[int, typer.Option(min=1, help="Larger batches are not drafted for.")] = 16,
+    max_requests: Annotated[
+        int, typer.Option(min=1, help="Where more requests run at once, nothing is drafted.")
+    ] = 16,
     templates: Annotated[
         Literal["draft", "target"], typer.Option(help="Whose chat template the draft reads chats in.")
     ] = "draft",

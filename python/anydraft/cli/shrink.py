@@ -27,7 +27,7 @@ EPILOG = """
     anydraft shrink --draft small-model/ --keep 8k --usage notes.txt --target big-model/ --out smaller
 """
 
-_MODEL = "A transformers folder or a GGUF file."
+_MODEL = "A folder, a GGUF file or org/name."
 
 
 def shrink(

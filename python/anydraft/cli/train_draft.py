@@ -41,7 +41,7 @@ _EVERY = 60.0
 def train_draft(
     *,
     target: Annotated[
-        Path, typer.Option(help="The model to draft for. A transformers folder or a GGUF file.")
+        Path, typer.Option(help="The model to draft for: a folder, a GGUF file or org/name.")
     ],
     corpus: Annotated[
         list[Path] | None,
@@ -68,7 +68,7 @@ def train_draft(
         typer.Option(
             min=1,
             max=8,
-            help="Tokens that the draft proposes from one pass, where passes are dear; 1: token by token.",
+            help="Tokens that the draft proposes from one pass, if passes are expensive; 1: one by one.",
         ),
     ] = 1,
     seed: Annotated[int, typer.Option(help="Of prompts, samples and weights.")] = 0,

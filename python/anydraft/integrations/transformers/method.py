@@ -67,8 +67,9 @@ def custom_generate(
     draft_tokenizer))`` returns what it would return without, sooner. Make it once and use it again and
     again: the vocabularies are joined at the first call. It may serve several targets with one tokenizer.
 
-    Options are those of :class:`anydraft.Speculator`. With ``weights="model"``, for example, each pass of
-    both models is the model itself, called as transformers calls it; ``draft_weights`` is the draft's alone.
+    Options are those of :class:`anydraft.Speculator`, but for ``plan``. With ``weights="model"``, for
+    example, each pass of both models is the model itself, called as transformers calls it; ``draft_weights``
+    is the draft's alone.
     Weights that changed since the last call are followed; see :meth:`CustomGenerate.refresh`.
 
     Two more arguments can be given to ``generate``: ``messages``, the chat behind ``input_ids``, so that the

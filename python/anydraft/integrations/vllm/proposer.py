@@ -38,7 +38,7 @@ class Settings:
     """``additional_config["anydraft"]``."""
 
     draft: str
-    """A transformers folder or a GGUF file."""
+    """A transformers folder, a GGUF file, ``"org/name"`` or ``"tiny"``."""
     draft_tokenizer: str | None = None
     """Its tokenizer, if it is not beside the model."""
     target_tokenizer: str | None = None
