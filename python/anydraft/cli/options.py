@@ -23,7 +23,7 @@ _SPEED = "Drafting and speed"
 Method: TypeAlias = Annotated[
     MethodName,
     typer.Option(
-        help="How to draft; auto takes what pays: a lookup, slem at temperature 0, slrs or tli above, or none.",
+        help="How to draft; auto takes what pays: a lookup, slem (temperature 0), slrs or tli, or none.",
         rich_help_panel=_SPEED,
     ),
 ]
