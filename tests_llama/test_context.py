@@ -102,18 +102,6 @@ def test_rows_close_and_their_places_serve_again(llama: Any, ids: Tensor) -> Non
     assert torch.equal(third.advance(ids[:9]), second.advance(ids[:9]))
 
 
-def test_a_shared_prefix_is_copied_not_read(llama: Any, ids: Tensor) -> None:
-    context = Context(llama, 2)
-    context.advance([0], [ids[:30]], [1])
-    context.copy(0, 1, 30)
-    found = context.advance([1], [ids[30:33]], [3])[0]
-    context.crop(0, 29)
-    assert context.lengths == [29, 33]
-    fresh = LlamaCppSource(llama).sequence()
-    fresh.advance(ids[:30])
-    assert torch.equal(found, fresh.advance(ids[30:33], 3))
-
-
 def test_an_error_inside_leaves_empty_caches(
     llama: Any, ids: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

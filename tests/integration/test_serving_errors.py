@@ -196,6 +196,18 @@ def test_a_client_that_goes_away_ends_its_row(
         assert counted(server, "anydraft_tokens_total") < 200
 
 
+def test_a_client_that_leaves_before_its_request_is_whole(caplog: pytest.LogCaptureFixture) -> None:
+    with served(pair()) as server:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=HANG)
+        connection.putrequest("POST", PATH)
+        for name, value in (("Content-Type", "application/json"), ("Content-Length", "1000")):
+            connection.putheader(name, value)
+        connection.endheaders(b'{"messages": [')
+        connection.close()
+        assert settled(server, "abandoned", 1)
+    assert not caplog.records
+
+
 def test_an_address_that_cannot_be_bound_is_one_sentence() -> None:
     taken = bind("127.0.0.1", 0)
     taken.listen()

@@ -30,6 +30,30 @@ def test_a_joint_pass_that_fails_is_no_ones_end() -> None:
         assert times
 
 
+@pytest.mark.parametrize("method", ["tli", "slem"])
+def test_seeds_repeat_where_a_joint_pass_fails(method: Any) -> None:
+    made = pair(weights="model")
+    options: dict[str, Any] = {"temperature": 0.9, "seed": 3}
+
+    def spoil(ids: Any, _: Any) -> bool:
+        calls.append(1)
+        if len(ids) > 1 and len(calls) > 20:
+            times.append(1)
+            raise RuntimeError("no memory")
+        return False
+
+    def said() -> list[str]:
+        calls.clear()
+        with running(made) as scheduler:
+            return texts(scheduler, [Asked(made, prompt, method, **options) for prompt in PROMPTS])
+
+    calls: list[int] = []
+    wanted = said()
+    with spoilt(made.engine.models[0], spoil) as times:
+        assert said() == wanted
+    assert times
+
+
 def only_of(made: anydraft.Speculator, one: int) -> int:
     """A token in the midst of one answer, and in no other text."""
     outputs = [made.generate(p, max_new_tokens=n) for p, n in zip(PROMPTS, LENGTHS, strict=True)]

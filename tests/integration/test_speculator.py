@@ -206,6 +206,14 @@ def forcing(token: int, place: int, start: int) -> Any:
     return force
 
 
+def test_a_stop_string_does_not_begin_in_the_prompt() -> None:
+    pair, prompt = small.speculator(), "The quick"
+    plain = pair.generate(prompt, max_new_tokens=20)
+    across = prompt[-1] + plain.text[0]
+    assert across not in plain.text
+    assert pair.generate(prompt, max_new_tokens=20, stop=across).token_ids == plain.token_ids
+
+
 def test_a_stop_string_may_name_a_control_token() -> None:
     pair = small.speculator(swap=True)
     end = small.byte_level().convert_tokens_to_ids("<|im_end|>")

@@ -273,6 +273,35 @@ def test_a_round_in_which_a_prompt_is_read_tells_nothing_of_plain_rounds(
     assert drafter._director(1).costs.plain() is not None
 
 
+def test_what_is_no_round_tells_nothing(
+    folders: tuple[Any, str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new request after an hour, and a text to which its user has added, follow from no proposal."""
+    _, target, draft = folders
+    clock, seen = Clock([0.0]), []
+    monkeypatch.setattr(drafting, "time", SimpleNamespace(perf_counter=clock))
+    monkeypatch.setattr(drafting.Adaptive, "observe", lambda self, choice, played: seen.append(played))
+    drafter = Proposer(config(target, draft, adapt="on")).drafter
+    ids = np.array(small.byte_fallback()("The quick brown")["input_ids"] * 8, dtype=np.int32)
+
+    def asked(row: Any, fresh: int = 1, pause: float = 1.0) -> None:
+        clock.now += pause
+        drafter.propose([row], [fresh], [300])
+
+    for step in range(10, 14):
+        asked(ids[:step])
+    assert len(seen) == 3
+    asked(ids[:40], fresh=27, pause=3600.0)
+    asked(ids[5:20], pause=3600.0)
+    assert len(seen) == 3
+    assert drafter.counts.server_seconds == 3
+    asked(ids[5:21])
+    assert (len(seen), seen[-1].emitted) == (4, 1)
+    drafter.forget()
+    asked(ids[5:22])
+    assert len(seen) == 4
+
+
 class Unmasked:
     """Sequences of a draft that cannot look ahead, as llama.cpp's are."""
 

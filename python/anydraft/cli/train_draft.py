@@ -40,9 +40,7 @@ _EVERY = 60.0
 
 def train_draft(
     *,
-    target: Annotated[
-        Path, typer.Option(help="The model to draft for: a folder, a GGUF file or org/name.")
-    ],
+    target: Annotated[Path, typer.Option(help="The model to draft for: a folder, a GGUF file or org/name.")],
     corpus: Annotated[
         list[Path] | None,
         typer.Option(help="Text like yours: files, folders or archives. May be given several times."),

@@ -91,6 +91,8 @@ class Verdict:
     """Why the draft is dropped, if it is."""
     walked: Walked | None = None
     """What held of a tree."""
+    judged: int | None = None
+    """How many candidates were looked at, where others ended the walk; else see :attr:`Round.judged`."""
 
     @property
     def longest(self) -> int:

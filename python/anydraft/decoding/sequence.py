@@ -241,6 +241,7 @@ class Row:
             verified=len(verdict.proposed),
             beside=proposal.beside(verdict),
             accepted=verdict.accepted,
+            judged=verdict.judged,
             emitted=len(verdict.token_ids),
             fed=start.unread + len(verdict.proposed),
             backlog=1 if looked_up else start.backlog,

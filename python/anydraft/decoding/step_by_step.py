@@ -48,7 +48,15 @@ def verify_in_order(
         if ended:
             break
     return [
-        Verdict(drafted, candidates, min(kept, len(new)), new, reason, failure)
+        Verdict(
+            drafted,
+            candidates,
+            min(kept, len(new)),
+            new,
+            reason,
+            failure,
+            judged=min(len(new), len(candidates)),
+        )
         for (drafted, candidates, failure), kept, new, reason in zip(
             drawn, accepted, emitted, reasons, strict=True
         )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 
 from anydraft.bridge.prompts import Prompt
@@ -11,7 +9,6 @@ from anydraft.bridge.text import written_out
 from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.sequence import Row
 from anydraft.decoding.stop_rules import criteria_rules, stop_rules, time_rules
-from anydraft.decoding.stopping import StopRule
 from anydraft.engine.engine import Engine
 from anydraft.engine.forks import FORKS
 from anydraft.engine.options import SamplingOptions
@@ -28,15 +25,13 @@ def begin(
     caches: PairCaches,
     wanted: SamplingOptions,
     *,
-    stops: Iterable[StopRule] | None = None,
     method: AnyMethod | None = None,
     together: int | None = None,
     remembers: bool = True,
 ) -> Row:
     """A row that says what ``wanted`` asks for.
 
-    ``stops``: instead of the rules for :attr:`SamplingOptions.stop`; ``method``, ``together`` and
-    ``remembers`` as for :meth:`Engine.row`.
+    ``method``, ``together`` and ``remembers`` as for :meth:`Engine.row`.
 
     Raises:
         ArgumentError: a prompt longer than the target's window, an end token that the target does not have,
@@ -47,8 +42,7 @@ def begin(
     FORKS.runs()
     end_ids = wanted.end_ids(engine.end_ids, caches.target.vocab_size)
     law = wanted.law(len(prompt.ids), end_ids)
-    if stops is None:
-        stops = stop_rules(wanted.stop, written_out(engine.bridge.target))
+    stops = stop_rules(wanted.stop, written_out(engine.bridge.target), after=len(prompt.ids))
     window = caches.target.window
     room = None if window is None else window - len(prompt.ids)
     if room is not None and room < 1:

@@ -70,7 +70,7 @@ class SamplingOptions:
     eos_token_id: int | Sequence[int] | None = None
     """The end token or tokens; ``None``: those of the target's generation config, else of its tokenizer."""
     stop: str | Sequence[str] = ()
-    """The decode ends with the token that completes one of these strings."""
+    """The decode ends with the token that completes one of these strings, all of it behind the prompt."""
     max_time: float | None = None
     """Seconds after which it ends."""
     logits_processor: Sequence[Processor] = ()

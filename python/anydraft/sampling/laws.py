@@ -11,6 +11,7 @@ point mass (the draft is wasted, the output stays exact); for the target it is t
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Protocol
 
 import torch
@@ -53,6 +54,18 @@ class SeededRandomness:
         self.seed = seed
         self._name = f"{seed} " if row == 0 else f"{seed} row {row} "
         self._generators: dict[torch.device, torch.Generator] = {}
+
+    @property
+    def state(self) -> Mapping[torch.device, Tensor]:
+        """Where the answers have got to; set it again, and the same ones come."""
+        return {device: generator.get_state() for device, generator in self._generators.items()}
+
+    @state.setter
+    def state(self, state: Mapping[torch.device, Tensor]) -> None:
+        for device in [device for device in self._generators if device not in state]:
+            del self._generators[device]  # made since; it begins anew
+        for device, kept in state.items():
+            self._generators[device].set_state(kept)
 
     def apart(self, number: int) -> SeededRandomness:
         """Answers that the seed has given nobody else who has another number, or none."""

@@ -10,12 +10,12 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from anydraft.serving.errors import RequestError, as_request_error
+from anydraft.serving.errors import RequestError, as_request_error, client_gone
 from anydraft.serving.listener import while_there
 from anydraft.serving.metrics import TYPE
 from anydraft.serving.requests import ChatRequest, CompletionRequest, read
@@ -94,16 +94,20 @@ async def body(request: Request) -> bytes:
     """The JSON of a request.
 
     Raises:
-        RequestError: another type, which a page in a browser could send without asking; or too many bytes.
+        RequestError: another type, which a page in a browser could send without asking; too many bytes; or
+            a client that went away.
     """
     kind = request.headers.get("content-type", "")
     if kind.partition(";")[0].strip().lower() != "application/json":
         raise RequestError(f"got the content type {kind!r}; expected application/json", status=415)
     found = bytearray()
-    async for part in request.stream():
-        found += part
-        if len(found) > LARGEST:
-            raise RequestError(f"got a body of more than {LARGEST} bytes; expected fewer", status=413)
+    try:
+        async for part in request.stream():
+            found += part
+            if len(found) > LARGEST:
+                raise RequestError(f"got a body of more than {LARGEST} bytes; expected fewer", status=413)
+    except ClientDisconnect:
+        raise client_gone() from None
     return bytes(found)
 
 

@@ -7,12 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from anydraft.bridge.prompts import Prompt
-from anydraft.bridge.text import written_out
 from anydraft.decoding.events import Event
 from anydraft.decoding.sequence import Row
 from anydraft.decoding.stats import Stats
-from anydraft.decoding.stop_rules import stop_rules
-from anydraft.decoding.stopping import StopRule
 from anydraft.engine.begin import begin, follows_clocks
 from anydraft.engine.engine import Engine
 from anydraft.engine.options import SamplingOptions
@@ -57,14 +54,10 @@ class Job:
         """
         if self.method not in (None, "auto", NONE):
             engine.strategy(str(self.method))
-        stops: tuple[StopRule, ...] = ()
-        if self.options.stop:
-            decode = written_out(engine.bridge.target)
-            stops = tuple(stop_rules(self.options.stop, decode, after=len(self.prompt.ids)))
         caches = places.add("own" if self.repeats or self.method == NONE else "shared")
         given = engine, self.prompt, caches, self.options
         try:
-            self.row = begin(*given, stops=stops, method=self.method, together=1, remembers=not self.repeats)
+            self.row = begin(*given, method=self.method, together=1, remembers=not self.repeats)
         except BaseException:
             caches.leave()
             raise

@@ -17,7 +17,7 @@ COUNTED = {
     "target_passes": "Passes of the target in which requests took part, one for each request",
     "draft_passes": "Passes of the draft in which requests took part, one for each request",
     "drafted": "Draft tokens drawn",
-    "proposed": "Target tokens put to the test",
+    "proposed": "Target tokens proposed: of a line, or along the longest path of a tree",
     "accepted": "Proposed tokens that were emitted",
     "looked_up": "Accepted tokens that the text itself proposed",
     "tokens": "Tokens emitted",
@@ -59,9 +59,9 @@ class Metrics:
         """A request has its first token."""
         self._first.observe(seconds)
 
-    def refused(self) -> None:
-        """A request was not taken."""
-        self._requests.labels("refused").inc()
+    def unserved(self, outcome: Outcome) -> None:
+        """A request is over that got no place."""
+        self._requests.labels(outcome).inc()
 
     def ended(self, outcome: Outcome, prompt: int, seconds: float, stats: Stats | None) -> None:
         """A request is over: what it counted, if it had a place."""

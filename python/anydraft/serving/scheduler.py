@@ -5,13 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
 
 from anydraft.decoding.events import Event
 from anydraft.decoding.loop import next_round
 from anydraft.decoding.sequence import Row
 from anydraft.engine.engine import Engine
 from anydraft.engine.places import Places
+from anydraft.sampling.laws import SeededRandomness
 from anydraft.serving.errors import RequestError, client_gone, shutting_down
 from anydraft.serving.job import Job
 
@@ -20,6 +25,20 @@ log = logging.getLogger(__name__)
 _CHUNK = 512
 """Tokens of a prompt that are read between two rounds of the others. Where there are no others a prompt is
 read at once, as plain decoding reads it: scales of some models go by the length of a pass."""
+
+
+class _Before(NamedTuple):
+    """A row before a round."""
+
+    length: int
+    drawn: Mapping[torch.device, Tensor]
+    """:attr:`SeededRandomness.state`; empty at temperature 0."""
+
+    @classmethod
+    def of(cls, row: Row) -> _Before:
+        """As it is now."""
+        drawn = row.randomness.state if isinstance(row.randomness, SeededRandomness) else {}
+        return cls(len(row.committed), drawn)
 
 
 class Scheduler:
@@ -193,7 +212,7 @@ class Scheduler:
         if not rows:
             return
         together = 1 << (len(rows) - 1).bit_length()
-        before = [len(row.committed) for row in rows]
+        before = [_Before.of(row) for row in rows] if len(rows) > 1 else []
         try:
             for job, row in zip(jobs, rows, strict=True):
                 if not job.repeats:
@@ -208,13 +227,18 @@ class Scheduler:
         for job, event in zip(jobs, events, strict=True):
             self._told(job, event)
 
-    def _each_alone(self, jobs: list[Job], rows: list[Row], before: list[int], error: Exception) -> None:
-        """A round failed, and it is not known whose fault it is: those that fail alone end, others go on."""
+    def _each_alone(self, jobs: list[Job], rows: list[Row], before: list[_Before], error: Exception) -> None:
+        """A round failed, and it is not known whose fault it is: those that fail alone end, others go on.
+
+        They draw what they drew in it: a seed repeats, and no draft is dropped for what it was.
+        """
         log.warning("a round of %d rows failed (%s); each is tried alone", len(rows), error)
-        for job, row, length in zip(jobs, rows, before, strict=True):
-            if len(row.committed) > length:  # it has emitted what was not told
+        for job, row, kept in zip(jobs, rows, before, strict=True):
+            if len(row.committed) > kept.length:  # it has emitted what was not told
                 self._end(job, error)
                 continue
+            if isinstance(row.randomness, SeededRandomness):
+                row.randomness.state = kept.drawn
             try:
                 (event,) = next_round([row])
             except Exception as own:

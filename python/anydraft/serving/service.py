@@ -16,7 +16,7 @@ from anydraft.bridge.prompts import Prompt
 from anydraft.decoding.events import Event
 from anydraft.engine.options import SamplingOptions
 from anydraft.serving.answers import DONE, Answer, server_sent
-from anydraft.serving.errors import RequestError, as_request_error
+from anydraft.serving.errors import RequestError, as_request_error, client_gone
 from anydraft.serving.job import Job
 from anydraft.serving.listener import Listener
 from anydraft.serving.logprobs import Logprobs
@@ -57,8 +57,9 @@ class Service:
 
     def refused(self, error: Exception) -> None:
         """Note a request that got no place."""
-        self.metrics.refused()
-        if as_request_error(error).code == "model_error":
+        code = as_request_error(error).code
+        self.metrics.unserved("abandoned" if code == client_gone().code else "refused")
+        if code == "model_error":
             log.error("a request failed", exc_info=error)
 
     async def begin(self, wanted: Wanted) -> Call:

@@ -112,13 +112,14 @@ class LlamaDraft(LlamaDraftModel):  # type: ignore[misc, unused-ignore]
         ids = np.asarray(input_ids, dtype=np.int32)
         before, self._read = self._read, ids.copy()
         follows = 0 < len(before) < len(ids) and np.array_equal(ids[: len(before)], before)
-        if not follows:
-            drafter.pause()
         try:
             with torch.no_grad():
                 found = drafter.propose(
                     [ids], [len(ids) - len(before) if follows else 1], [self._window - len(ids)]
                 )
+        except KeyboardInterrupt:
+            drafter.forget()  # what was half done
+            raise
         except Exception:
             self._failed = True
             log.exception("anydraft: the draft failed; the Llama goes on without it")

@@ -49,7 +49,7 @@ class Counts:
     own_seconds: float = 0.0
     """In everything else of ours."""
     server_seconds: float = 0.0
-    """Between our turns."""
+    """Between our turns, while a request went on."""
 
 
 @dataclass(eq=False)
@@ -112,10 +112,11 @@ class Drafter:
         call, 0 for a row whose prompt is still being read; ``room``: how many more ids each may have.
         """
         began, drafting_before = time.perf_counter(), self.counts.draft_seconds
-        self._observe(began, fresh)
-        self._began = began
         wanted = [i for i, count in enumerate(fresh) if count > 0]
-        requests = self._update(rows, wanted)
+        matched = self._table.match([rows[i] for i in wanted])
+        self._observe(began, fresh, [_goes_on(k, rows[i]) for i, k in zip(wanted, matched, strict=True)])
+        self._began = began
+        requests = self._update(rows, wanted, matched)
         self._backlog = max((requests[i].view.backlog for i in wanted), default=0)
         self._choice = self._choose(len(wanted), max((room[i] - 1 for i in wanted), default=0))
         proposals: list[list[int]] = [[] for _ in rows]
@@ -131,8 +132,10 @@ class Drafter:
         self.counts.own_seconds += self._left - began - (self.counts.draft_seconds - drafting_before)
         return proposals
 
-    def pause(self) -> None:
-        """What comes next does not follow from the last proposals: the time since then says nothing."""
+    def forget(self) -> None:
+        """Drop all requests: those that go on begin anew."""
+        for known in self._table.drop_all():
+            self._close(known)
         self._began = None
 
     def _choose(self, requests: int, limit: int) -> Choice | None:
@@ -152,13 +155,16 @@ class Drafter:
             self._directors[size] = Adaptive(("slem",), 0.0, lengths=range(most, most + 1), ahead=ahead)
         return self._directors[size]
 
-    def _observe(self, now: float, fresh: Sequence[int]) -> None:
-        """Note what the round brought that began with our last proposals."""
-        if self._began is None:
+    def _observe(self, now: float, fresh: Sequence[int], going_on: Sequence[bool]) -> None:
+        """Note what the round brought that began with our last proposals, if any request is still the same.
+
+        If none is, the server may have had nothing to do since then.
+        """
+        if self._began is None or not any(going_on):
             return
         self.counts.server_seconds += now - self._left
         emitted = [count for count in fresh if count > 0]
-        if emitted and len(emitted) == self._rows:  # else requests came or went: it says nothing of this size
+        if all(going_on) and len(emitted) == self._rows:  # else one came or went
             mean = sum(emitted) / len(emitted)
             drafted = self._choice.length if self._choice else 0
             reading = sum(count == 0 for count in fresh)  # prompts, which the server reads in the same pass
@@ -175,9 +181,10 @@ class Drafter:
             )
             self._director(len(emitted)).observe(self._choice, seen)
 
-    def _update(self, rows: Sequence[Ids], wanted: Sequence[int]) -> dict[int, _Request]:
+    def _update(
+        self, rows: Sequence[Ids], wanted: Sequence[int], matched: Sequence[Known | None]
+    ) -> dict[int, _Request]:
         """Bring every wanted row's request up to date with its ids."""
-        matched = self._table.match([rows[i] for i in wanted])
         current: list[Known] = []
         for i, known in zip(wanted, matched, strict=True):
             if known is None:
@@ -202,16 +209,12 @@ class Drafter:
 
     def _advance(self, known: Known, row: Ids) -> None:
         request: _Request = known.kept
-        new = row[
-            len(known.ids) :
-        ]  # none where a row was read twice: what was drafted after it goes all the same
+        # None where a row was read twice: what was drafted after it goes all the same.
+        new = row[len(known.ids) :]
         listed = new.tolist()
         if known.idle:  # preempted: nobody looked at its last proposal
             request.proposed = []
-        agreed = 0
-        while agreed < min(len(listed), len(request.proposed)) and listed[agreed] == request.proposed[agreed]:
-            agreed += 1
-        self.counts.accepted += agreed
+        self.counts.accepted += _agreed(listed, request.proposed)
         request.proposed = []
         _, _, keep, append = request.session.commit(listed, request.drawn)
         request.drawn = []
@@ -261,3 +264,20 @@ class Drafter:
         request.proposed = proposed[:most]
         self.counts.proposed += len(request.proposed)
         return request.proposed
+
+
+def _agreed(ids: Sequence[int], proposed: Sequence[int]) -> int:
+    """How many of the ids are what was proposed, from the first on."""
+    pairs = zip(ids, proposed, strict=False)
+    return next((i for i, (one, other) in enumerate(pairs) if one != other), min(len(ids), len(proposed)))
+
+
+def _goes_on(known: Known | None, row: Ids) -> bool:
+    """Whether a row has what one round makes of its last proposal: some of it, and one token more.
+
+    Not so a new request, one that was preempted, and a text to which somebody else has added.
+    """
+    if known is None or known.idle:
+        return False
+    new = row[len(known.ids) :].tolist()
+    return len(new) <= _agreed(new, known.kept.proposed) + 1

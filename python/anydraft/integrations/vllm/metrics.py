@@ -17,7 +17,7 @@ _COUNTERS = {
     "accepted": "Proposed tokens that the target emitted",
     "draft_seconds": "Seconds in the draft model",
     "own_seconds": "Seconds of anydraft outside the draft model",
-    "server_seconds": "Seconds of vLLM between two proposals",
+    "server_seconds": "Seconds of vLLM between two proposals, while a request went on",
 }
 _LABELS = ["target", "draft"]
 

@@ -94,6 +94,11 @@ class RequestTable:
         self._known = [known for known in self._known if not any(known is other for other in idle)]
         return idle
 
+    def drop_all(self) -> list[Known]:
+        """Forget every request."""
+        known, self._known = self._known, []
+        return known
+
     def __len__(self) -> int:
         """Number of requests kept."""
         return len(self._known)

@@ -206,14 +206,6 @@ class Context:
         """Put the tokens of a sequence into an empty one too; nothing is moved."""
         self._api.llama_memory_seq_cp(self._memory, source, target, -1, -1)
 
-    def copy(self, source: int, target: int, length: int) -> None:
-        """Have an empty sequence begin with the first ``length`` cached tokens of another."""
-        self.open()
-        self.trees.drop([source, target])
-        with self.undivided([target]):
-            self._api.llama_memory_seq_cp(self._memory, source, target, -1, length)
-            self.lengths[target] = length
-
     def grown(self, count: int) -> Context:
         """A context for up to ``count`` sequences, more than here, with what is cached, to the last bit.
 

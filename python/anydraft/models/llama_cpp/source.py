@@ -15,6 +15,9 @@ from anydraft.models.llama_cpp.trial import WINDOW, reads_trees
 
 log = logging.getLogger(__name__)
 
+_KEPT = 2
+"""Idle contexts that wait for the next text; each has the memory of a cache."""
+
 _tried: MutableMapping[Any, bool] = weakref.WeakKeyDictionary()
 """By Llama: :meth:`LlamaCppSource.reads_trees`."""
 
@@ -40,7 +43,7 @@ class LlamaCppSource:
     def _take(self, model: LlamaCppModel) -> Context:
         """A context for as long as a model lives."""
         context = self._idle_one()
-        weakref.finalize(model, self._idle.append, context).atexit = False
+        weakref.finalize(model, _back, self._idle, [context]).atexit = False
         return context
 
     def _idle_one(self) -> Context:
@@ -52,14 +55,14 @@ class LlamaCppSource:
     def reads_trees(self) -> bool:
         """Whether it reads trees as it reads lines; tried once for a Llama, on a few tokens.
 
-        In a small context that is gone afterwards. Where that cannot be tried, it does not, for now.
+        In a small context that is gone afterwards. Where that cannot be tried, it does not.
         """
         if self.llama not in _tried:
             try:
                 _tried[self.llama] = reads_trees(Context(self.llama, window=WINDOW))
             except Exception as error:  # a decode needs no trees
-                log.warning("trees were not tried (%s); lines are drafted", error)
-                return False
+                log.warning("trees could not be tried (%s); lines are drafted from now on", error)
+                _tried[self.llama] = False
         return _tried[self.llama]
 
     def batch(self, count: int = 1) -> LlamaCppBatch:
@@ -93,5 +96,6 @@ class LlamaCppSource:
 
 
 def _back(idle: list[Context], held: list[Context]) -> None:
-    """Keep a context with one sequence for whoever is next; one that has grown goes."""
+    """Keep a context with one sequence for whoever is next; one that has grown goes, and what is too many."""
     idle.extend(context for context in held if len(context.lengths) == 1)
+    del idle[_KEPT:]
