@@ -102,6 +102,24 @@ def test_rows_close_and_their_places_serve_again(llama: Any, ids: Tensor) -> Non
     assert torch.equal(third.advance(ids[:9]), second.advance(ids[:9]))
 
 
+def test_two_contexts_are_kept_for_the_next_texts(llama: Any, ids: Tensor) -> None:
+    source = LlamaCppSource(llama)
+    models = [source.sequence() for _ in range(4)]
+    for model in models:
+        model.advance(ids[:3])
+    used = {id(model.context) for model in models}
+    del model
+    models.clear()
+    again = [source.sequence() for _ in range(3)]
+    for model in again:
+        model.advance(ids[:3])
+    assert sum(id(model.context) in used for model in again[:2]) == 2
+    assert len(source._idle) == 0
+    del model
+    again.clear()
+    assert len(source._idle) == 2
+
+
 def test_an_error_inside_leaves_empty_caches(
     llama: Any, ids: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -97,6 +97,28 @@ def test_it_proposes_nothing_where_that_does_not_pay(plain: Any, monkeypatch: py
     assert draft.counts.drafted_rounds < draft.counts.rounds / 2
 
 
+@pytest.mark.usefixtures("drafts_always")
+def test_ctrl_c_inside_begins_anew(plain: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import anydraft.integrations.vllm.drafter as module
+
+    draft = anydraft.LlamaDraft()
+    llama = opened(logits_all=True, draft_model=draft)
+    translate, calls = module.Drafter._translate, []
+
+    def pressed(self: Any, request: Any, ids: Any, most: int) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return translate(self, request, ids, most)
+
+    monkeypatch.setattr(module.Drafter, "_translate", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        completed(llama, PROMPTS[4])
+    assert len(draft._drafter._table) == 0  # type: ignore[union-attr]
+    assert completed(llama, PROMPTS[4]) == completed(plain, PROMPTS[4])
+    assert draft.counts.accepted > 0
+
+
 def test_a_draft_that_fails_is_reported_and_left_out(
     plain: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

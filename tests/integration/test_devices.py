@@ -112,6 +112,30 @@ def test_logits_processors(processor: Any, places: tuple[torch.device, torch.dev
     assert found[0].token_ids == found[1].token_ids
 
 
+def test_no_end_before_so_many_tokens(places: tuple[torch.device, torch.device]) -> None:
+    own, placed = pairs(places, method="slem")
+    end = own.generate(PROMPTS[0], max_new_tokens=3).token_ids[1]
+    given: dict[str, Any] = {"max_new_tokens": 12, "min_new_tokens": 6, "eos_token_id": end}
+    found = [pair.generate(PROMPTS[0], **given).token_ids for pair in (own, placed)]
+    assert found[0] == found[1]
+    assert len(found[0]) > 5
+
+
+def test_what_names_the_targets_tokens_is_not_for_the_draft(
+    places: tuple[torch.device, torch.device], recwarn: pytest.WarningsRecorder
+) -> None:
+    """Its ids would be others there, and what it holds may lie on another device."""
+    target, draft, *tokenizers = small.pair()
+    ids = torch.tensor([[70, 80, 90]])
+    given: dict[str, Any] = {"max_new_tokens": 8, "do_sample": True, "eta_cutoff": 1e-3}
+    given |= {"suppress_tokens": [5, 6], "temperature": 0.8}
+    target, draft = target.to(places[0]), draft.to(places[1])
+    drafted = anydraft.custom_generate(draft, *tokenizers, method="slrs", num_draft_tokens=3)
+    target.generate(ids.to(places[0]), **given, custom_generate=drafted)
+    assert drafted.stats[0].drafted > 0
+    assert not [said for said in recwarn if "anydraft" in str(said.message)]
+
+
 def test_a_conversation(places: tuple[torch.device, torch.device]) -> None:
     own, placed = pairs(places, method="slem")
     chats = [pair.chat() for pair in (own, placed)]

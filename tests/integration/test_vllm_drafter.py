@@ -160,7 +160,7 @@ def test_an_end_of_text_is_proposed(folders: tuple[Any, str, str]) -> None:
     proposer = Proposer(config(target, draft))
     drafter = proposer.drafter
     ids = small.byte_fallback()("The quick")["input_ids"]
-    request = drafter._begin(np.array(ids, dtype=np.int32)).kept
+    request = drafter._begin(np.array(ids, dtype=np.int32), 0).kept
     assert request.session.propose([small.byte_level().eos_token_id]) == [small.byte_fallback().eos_token_id]
 
 
@@ -178,6 +178,28 @@ def test_a_draft_that_fails_is_logged_once_and_left_out(
         engine.step()
     assert job.emitted == alone(model, job)
     assert len([r for r in caplog.records if "goes on without it" in r.message]) == 1
+
+
+def test_the_draft_reads_a_chat_in_its_own_template(folders: tuple[Any, str, str]) -> None:
+    """The ids of a new request end with what was emitted already."""
+    _, target, draft = folders
+    drafter = Proposer(config(target, draft)).drafter
+    tokenizer, emitted = small.byte_fallback(), 9
+    asked: list[list[int]] = []
+
+    def opening(ids: list[int]) -> tuple[list[int], list[int]]:
+        asked.append(ids)
+        return [1, 2, 3], []
+
+    drafter._opening = opening  # type: ignore[assignment]
+    prompt = tokenizer("The quick")["input_ids"]
+    drafter.propose([np.array([*prompt, emitted], dtype=np.int32)], [1], [100])
+    (known,) = drafter._table._known
+    assert asked == [prompt]
+    view = known.kept.session.view()
+    assert view[:3] == [1, 2, 3]
+    written = drafter._bridge.draft.decode(view[3:])
+    assert written == drafter._bridge.target.decode([emitted])
 
 
 def test_large_batches_are_not_drafted_for(folders: tuple[Any, str, str]) -> None:
@@ -293,6 +315,7 @@ def test_what_is_no_round_tells_nothing(
     assert len(seen) == 3
     asked(ids[:40], fresh=27, pause=3600.0)
     asked(ids[5:20], pause=3600.0)
+    asked(ids[5:20], pause=3600.0)  # the same again, as of one that wanted a single token
     assert len(seen) == 3
     assert drafter.counts.server_seconds == 3
     asked(ids[5:21])

@@ -58,8 +58,8 @@ class Bridge:
 
     def __init__(
         self,
-        target_tokenizer: TokenizerOrFile,
-        draft_tokenizer: TokenizerOrFile,
+        target_tokenizer: TokenizerOrFile | TokenizerSource,
+        draft_tokenizer: TokenizerOrFile | TokenizerSource,
         *,
         to_target: Iterable[tuple[int, int]] = (),
         to_draft: Iterable[tuple[int, int]] = (),
@@ -179,7 +179,11 @@ class Bridge:
         target, draft = self._sources
         return target.fingerprint, draft.fingerprint
 
-    def check(self, target_tokenizer: TokenizerOrFile, draft_tokenizer: TokenizerOrFile) -> None:
+    def check(
+        self,
+        target_tokenizer: TokenizerOrFile | TokenizerSource,
+        draft_tokenizer: TokenizerOrFile | TokenizerSource,
+    ) -> None:
         """Raise :class:`PairError` if the bridge was made of other tokenizers than these."""
         given = TokenizerSource.of(target_tokenizer, "target"), TokenizerSource.of(draft_tokenizer, "draft")
         for role, made_of, source in zip(("target", "draft"), self.fingerprints, given, strict=True):

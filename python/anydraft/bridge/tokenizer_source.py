@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 from collections.abc import Callable
@@ -56,14 +57,34 @@ class TokenizerSource:
                     raise TokenizerError(f"{self._name}: {error}") from error
             return self._loaded
 
+    def within(self, rows: int) -> TokenizerSource:
+        """Without added tokens from id ``rows`` on: a model of so many rows neither reads nor says them.
+
+        Itself if there are none, or if other tokens are there too.
+        """
+        if (
+            len(self.load()) <= rows
+            or not isinstance(self._read, partial)
+            or self._read.func is not _from_json
+        ):
+            return self
+        document = json.loads(self._read.args[0])
+        added = document.get("added_tokens") or []
+        document["added_tokens"] = [token for token in added if token["id"] < rows]
+        text = json.dumps(document, ensure_ascii=False)
+        fewer = TokenizerSource(self._name, _core.fingerprint(text), partial(_from_json, text))
+        return fewer if len(fewer.load()) <= rows else self
+
     @classmethod
-    def of(cls, tokenizer: TokenizerOrFile, role: Role) -> TokenizerSource:
+    def of(cls, tokenizer: TokenizerOrFile | TokenizerSource, role: Role) -> TokenizerSource:
         """From a tokenizer of transformers or tokenizers, a ``tiktoken.Encoding``, the core, or a file.
 
         Raises:
             TokenizerError: anything else; a Python ("slow") tokenizer.
             ModelFileError: a path where no file can be read.
         """
+        if isinstance(tokenizer, TokenizerSource):
+            return tokenizer
         kind = type(tokenizer).__name__
         if isinstance(tokenizer, _core.Tokenizer):
             source = cls(_name(role, kind), tokenizer.fingerprint, None)

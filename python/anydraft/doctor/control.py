@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from anydraft.bridge import prompts, special_tokens
 from anydraft.bridge.bridge import Bridge
+from anydraft.bridge.pairing import roles_of
 from anydraft.bridge.tables import Ids
 from anydraft.doctor.report import Chat, Control, ControlPair
 from anydraft.doctor.shown import visible
@@ -16,8 +17,11 @@ _CHAT = [{"role": "user", "content": _QUESTION}]
 
 def bridge_of(target: Subject, draft: Subject) -> Bridge:
     """The bridge that a speculator builds for the two."""
-    roles = special_tokens.bridge_roles(
-        target.tokenizer, draft.tokenizer, target.generation, draft.generation
+    sides = target, draft
+    roles = roles_of(
+        [side.tokenizer for side in sides],
+        [side.generation for side in sides],
+        [side.facts.rows for side in sides],
     )
     return Bridge(target.core, draft.core, to_target=roles.to_target, to_draft=roles.to_draft)
 
@@ -79,7 +83,7 @@ def _written_out(subject: Subject, ids: list[int]) -> str:
     """Ids as text, with control tokens by their contents."""
     parts, run = [], b""
     for i in ids:
-        content = subject.core.special_tokens.get(i)
+        content = subject.core.special_tokens.get(i) if i < len(subject.core) else subject.label(i)
         if content is None:
             run += subject.core.bytes(i)
             continue

@@ -45,6 +45,13 @@ def _rows(subject: Subject) -> Iterator[_Said]:
             f"The model has {rows} logits and the tokenizer {ids} ids. Is it the model's own tokenizer, or "
             "were tokens added to it without model.resize_token_embeddings?",
         )
+    if subject.without_rows:
+        yield (
+            "note",
+            "added tokens without rows",
+            f"The last {subject.without_rows} ids are added tokens that the model has no row for. They are "
+            "left out; a prompt must not have them.",
+        )
     if rows is not None and rows > ids:
         yield (
             "note",

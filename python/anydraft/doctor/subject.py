@@ -44,7 +44,12 @@ class Subject:
         self.tokenizer = tokenizer
         self.name = name
         self.facts = facts or ModelFacts()
-        self.core: Tokenizer = TokenizerSource.of(tokenizer, role).load()
+        whole = TokenizerSource.of(tokenizer, role)
+        rows = self.facts.rows
+        self.core: Tokenizer = (whole if rows is None else whole.within(rows)).load()
+        """As bytes, without added tokens that the model has no row for."""
+        self.without_rows = len(whole.load()) - len(self.core)
+        """How many ids those take."""
 
     @classmethod
     def open(
@@ -89,7 +94,8 @@ class Subject:
         """
         backend = getattr(self.tokenizer, "backend_tokenizer", self.tokenizer)
         if callable(getattr(backend, "get_vocab", None)):
-            return dict(backend.get_vocab(with_added_tokens=True))
+            known = backend.get_vocab(with_added_tokens=True)
+            return {name: i for name, i in known.items() if i < len(self.core)}
         others = iter(range(256, 512))
         alphabet = [chr(i) if i in _GPT2_PLAIN else chr(next(others)) for i in range(256)]
         found = {
@@ -109,6 +115,8 @@ class Subject:
 
     def label(self, token: int) -> str:
         """A control token by its content, any other by its bytes."""
+        if token >= len(self.core):
+            return f"id {token}"
         return self.core.special_tokens.get(token) or visible(self.core.bytes(token))
 
 

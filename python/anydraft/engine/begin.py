@@ -41,7 +41,7 @@ def begin(
     """
     FORKS.runs()
     end_ids = wanted.end_ids(engine.end_ids, caches.target.vocab_size)
-    law = wanted.law(len(prompt.ids), end_ids)
+    law = wanted.law(len(prompt.ids), end_ids, caches.target.device)
     stops = stop_rules(wanted.stop, written_out(engine.bridge.target), after=len(prompt.ids))
     window = caches.target.window
     room = None if window is None else window - len(prompt.ids)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from anydraft.bridge import prompts, special_tokens
 from anydraft.bridge.bridge import Bridge
+from anydraft.bridge.pairing import bridge_of, check_bridge
 from anydraft.bridge.prompts import Ids, Messages, Prompt
 from anydraft.bridge.protocols import AnyTokenizer
 from anydraft.decoding.caches import PairCaches
@@ -21,7 +22,7 @@ from anydraft.decoding.stopping import Stopping, StopRule
 from anydraft.engine.forks import FORKS
 from anydraft.engine.kinds import Directors, Kind
 from anydraft.engine.places import Places
-from anydraft.engine.sides import draft_side, generation_of, target_side
+from anydraft.engine.sides import draft_side, generation_of, rows_of, target_side
 from anydraft.engine.tokenizers import AnyModel, tokenizer_of
 from anydraft.errors import ArgumentError, PairError
 from anydraft.memory.lookup import Lookup
@@ -99,18 +100,17 @@ class Engine:
         draft_tokenizer = tokenizer_of(draft_model, draft_tokenizer, "draft")
         self.tokenizers = target_tokenizer, draft_tokenizer
         generation = [generation_of(model) for model in self.models]
-        self.end_ids = frozenset(special_tokens.end_ids(target_tokenizer, generation[0]))
+        self._target = target_side(target_model, weights, compile)
+        rows = self._target.vocab_size, rows_of(draft_model)
         if bridge is None:
-            roles = special_tokens.bridge_roles(target_tokenizer, draft_tokenizer, *generation)
-            bridge = Bridge(
-                target_tokenizer, draft_tokenizer, to_target=roles.to_target, to_draft=roles.to_draft
-            )
+            bridge = bridge_of(self.tokenizers, generation, rows)
         else:
-            bridge.check(target_tokenizer, draft_tokenizer)
+            check_bridge(bridge, self.tokenizers, rows)
         self.bridge = bridge
         sizes = len(bridge.target), len(bridge.draft)
-        self._opening = prompts.opening(draft_tokenizer)
-        self._target = target_side(target_model, weights, compile)
+        ends = special_tokens.end_ids(target_tokenizer, generation[0])
+        self.end_ids = frozenset(token for token in ends if token < rows[0])
+        self._opening = [token for token in prompts.opening(draft_tokenizer) if token < rows[1]]
         own = weights if draft_weights == "auto" and not is_llama(draft_model) else draft_weights
         self._draft = draft_side(draft_model, bridge, draft_head, own, compile)
         sides = self._target, self._draft
@@ -144,7 +144,9 @@ class Engine:
         target, draft = self.tokenizers
         prompts.check_one(prompt=text, messages=messages, input_ids=input_ids)
         if messages is not None:
-            return Prompt(prompts.render(target, messages), prompts.render_for_draft(draft, messages), [])
+            shown = prompts.render_for_draft(draft, messages)
+            readable = [token for token in shown if token < self._draft.vocab_size]
+            return Prompt(self._read(prompts.render(target, messages)), readable, [])
         if text is not None:
             return self.plain_prompt(prompts.encode_prompt(target, text))
         assert input_ids is not None  # as one of them is given
@@ -152,7 +154,18 @@ class Engine:
 
     def plain_prompt(self, ids: list[int]) -> Prompt:
         """Target ids that the draft reads as its own tokenizer writes them, but for pictures and sounds."""
-        return Prompt(ids, list(self._opening), [i for i in ids if i not in self._target.placeholders])
+        shown = [token for token in self._read(ids) if token not in self._target.placeholders]
+        return Prompt(ids, list(self._opening), shown)
+
+    def _read(self, ids: list[int]) -> list[int]:
+        """A prompt's ids, if the target has a row for each."""
+        strange = next((token for token in ids if token >= self._target.vocab_size), None)
+        if strange is not None:
+            raise ArgumentError(
+                f"got a prompt with token {strange}, for which the target has no row; expected ids below "
+                f"{self._target.vocab_size}. Take its text out of the prompt"
+            )
+        return ids
 
     def read_by_the_target(self, inputs: Mapping[str, Any]) -> tuple[Prompt, RowPrefill | None]:
         """What a processor made of one prompt, as both sides read it; see :meth:`Speculator.stream`."""

@@ -14,6 +14,7 @@ from anydraft.models.generation_config import TAKEN, keywords_of
 from anydraft.models.logits import ProcessedLaw, Processor, least_length, processed_law
 
 if TYPE_CHECKING:
+    import torch
     from transformers import GenerationConfig
 
 PROMPTS = ("prompt", "messages", "input_ids", "inputs", "caches")
@@ -126,15 +127,18 @@ class SamplingOptions:
             min_p=self.min_p,
         )
 
-    def law(self, prompt_length: int, end_ids: Iterable[int]) -> ProcessedLaw:
-        """What the target's tokens are drawn by, after a prompt of so many tokens."""
+    def law(
+        self, prompt_length: int, end_ids: Iterable[int], device: torch.device | str = "cpu"
+    ) -> ProcessedLaw:
+        """What the target's tokens are drawn by after a prompt of so many tokens; ``device``: its own."""
+        least = least_length(prompt_length, self.min_new_tokens, end_ids, device)
         return processed_law(
             temperature=self.temperature,
             top_k=self.top_k,
             top_p=self.top_p,
             min_p=self.min_p,
             repetition_penalty=self.repetition_penalty,
-            first=[*self.logits_processor, *least_length(prompt_length, self.min_new_tokens, end_ids)],
+            first=[*self.logits_processor, *least],
         )
 
     def end_ids(self, own: frozenset[int], width: int) -> frozenset[int]:

@@ -74,6 +74,13 @@ def generation_of(model: object) -> object:
     return getattr(model, "generation_config", None)
 
 
+def rows_of(model: Any) -> int:
+    """How many ids a model reads and says."""
+    if is_llama(model):
+        return int(model.n_vocab())
+    return TransformersModel(model, FastPasses("model")).vocab_size
+
+
 def target_side(model: Any, weights: Weights, compile: bool) -> Side:  # noqa: A002, FBT001
     """The model that speaks; errors as for :class:`~anydraft.Speculator`."""
     if is_llama(model):
@@ -232,7 +239,8 @@ class LlamaCppSide:
         return self._source.batch()
 
     def renew(self, model: Model) -> None:
-        """A file does not change."""
+        """A file does not change; what could not be tried of it may be tried again."""
+        self._source.begin()
 
     def refresh(self) -> None:
         """A file does not change."""

@@ -94,7 +94,7 @@ def keywords_of(
     found: dict[str, Any] = {name: said[name] for name in same if name in said}
     found["temperature"] = said.get("temperature", 1.0) if said.get("do_sample") else 0.0
     found["top_k"] = said.get("top_k", _TOP_K)
-    if "stop_strings" in said:
+    if "stop_strings" in said:  # here they lie behind the prompt; there one may begin in it
         found["stop"] = said["stop_strings"]
     if "max_new_tokens" not in said and "max_length" in said and "max_new_tokens" not in explicit:
         found["max_new_tokens"] = _room(said["max_length"], prompt_length)

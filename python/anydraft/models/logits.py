@@ -52,6 +52,9 @@ _BLIND = {
 }
 """Processors that ignore the ids and treat every row alone. Exact types: a subclass may do neither."""
 
+_OF_THE_TARGET = {EtaLogitsWarper, SuppressTokensLogitsProcessor, LogitBias}
+"""Of those, what holds ids of the target's, or tensors on its device."""
+
 _PURE = {CountPenalty, *_BLIND} | {
     kind
     for name in (
@@ -163,17 +166,21 @@ class ProcessedLaw:
 
     @property
     def without_prefix(self) -> LawWithoutPrefix:
-        """The law by only those processors that do not look at the ids.
+        """The law by only those processors that do not look at the ids, nor know any.
 
-        For a draft, whose own law may be any law: what the others know is in the target's ids.
+        For a draft, whose own law may be any law: what the others know is in the target's ids, and what they
+        hold may lie on the target's device.
         """
         return LawWithoutPrefix(self)
 
-    def blind_scores(self, logits: Tensor) -> Tensor:
-        """The logits ``[k, V]`` as processed by those that do not look at the ids."""
+    def blind_scores(self, logits: Tensor, *, drafts: bool = False) -> Tensor:
+        """The logits ``[k, V]`` as processed by those that do not look at the ids.
+
+        ``drafts``: they are a draft's; those that know ids of the target's are left out.
+        """
         scores = logits.to(self._dtype)
         for processor in self.processors:
-            if type(processor) in _BLIND:
+            if type(processor) in _BLIND and not (drafts and type(processor) in _OF_THE_TARGET):
                 scores = processor(None, scores)
         return scores
 
@@ -191,7 +198,8 @@ class LawWithoutPrefix:
 
     def scores(self, logits: Tensor) -> Tensor:
         """The processed logits ``[..., V]``, of which the first maximum is the likeliest token."""
-        return self._law.blind_scores(logits.reshape(-1, logits.shape[-1])).reshape(logits.shape)
+        flat = logits.reshape(-1, logits.shape[-1])
+        return self._law.blind_scores(flat, drafts=True).reshape(logits.shape)
 
 
 def pure(processor: object) -> bool:
@@ -223,13 +231,16 @@ def processed_law(
 
 
 def least_length(
-    prompt_length: int, min_new_tokens: int | None, end_ids: Iterable[int]
+    prompt_length: int,
+    min_new_tokens: int | None,
+    end_ids: Iterable[int],
+    device: torch.device | str = "cpu",
 ) -> list[LogitsProcessor]:
-    """No end token before ``min_new_tokens`` tokens; none or 0: at any place."""
+    """No end token before ``min_new_tokens`` tokens; none or 0: at any place. ``device``: of the logits."""
     ends = sorted(end_ids)
     if not min_new_tokens or not ends:
         return []
-    return [MinNewTokensLengthLogitsProcessor(prompt_length, min_new_tokens, ends)]
+    return [MinNewTokensLengthLogitsProcessor(prompt_length, min_new_tokens, ends, device=str(device))]
 
 
 def logits_processors(

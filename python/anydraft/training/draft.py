@@ -13,8 +13,7 @@ from pathlib import Path
 from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from anydraft.bridge import special_tokens
-from anydraft.bridge.bridge import Bridge
+from anydraft.bridge.pairing import bridge_of
 from anydraft.bridge.protocols import AnyTokenizer
 from anydraft.bridge.tokenizer_source import TokenizerSource
 from anydraft.errors import AnydraftError, ArgumentError
@@ -175,10 +174,7 @@ class _Training:
 
     def _lessons(self, tokenizer: PreTrainedTokenizerFast, written: Written) -> list[Lesson]:
         by, samples = written
-        roles = special_tokens.bridge_roles(
-            by.tokenizer, tokenizer, getattr(by.model, "generation_config", None)
-        )
-        bridge = Bridge(by.tokenizer, tokenizer, to_target=roles.to_target, to_draft=roles.to_draft)
+        bridge = bridge_of((by.tokenizer, tokenizer), (getattr(by.model, "generation_config", None), None))
         distiller = Distiller(bridge, tokenizer)
         found = []
         for i, sample in enumerate(samples):

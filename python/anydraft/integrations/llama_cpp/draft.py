@@ -14,9 +14,9 @@ import numpy.typing as npt
 import torch
 
 from anydraft.bridge import special_tokens
-from anydraft.bridge.bridge import Bridge
+from anydraft.bridge.pairing import bridge_of
 from anydraft.bridge.protocols import AnyTokenizer
-from anydraft.engine.sides import generation_of
+from anydraft.engine.sides import generation_of, rows_of
 from anydraft.engine.tokenizers import AnyModel, tokenizer_of
 from anydraft.errors import ArgumentError, MissingPackageError
 from anydraft.integrations.vllm.drafter import Counts, Drafter, Sequences
@@ -139,8 +139,7 @@ class LlamaDraft(LlamaDraftModel):  # type: ignore[misc, unused-ignore]
         target = tokenizer_of(llama, self._tokenizers[0], "target")
         model, draft = self._loaded(llama)
         ends = generation_of(llama), generation_of(model)
-        paired = special_tokens.bridge_roles(target, draft, *ends)
-        bridge = Bridge(target, draft, to_target=paired.to_target, to_draft=paired.to_draft)
+        bridge = bridge_of((target, draft), ends, (int(llama.n_vocab()), rows_of(model)))
         roles = special_tokens.special_roles(target, ends[0])
         self._window = int(llama.n_ctx())
         sequences = _sequences(model)

@@ -116,7 +116,7 @@ class Drafter:
         matched = self._table.match([rows[i] for i in wanted])
         self._observe(began, fresh, [_goes_on(k, rows[i]) for i, k in zip(wanted, matched, strict=True)])
         self._began = began
-        requests = self._update(rows, wanted, matched)
+        requests = self._update(rows, fresh, wanted, matched)
         self._backlog = max((requests[i].view.backlog for i in wanted), default=0)
         self._choice = self._choose(len(wanted), max((room[i] - 1 for i in wanted), default=0))
         proposals: list[list[int]] = [[] for _ in rows]
@@ -182,13 +182,17 @@ class Drafter:
             self._director(len(emitted)).observe(self._choice, seen)
 
     def _update(
-        self, rows: Sequence[Ids], wanted: Sequence[int], matched: Sequence[Known | None]
+        self,
+        rows: Sequence[Ids],
+        fresh: Sequence[int],
+        wanted: Sequence[int],
+        matched: Sequence[Known | None],
     ) -> dict[int, _Request]:
         """Bring every wanted row's request up to date with its ids."""
         current: list[Known] = []
         for i, known in zip(wanted, matched, strict=True):
             if known is None:
-                known = self._begin(rows[i])
+                known = self._begin(rows[i], fresh[i])
             else:
                 self._advance(known, rows[i])
             current.append(known)
@@ -198,9 +202,13 @@ class Drafter:
             self._close(gone)
         return {i: known.kept for i, known in zip(wanted, current, strict=True)}
 
-    def _begin(self, row: Ids) -> Known:
-        view_ids, shared = self._opening(row.tolist())
+    def _begin(self, row: Ids, fresh: int) -> Known:
+        """A new request: a prompt, and the ids that were emitted after it."""
+        ids = row.tolist()
+        prompt = max(0, len(ids) - fresh)
+        view_ids, shared = self._opening(ids[:prompt])
         session = self._bridge.session(view_ids, shared)
+        session.commit(ids[prompt:], [])
         model = self._batch.add()
         view = DraftState(model, session.view(), lambda logits: logits)
         known = Known(_Request(session, view, model))
@@ -280,4 +288,4 @@ def _goes_on(known: Known | None, row: Ids) -> bool:
     if known is None or known.idle:
         return False
     new = row[len(known.ids) :].tolist()
-    return len(new) <= _agreed(new, known.kept.proposed) + 1
+    return 0 < len(new) <= _agreed(new, known.kept.proposed) + 1

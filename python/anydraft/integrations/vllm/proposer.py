@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from anydraft.bridge import special_tokens
-from anydraft.bridge.bridge import Bridge
+from anydraft.bridge.pairing import bridge_of
 from anydraft.errors import ArgumentError
 from anydraft.integrations.vllm import versions
 from anydraft.integrations.vllm.drafter import Drafter
@@ -145,8 +145,7 @@ class Proposer:
             generation_config(vllm_config.model_config.model),
             generation_config(settings.draft),
         )
-        paired = special_tokens.bridge_roles(target, draft, *ends)
-        bridge = Bridge(target, draft, to_target=paired.to_target, to_draft=paired.to_draft)
+        bridge = bridge_of((target, draft), ends, (_rows(vllm_config), model.vocab_size))
         check_masks(model.masks.tolist(), bridge)
         roles = special_tokens.special_roles(target, ends[0]) if settings.templates == "draft" else None
         return Drafter(
@@ -169,6 +168,12 @@ def _drafts_here() -> bool:
         return bool(get_tp_group().rank_in_group == 0)
     except AssertionError:  # not initialised
         return True
+
+
+def _rows(vllm_config: Any) -> int | None:
+    """How many ids the target reads and says, if vLLM tells."""
+    asked = getattr(vllm_config.model_config, "get_vocab_size", None)
+    return int(asked()) if callable(asked) else None
 
 
 def _device(vllm_config: Any) -> str:

@@ -34,10 +34,12 @@ class LlamaCppSource:
         check(llama)
         self.llama = llama
         self._idle: list[Context] = []
+        self._gave_up = False
 
     def sequence(self) -> LlamaCppModel:
         """An empty sequence; once it is dropped, its context serves the next."""
         check(self.llama)
+        self.begin()
         return LlamaCppModel(int(self.llama.n_vocab()), int(self.llama.n_ctx()), self._take, self.reads_trees)
 
     def _take(self, model: LlamaCppModel) -> Context:
@@ -48,25 +50,34 @@ class LlamaCppSource:
 
     def _idle_one(self) -> Context:
         """An empty context with one sequence."""
-        context = self._idle.pop() if self._idle else Context(self.llama)
+        try:
+            context = self._idle.pop()
+        except IndexError:  # none is left; asked so, two threads never take the same
+            context = Context(self.llama)
         context.clear()
         return context
 
     def reads_trees(self) -> bool:
         """Whether it reads trees as it reads lines; tried once for a Llama, on a few tokens.
 
-        In a small context that is gone afterwards. Where that cannot be tried, it does not.
+        In a small context that is gone afterwards. Where that cannot be tried, it does not for now: the next
+        decode tries again.
         """
-        if self.llama not in _tried:
+        if self.llama not in _tried and not self._gave_up:
             try:
                 _tried[self.llama] = reads_trees(Context(self.llama, window=WINDOW))
             except Exception as error:  # a decode needs no trees
-                log.warning("trees could not be tried (%s); lines are drafted from now on", error)
-                _tried[self.llama] = False
-        return _tried[self.llama]
+                log.warning("trees were not tried (%s); lines are drafted", error)
+                self._gave_up = True
+        return _tried.get(self.llama, False)
+
+    def begin(self) -> None:
+        """A decode begins: what could not be tried may be tried again."""
+        self._gave_up = False
 
     def batch(self, count: int = 1) -> LlamaCppBatch:
         """Room for ``count`` sequences in one context, and for more where more are added."""
+        self.begin()
         if count > 1:
             return LlamaCppBatch(Context(self.llama, count), self.reads_trees)
         batch = LlamaCppBatch(self._idle_one(), self.reads_trees)

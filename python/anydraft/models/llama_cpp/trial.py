@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -67,7 +69,8 @@ def fault(context: Context) -> float:
         apart = max(apart, off(found[places], of_tree), off(after, lines[path][-len(after) :]))
     moved = max(off(singly[path], lines[path]) for path in lines)
     other = off(lines[_BESIDE][-1:], lines[_LINE][-1:])
-    return apart / min(_ROUNDING * moved + _LEAST, _OTHER * other)
+    allowed = min(_ROUNDING * moved + _LEAST, _OTHER * other)
+    return apart / allowed if allowed > 0 else math.inf  # nothing tells one path from another
 
 
 def off(found: Tensor, expected: Tensor) -> float:
