@@ -39,7 +39,7 @@ def pair(role: str) -> tuple[Any, Any, Any, Any]:
     tokenizers = small.byte_fallback(), small.byte_level()
     models = [small.model(t, seed=i, padding=0) for i, t in enumerate(tokenizers)]
     target, draft = (
-        larger(t) if role in ("both", who) else t for t, who in zip(tokenizers, ("target", "draft"))
+        larger(t) if role in ("both", who) else t for t, who in zip(tokenizers, ("target", "draft"), strict=True)
     )
     return *models, target, draft
 
@@ -62,7 +62,7 @@ def test_it_drafts_what_it_drafts_without_them() -> None:
     options: dict[str, Any] = {"method": "slem", "num_draft_tokens": 4, "memory": "off"}
     found = []
     for role in ("both", "neither"):
-        target, draft, *tokenizers = pair(role)
+        target, _, *tokenizers = pair(role)
         own = anydraft.Speculator(target, target, tokenizers[0], tokenizers[0], **options)
         out = own.generate("Un été à Paris", max_new_tokens=24)
         found.append((out.token_ids, out.stats.drafted, out.stats.accepted))
