@@ -32,8 +32,11 @@ class Tokenizer:
     """A tokenizer as bytes: every token stands for raw bytes, control tokens for none. Immutable."""
 
     @staticmethod
-    def from_json(json: str) -> Tokenizer:
-        """Read a ``tokenizer.json``. Raises ``TokenizerError`` if it cannot be expressed in bytes."""
+    def from_json(json: str, rows: int | None = None) -> Tokenizer:
+        """Read a ``tokenizer.json``, without added tokens from id ``rows`` on.
+
+        Raises ``TokenizerError`` if it cannot be expressed in bytes.
+        """
 
     @staticmethod
     def from_tiktoken(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections.abc import Callable
@@ -24,8 +23,19 @@ Role: TypeAlias = Literal["target", "draft"]
 class TokenizerSource:
     """A tokenizer that can be identified without being read, and is read once."""
 
-    def __init__(self, name: str, fingerprint: str, read: Callable[[], _core.Tokenizer] | None) -> None:
-        """``name`` is for messages; ``read`` makes the core's tokenizer, if that is not there already."""
+    def __init__(
+        self,
+        name: str,
+        fingerprint: str,
+        read: Callable[[], _core.Tokenizer] | None,
+        *,
+        most_added: int = -1,
+    ) -> None:
+        """``name`` is for messages; ``read`` makes the core's tokenizer, if that is not there already.
+
+        ``most_added``: the largest id of an added token, if that is known.
+        """
+        self._most_added = most_added
         self.fingerprint = fingerprint
         """Equal for equal tokenizers."""
         self._name = name
@@ -58,22 +68,11 @@ class TokenizerSource:
             return self._loaded
 
     def within(self, rows: int) -> TokenizerSource:
-        """Without added tokens from id ``rows`` on: a model of so many rows neither reads nor says them.
-
-        Itself if there are none, or if other tokens are there too.
-        """
-        if (
-            len(self.load()) <= rows
-            or not isinstance(self._read, partial)
-            or self._read.func is not _from_json
-        ):
+        """Without added tokens from id ``rows`` on: a model of so many rows neither reads nor says them."""
+        if self._most_added < rows or not isinstance(self._read, partial):
             return self
-        document = json.loads(self._read.args[0])
-        added = document.get("added_tokens") or []
-        document["added_tokens"] = [token for token in added if token["id"] < rows]
-        text = json.dumps(document, ensure_ascii=False)
-        fewer = TokenizerSource(self._name, _core.fingerprint(text), partial(_from_json, text))
-        return fewer if len(fewer.load()) <= rows else self
+        (text,) = self._read.args
+        return TokenizerSource(self._name, f"{self.fingerprint}-{rows}", partial(_from_json, text, rows))
 
     @classmethod
     def of(cls, tokenizer: TokenizerOrFile | TokenizerSource, role: Role) -> TokenizerSource:
@@ -97,7 +96,7 @@ class TokenizerSource:
             return cls.of(open_tokenizer(tokenizer), role)
         backend: Any = getattr(tokenizer, "backend_tokenizer", tokenizer)
         if callable(getattr(backend, "to_str", None)):
-            return cls._of_json(role, kind, backend.to_str())
+            return cls._of_json(role, kind, backend.to_str(), _most_added(backend))
         encoding = tiktoken_of(tokenizer)
         if encoding is not None:
             return cls._of_tiktoken(role, kind, encoding)
@@ -108,8 +107,9 @@ class TokenizerSource:
         )
 
     @classmethod
-    def _of_json(cls, role: Role, kind: str, json: str) -> TokenizerSource:
-        return cls(_name(role, kind), _core.fingerprint(json), partial(_from_json, json))
+    def _of_json(cls, role: Role, kind: str, json: str, most_added: int = -1) -> TokenizerSource:
+        read = partial(_from_json, json)
+        return cls(_name(role, kind), _core.fingerprint(json), read, most_added=most_added)
 
     @classmethod
     def _of_tiktoken(cls, role: Role, kind: str, encoding: TiktokenEncoding) -> TokenizerSource:
@@ -128,8 +128,13 @@ def _again(fingerprint: str, name: str, read: Callable[[], _core.Tokenizer]) -> 
     return TokenizerSource(name, fingerprint, read)
 
 
-def _from_json(json: str) -> _core.Tokenizer:
-    return _core.Tokenizer.from_json(json)
+def _from_json(json: str, rows: int | None = None) -> _core.Tokenizer:
+    return _core.Tokenizer.from_json(json, rows)
+
+
+def _most_added(backend: Any) -> int:
+    added: dict[int, object] = getattr(backend, "get_added_tokens_decoder", dict)()
+    return max(added, default=-1)
 
 
 def _from_tiktoken(*parts: Any) -> _core.Tokenizer:

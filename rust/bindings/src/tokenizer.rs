@@ -24,8 +24,10 @@ impl Tokenizer {
 #[pymethods]
 impl Tokenizer {
     #[staticmethod]
-    fn from_json(py: Python<'_>, json: &str) -> PyResult<Self> {
-        let loaded = detached(py, "TokenizerError", || anydraft_hf::from_json(json).map_err(refused))?;
+    #[pyo3(signature = (json, rows=None))]
+    fn from_json(py: Python<'_>, json: &str, rows: Option<u32>) -> PyResult<Self> {
+        let loaded =
+            detached(py, "TokenizerError", || anydraft_hf::from_json_within(json, rows).map_err(refused))?;
         Ok(Self { loaded })
     }
 

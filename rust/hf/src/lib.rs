@@ -36,6 +36,6 @@ mod surface;
 mod tiktoken;
 
 pub use error::Error;
-pub use load::{Loaded, fingerprint, from_json};
+pub use load::{Loaded, fingerprint, from_json, from_json_within};
 pub use surface::Surface;
 pub use tiktoken::{from_tiktoken, tiktoken_fingerprint};

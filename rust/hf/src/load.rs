@@ -73,7 +73,24 @@ pub(crate) struct Parts {
 /// `Json` and `Broken` for a file that is not a tokenizer, `Unsupported`, `NoSurface` and `ForeignChar`
 /// for tokenizers that cannot be expressed in bytes, `Decode` and `RoundTrip` if the self-check fails.
 pub fn from_json(json: &str) -> Result<Loaded, Error> {
-    let document: Document = serde_json::from_str(json).map_err(|error| Error::json(&error))?;
+    from_json_within(json, None)
+}
+
+/// The same without added tokens from id `rows` on, for a model that has so many rows. Where there are
+/// some, the fingerprint says so.
+///
+/// # Errors
+/// As for [`from_json`].
+pub fn from_json_within(json: &str, rows: Option<u32>) -> Result<Loaded, Error> {
+    let mut document: Document = serde_json::from_str(json).map_err(|error| Error::json(&error))?;
+    let mut named = fingerprint(json);
+    if let Some(rows) = rows {
+        let all = document.added_tokens.len();
+        document.added_tokens.retain(|token| token.id < rows);
+        if document.added_tokens.len() < all {
+            named = format!("{named}-{rows}");
+        }
+    }
     let normalizer = pipeline::normalizer(&document.normalizer)?;
     let pre_tokenizer = pipeline::pre_tokenizer(&document.pre_tokenizer)?;
     let decoder = pipeline::decoder(&document.decoder)?;
@@ -102,7 +119,7 @@ pub fn from_json(json: &str) -> Result<Loaded, Error> {
             || pre_tokenizer.dummy_prefix
             || (decoder.dummy_prefix && surface == Surface::SentencePiece),
         string_lossy: normalizer.string_lossy,
-        fingerprint: fingerprint(json),
+        fingerprint: named,
         model,
         surface,
     }
