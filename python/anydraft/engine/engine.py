@@ -31,7 +31,7 @@ from anydraft.models.in_order import OrderedRow
 from anydraft.models.joint import Joint
 from anydraft.models.llama_cpp.objects import is_llama
 from anydraft.models.loaded import plain_of
-from anydraft.models.prefill import RowPrefill, prefill_of
+from anydraft.models.prefill import Given, prefill_of
 from anydraft.models.weights import DraftWeights, Weights
 from anydraft.proposers.base import Strategy
 from anydraft.proposers.branches import Trees
@@ -154,15 +154,15 @@ class Engine:
         """Target ids that the draft reads as its own tokenizer writes them, but for pictures and sounds."""
         return Prompt(ids, list(self._opening), [i for i in ids if i not in self._target.placeholders])
 
-    def read_by_the_target(self, inputs: Mapping[str, Any]) -> tuple[Prompt, RowPrefill | None]:
+    def read_by_the_target(self, inputs: Mapping[str, Any]) -> tuple[Prompt, Given]:
         """What a processor made of one prompt, as both sides read it; see :meth:`Speculator.stream`."""
         if is_llama(self.models[0]):
             raise ArgumentError(
                 "got inputs for a model that llama.cpp runs; expected a text, messages or input_ids, because "
                 "it reads text alone here"
             )
-        ids, prefill = prefill_of(plain_of(self.models[0]), inputs)
-        return self.plain_prompt(ids), prefill
+        given = prefill_of(plain_of(self.models[0]), inputs)
+        return self.plain_prompt(given.ids), given
 
     def sequences(self) -> tuple[Model, Model]:
         """Both models with empty caches."""

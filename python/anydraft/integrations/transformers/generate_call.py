@@ -31,7 +31,6 @@ from anydraft.integrations.transformers.generate_arguments import (
     check_mode,
     check_positions,
     mask_of,
-    token_types_of,
 )
 from anydraft.integrations.transformers.guidance import Guidance, is_guidance
 from anydraft.integrations.transformers.recording import RecordingLaw
@@ -41,6 +40,7 @@ from anydraft.models.in_order import OrderedProcessors, OrderedRow
 from anydraft.models.kv_cache import is_filled
 from anydraft.models.logits import pure
 from anydraft.models.prefill import Prefill
+from anydraft.models.token_types import token_types_of
 from anydraft.models.versions import cache_of
 
 
@@ -132,7 +132,9 @@ class GenerateCall:
             criteria=[c for c in criteria or () if not isinstance(c, (MaxLengthCriteria, EosTokenCriteria))],
             max_new_tokens=max(1, min(lengths, default=length + 20) - length),
             end_ids=frozenset(int(i) for end in ends for i in end.reshape(-1).tolist()),
-            token_types=None if more else token_types_of(model, model_kwargs.get("token_type_ids")),
+            token_types=None
+            if more
+            else token_types_of(model, model_kwargs.get("token_type_ids"), input_ids),
             prefill=Prefill(model, input_ids, mask, model_kwargs) if more else None,
         )
         made.refuse_what_is_read_again()
@@ -170,14 +172,6 @@ class GenerateCall:
                 f"got hidden states, attentions or several rows, and past_key_values, of "
                 f"{type(self.model).__name__}, which cannot read a finished text in one pass behind its "
                 "cache; expected one row without them. Leave them out, or set use_cache=False"
-            )
-
-    def refuse_types(self) -> None:
-        """Raise :class:`ArgumentError` for types of tokens that say which of a prompt see each other."""
-        if self.token_types is not None and way_of(self.model).shift:
-            raise ArgumentError(
-                f"got token_type_ids for {type(self.model).__name__} without pictures, with which it reads a "
-                "prompt in another way; expected ids alone, or all that its processor makes. Leave them out"
             )
 
     def refuse_guidance(self) -> None:
