@@ -214,6 +214,17 @@ def test_a_stop_string_does_not_begin_in_the_prompt() -> None:
     assert pair.generate(prompt, max_new_tokens=20, stop=across).token_ids == plain.token_ids
 
 
+def test_stop_strings_from_an_iterator() -> None:
+    pair = small.speculator()
+    options: dict[str, Any] = {"max_new_tokens": 20, "eos_token_id": []}
+    plain = pair.generate("The quick", **options)
+    string = pair.bridge.target.decode(plain.token_ids[4:6]).decode(errors="ignore").strip()
+    expected = pair.generate("The quick", stop=[string], **options)
+    assert (expected.finish_reason, plain.finish_reason) == ("stop", "length")
+    for stop in (iter([string]), map(str, [string]), (s for s in [string])):
+        assert pair.generate("The quick", stop=stop, **options).token_ids == expected.token_ids  # type: ignore[arg-type]
+
+
 def test_a_stop_string_may_name_a_control_token() -> None:
     pair = small.speculator(swap=True)
     end = small.byte_level().convert_tokens_to_ids("<|im_end|>")
