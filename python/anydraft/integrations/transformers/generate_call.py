@@ -111,8 +111,9 @@ class GenerateCall:
         if not more:
             check_positions(mask, model_kwargs.get("position_ids"))
         listed, real = input_ids.tolist(), mask.sum(-1).tolist()
-        lengths = [c.max_length for c in criteria or () if isinstance(c, MaxLengthCriteria)]
-        ends = [c.eos_token_id for c in criteria or () if isinstance(c, EosTokenCriteria)]
+        # Only transformers' own: a user's subclass may end a row otherwise than its numbers say.
+        lengths = [c.max_length for c in criteria or () if type(c) is MaxLengthCriteria]
+        ends = [c.eos_token_id for c in criteria or () if type(c) is EosTokenCriteria]
         length = input_ids.shape[1]
         cache = cache_of_call(cache_of(model_kwargs), config, len(listed))
         if more and cache is not None and cache.get_seq_length():
@@ -129,7 +130,7 @@ class GenerateCall:
             cache=cache,
             wants_cache=fills_cache or bool(config.use_cache and config.return_dict_in_generate),
             all_processors=list(processors or ()),
-            criteria=[c for c in criteria or () if not isinstance(c, (MaxLengthCriteria, EosTokenCriteria))],
+            criteria=[c for c in criteria or () if type(c) not in (MaxLengthCriteria, EosTokenCriteria)],
             max_new_tokens=max(1, min(lengths, default=length + 20) - length),
             end_ids=frozenset(int(i) for end in ends for i in end.reshape(-1).tolist()),
             token_types=None
