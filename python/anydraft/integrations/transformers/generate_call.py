@@ -48,19 +48,29 @@ def ask_for_more(tokenizer: object) -> None:
     """Have ``generate`` hand over what it otherwise drops before it calls a decoding method.
 
     It reads a method's signature in a frame where its own arguments are at hand: there they are put among the
-    arguments that are meant for the method. Anywhere else this does nothing.
+    arguments that are meant for the method. Anywhere else this does nothing. ``tokenizer`` reads stop strings
+    where the caller names none and it can: else ``generate`` itself says that it needs one.
     """
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_name != "_extract_generation_mode_kwargs":
         frame = frame.f_back
     arguments = frame.f_locals.get("kwargs")
     if frame.f_code.co_name == "_extract_generation_mode_kwargs" and isinstance(arguments, dict):
-        arguments["tokenizer"] = tokenizer
+        given = (frame.f_locals.get("generation_mode_kwargs") or {}).get("tokenizer")
+        if given is not None or _reads_stop_strings(tokenizer):
+            arguments["tokenizer"] = tokenizer if given is None else given
         for name, ours in (("streamer", "anydraft_streamer"), ("assistant_model", "anydraft_assistant")):
             if frame.f_locals.get(name) is not None:
                 arguments[ours] = frame.f_locals[name]
         if cache_of(arguments) is not None:
             arguments["anydraft_fills_cache"] = True
+
+
+def _reads_stop_strings(tokenizer: object) -> bool:
+    """Whether transformers can find stop strings in its vocabulary: whether it is one of transformers'."""
+    return callable(tokenizer) and all(
+        hasattr(tokenizer, n) for n in ("get_vocab", "convert_tokens_to_string")
+    )
 
 
 @dataclass(frozen=True)
