@@ -165,8 +165,8 @@ class Speculator:
         says so. A draft with a shorter window than the text reads a suffix of it.
 
         Raises:
-            ArgumentError: not exactly one prompt, an empty one, one longer than the target's window, an
-                option that there is not, or one outside its domain.
+            ArgumentError: not exactly one prompt, an empty one, one longer than the target's window,
+                caches of another pair, an option that there is not, or one outside its domain.
             PairError: the method cannot work with this pair.
         """
         check_names(options)

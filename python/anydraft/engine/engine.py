@@ -181,11 +181,18 @@ class Engine:
         return Places(self._target, self._draft)
 
     def caches(self) -> PairCaches:
-        """Empty caches of both models; what a decode has read stays in them for the next."""
-        return PairCaches(*self.sequences())
+        """Empty caches of both models; what a decode of this pair has read stays in them for the next."""
+        caches = PairCaches(*self.sequences())
+        caches.owner = self
+        return caches
 
     def renew(self, caches: PairCaches) -> None:
-        """Have caches that were kept go on with the weights that the models have now."""
+        """Have caches that were kept go on with the weights that the models have now.
+
+        Raises:
+            ArgumentError: what are no caches, or those of another pair.
+        """
+        PairCaches.check(caches, self)
         self._target.renew(caches.target)
         self._draft.renew(caches.draft)
 
@@ -217,9 +224,10 @@ class Engine:
         whatever was said before, must not.
 
         Raises:
-            ArgumentError: an unknown method.
+            ArgumentError: an unknown method, or caches of another pair.
             PairError: the method cannot work with this pair.
         """
+        PairCaches.check(caches, self)
         method = self.directors.checked(method)
         session = self.bridge.session(prompt.view, prompt.shared)
         view = session.view()
