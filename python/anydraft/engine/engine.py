@@ -148,7 +148,7 @@ class Engine:
         if text is not None:
             return self.plain_prompt(prompts.encode_prompt(target, text))
         assert input_ids is not None  # as one of them is given
-        return self.plain_prompt(prompts.plain_ids(input_ids, len(self.bridge.target)))
+        return self.plain_prompt(prompts.plain_ids(input_ids, self._target.vocab_size))
 
     def plain_prompt(self, ids: list[int]) -> Prompt:
         """Target ids that the draft reads as its own tokenizer writes them, but for pictures and sounds."""
