@@ -9,7 +9,7 @@ from anydraft.bridge.prompts import Content, Messages
 from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.events import Event, Output, collect
 from anydraft.decoding.stream import Stream
-from anydraft.engine.options import PROMPTS, SamplingKeywords, check_names
+from anydraft.engine.options import PROMPTS, SamplingKeywords, check_names, kept_stop
 from anydraft.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -39,6 +39,8 @@ class Conversation:
         _check(options)
         self._pair = pair
         self._options = options
+        if "stop" in options:
+            self._options["stop"] = kept_stop(options["stop"])
         self._messages = [dict(message) for message in messages]
         self._caches = caches
 

@@ -152,8 +152,9 @@ class Speculator:
 
         The prompt is one of ``prompt`` (text; the target's tokenizer adds what it adds to any text),
         ``messages`` (a chat; each side renders it with its own template), ``input_ids`` (target ids
-        ``[n]`` or ``[1, n]``) and ``inputs``: what a processor of transformers makes of a text with pictures
-        or sounds, which the target reads as its own ``generate`` does, and the draft without them.
+        ``[n]`` or ``[1, n]``) and ``inputs``: what a processor or tokenizer of transformers makes of a text,
+        with pictures, sounds or types of tokens, which the target reads as its own ``generate`` does, and the
+        draft without them.
         ``caches``, of :meth:`Engine.caches`, keep what both models have read for the next decode, as a
         :class:`Conversation` does. ``options``: how tokens are drawn and when the decode
         ends, see :class:`~anydraft.SamplingOptions`; or ``generation_config``, one of transformers, which
@@ -164,29 +165,31 @@ class Speculator:
         says so. A draft with a shorter window than the text reads a suffix of it.
 
         Raises:
-            ArgumentError: not exactly one prompt, an empty one, one longer than the target's window, an
-                option that there is not, or one outside its domain.
+            ArgumentError: not exactly one prompt, an empty one, one longer than the target's window,
+                caches of another pair, an option that there is not, or one outside its domain.
             PairError: the method cannot work with this pair.
         """
         check_names(options)
         engine = self.engine
-        prefill = None
+        prefill = types = None
         if inputs is None:
             given = engine.prompt(prompt, messages=messages, input_ids=input_ids)
         else:
             check_one(prompt=prompt, messages=messages, input_ids=input_ids, inputs=inputs)
-            given, prefill = engine.read_by_the_target(inputs)
+            given, (_, prefill, types) = engine.read_by_the_target(inputs)
         own = getattr(engine.models[0], "generation_config", None)
         wanted = SamplingOptions.of(options, own=own, prompt_length=len(given.ids))
-        if prefill is not None and caches is not None:
+        if caches is not None and (prefill is not None or types is not None):
+            more = "token_type_ids" if prefill is None else "pictures or sounds"
             raise ArgumentError(
-                "got pictures or sounds and caches of an earlier decode; expected one of them, because such "
-                "a prompt is read as a whole. Leave caches out"
+                f"got {more} and caches of an earlier decode; expected one of them, because such a prompt is "
+                "read as a whole. Leave caches out"
             )
         if caches is None:
             caches = engine.caches()
-            if prefill is not None and isinstance(caches.target, TransformersModel):
+            if isinstance(caches.target, TransformersModel):
                 caches.target.prefill = prefill
+                caches.target.token_types = None if types is None else types.to(caches.target.device)
         else:
             engine.renew(caches)
         row = begin(engine, given, caches, wanted)

@@ -10,10 +10,12 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from transformers import DynamicCache
 
 import anydraft
 import trained
 from anydraft.decoding.caches import PairCaches
+from anydraft.engine.begin import begin
 from locks import release_all
 
 PACKAGE = str(Path(anydraft.__file__).parent)
@@ -186,3 +188,26 @@ def test_a_cancelled_stream_gives_its_caches_back() -> None:
     asyncio.run(give_up())
     threading.Timer(0.3, go_on.set).start()
     assert_right(decoder, caches, prompt, text)
+
+
+def test_caches_of_another_pair() -> None:
+    """They run that pair's models: its target would speak."""
+    decoder, other = pair(), anydraft.Speculator(*trained.pair(swap=True))
+    caches = other.engine.caches()
+    for made in (decoder, pair()):
+        with pytest.raises(anydraft.ArgumentError, match=r"another Speculator .*leave caches out"):
+            made.generate(PROMPT, caches=caches, max_new_tokens=4)
+    engine = decoder.engine
+    prompt, options = engine.prompt(PROMPT), anydraft.SamplingOptions(max_new_tokens=4)
+    with pytest.raises(anydraft.ArgumentError, match="another Speculator"):
+        begin(engine, prompt, caches, options)
+    assert other.generate(PROMPT, caches=caches, max_new_tokens=4).token_ids
+    prompt_ids, text = said(decoder, LENGTH)
+    assert_right(decoder, engine.caches(), prompt_ids, text)
+
+
+@pytest.mark.parametrize("given", [DynamicCache(), (), "on"], ids=lambda given: type(given).__name__)
+def test_what_are_no_caches(given: Any) -> None:
+    name = type(given).__name__
+    with pytest.raises(anydraft.ArgumentError, match=rf"got caches of type {name}; .*engine\.caches\(\)"):
+        pair().generate(PROMPT, caches=given, max_new_tokens=4)

@@ -200,7 +200,7 @@ def test_the_law_of_samples(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_cache_cut_into_the_prompt_reads_all_of_it_again() -> None:
-    ids, prefill = prefill_of(target(AXES), inputs(AXES, target(AXES)))
+    ids, prefill, _ = prefill_of(target(AXES), inputs(AXES, target(AXES)))
     model = TransformersModel(target(AXES))
     model.prefill = prefill
     text = torch.tensor([*ids, 5, 6, 7])
@@ -217,7 +217,7 @@ def test_a_cache_cut_into_the_prompt_reads_all_of_it_again() -> None:
 
 
 def test_after_a_pass_that_raises_the_prompt_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    ids, prefill = prefill_of(target(AXES), inputs(AXES, target(AXES)))
+    ids, prefill, _ = prefill_of(target(AXES), inputs(AXES, target(AXES)))
     model = TransformersModel(target(AXES))
     model.prefill = prefill
     expected = model.advance(torch.tensor(ids))

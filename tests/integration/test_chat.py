@@ -155,3 +155,12 @@ def test_a_draft_that_fails_is_back_at_the_next_turn() -> None:
     assert again.draft_failure is None
     assert again.stats.drafted > 0
     assert again.token_ids == fresh(pair(), messages)
+
+
+def test_stop_strings_from_an_iterator_hold_for_every_turn() -> None:
+    speculator = pair()
+    said = speculator.chat(max_new_tokens=10).say("The quick").text
+    chat = speculator.chat(max_new_tokens=10, stop=iter([said[2:4]]))  # type: ignore[arg-type]
+    assert chat.say("The quick").finish_reason == "stop"
+    chat.edit(0, "The quick")
+    assert chat.say().finish_reason == "stop"

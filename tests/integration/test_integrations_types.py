@@ -1,4 +1,4 @@
-"""``token_type_ids`` reach a model that reads them, as in plain ``generate``."""
+"""``token_type_ids`` reach a model that reads them, as in plain ``generate``: by either way to decode."""
 
 from __future__ import annotations
 
@@ -62,3 +62,50 @@ def test_types_are_read(rows: int, kind: str, states: bool) -> None:
     else:
         assert torch.equal(ours, plain)
         assert not torch.equal(plain, without)
+
+
+def pair(**options: Any) -> anydraft.Speculator:
+    draft = small.model(small.byte_fallback(), seed=1)
+    return anydraft.Speculator(
+        target(), draft, small.byte_level(), small.byte_fallback(), num_draft_tokens=4, **options
+    )
+
+
+@pytest.mark.parametrize("kind", ["zeros", "mixed"])
+@pytest.mark.parametrize("padding", [0, 3])
+def test_types_among_inputs_are_read(kind: str, padding: int) -> None:
+    ids = torch.tensor([[0] * padding + small.byte_level()("The quick brown")["input_ids"]])
+    length = ids.shape[1]
+    types = torch.zeros_like(ids) if kind == "zeros" else torch.arange(length)[None] % 3
+    mask = (torch.arange(length) >= padding).long()[None]
+    inputs = {"input_ids": ids, "attention_mask": mask, "token_type_ids": types}
+    plain = target().generate(**inputs, max_new_tokens=20, do_sample=False)[0, length:].tolist()
+    options: dict[str, Any] = {"max_new_tokens": 20, "eos_token_id": []}
+    without = pair().generate(input_ids=ids[0, padding:], **options)
+    assert pair().generate(inputs=inputs, **options).token_ids == plain
+    assert without.token_ids != plain
+
+
+def test_types_that_cannot_be_read_so_are_refused() -> None:
+    ids = torch.tensor([[5, 6, 7]])
+    speculator = pair()
+    inputs = {"input_ids": ids, "token_type_ids": torch.zeros_like(ids)}
+    with pytest.raises(anydraft.ArgumentError, match=r"got token_type_ids and caches .*Leave caches out"):
+        speculator.generate(inputs=inputs, caches=speculator.engine.caches())
+    with pytest.raises(
+        anydraft.ArgumentError, match=r"got token_type_ids \[1, 2\]; expected a tensor \[1, 3\]"
+    ):
+        speculator.generate(inputs={**inputs, "token_type_ids": torch.zeros(1, 2, dtype=torch.int64)})
+    with pytest.raises(anydraft.ArgumentError, match="got token_type_ids list"):
+        speculator.generate(inputs={**inputs, "token_type_ids": [[0, 0, 0]]})
+
+
+def test_types_that_a_target_does_not_read_are_nothing() -> None:
+    """Tokenizers make them for any model."""
+    speculator = small.speculator()
+    ids = torch.tensor([[5, 6, 7]])
+    expected = speculator.generate(input_ids=ids, max_new_tokens=8).token_ids
+    inputs = {"input_ids": ids, "token_type_ids": torch.ones_like(ids)}
+    assert speculator.generate(inputs=inputs, max_new_tokens=8).token_ids == expected
+    caches = speculator.engine.caches()
+    assert speculator.generate(inputs=inputs, caches=caches, max_new_tokens=8).token_ids == expected

@@ -100,6 +100,18 @@ def test_inputs_of_text_alone() -> None:
     assert speculator.generate(inputs=made, max_new_tokens=8).token_ids == expected.token_ids
 
 
+def test_types_that_say_which_tokens_see_each_other() -> None:
+    """Without pictures PaliGemma reads a prompt in another way with them."""
+    target, tokenizer = pictures.model("paligemma"), pictures.tokenizer()
+    ids = torch.tensor([[5, 6, 7]])
+    given = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.ones_like(ids)}
+    with pytest.raises(anydraft.ArgumentError, match="reads a prompt in another way"):
+        pair(target).generate(inputs=given, max_new_tokens=5)
+    ours = anydraft.custom_generate(target, tokenizer, tokenizer)
+    with pytest.raises(anydraft.ArgumentError, match="reads a prompt in another way"):
+        target.generate(**given, max_new_tokens=5, custom_generate=ours)
+
+
 def test_a_picture_in_a_message() -> None:
     target, draft, *tokenizers = trained.pair()
     messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "What is it?"}]}]

@@ -206,12 +206,63 @@ def forcing(token: int, place: int, start: int) -> Any:
     return force
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("swap", [False, True])
+def test_a_prompt_with_ids_of_padded_rows(method: Method, swap: bool) -> None:
+    """A model has rows beyond its tokenizer, and may say one of them: they are read, and are no text."""
+    parts = small.pair(swap=swap)
+    pair = small.join(parts, method=method)
+    size, width = len(pair.bridge.target), parts[0].config.vocab_size
+    assert size + 2 <= width
+    words = pair.engine.prompt("The quick").ids
+    for ids in ([*words, size], [width - 1, *words], [*words, size + 1, *words, width - 1, size], [size]):
+        out = pair.generate(input_ids=ids, max_new_tokens=24)
+        assert out.token_ids == alone(parts[0], ids, 24)
+        assert out.prompt_ids == ids
+        sampled = [pair.generate(input_ids=ids, max_new_tokens=8, temperature=1.5, seed=3) for _ in range(2)]
+        assert sampled[0].token_ids == sampled[1].token_ids
+    with pytest.raises(anydraft.ArgumentError, match=rf"got {width} in input_ids; .* 0 to {width - 1}"):
+        pair.generate(input_ids=[*words, width])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_a_model_says_of_its_padded_rows_may_be_read_again(method: Method) -> None:
+    target, *others = small.pair()
+    target = copy.deepcopy(target)
+    size = len(others[1])
+    with torch.no_grad():
+        target.lm_head.weight[size:] *= 3.0
+    pair = anydraft.Speculator(target, *others, method=method, num_draft_tokens=5)
+    ids = pair.engine.prompt("The quick").ids
+    options: dict[str, Any] = {"max_new_tokens": 24, "eos_token_id": []}
+    said = pair.generate(input_ids=ids, **options)
+    beyond = [token for token in said.token_ids if token >= size]
+    assert beyond
+    assert said.text == pair.bridge.target.decode([t for t in said.token_ids if t < size]).decode(
+        errors="replace"
+    )
+    at = said.token_ids.index(beyond[0]) + 1
+    again = pair.generate(input_ids=[*ids, *said.token_ids[:at]], **options).token_ids
+    assert again[: 24 - at] == said.token_ids[at:]
+
+
 def test_a_stop_string_does_not_begin_in_the_prompt() -> None:
     pair, prompt = small.speculator(), "The quick"
     plain = pair.generate(prompt, max_new_tokens=20)
     across = prompt[-1] + plain.text[0]
     assert across not in plain.text
     assert pair.generate(prompt, max_new_tokens=20, stop=across).token_ids == plain.token_ids
+
+
+def test_stop_strings_from_an_iterator() -> None:
+    pair = small.speculator()
+    options: dict[str, Any] = {"max_new_tokens": 20, "eos_token_id": []}
+    plain = pair.generate("The quick", **options)
+    string = pair.bridge.target.decode(plain.token_ids[4:6]).decode(errors="ignore").strip()
+    expected = pair.generate("The quick", stop=[string], **options)
+    assert (expected.finish_reason, plain.finish_reason) == ("stop", "length")
+    for stop in (iter([string]), map(str, [string]), (s for s in [string])):
+        assert pair.generate("The quick", stop=stop, **options).token_ids == expected.token_ids  # type: ignore[arg-type]
 
 
 def test_a_stop_string_may_name_a_control_token() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 from typing import Any
 
 import pytest
@@ -104,6 +104,17 @@ BAD: list[tuple[dict[str, Any], str]] = [
 def test_a_value_outside_its_domain(values: dict[str, Any], said: str) -> None:
     with pytest.raises(ArgumentError, match=said):
         SamplingOptions(**values)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: iter(["a", "b"]), lambda: map(str, "ab"), lambda: {"a": 1, "b": 2}.keys()]
+)
+def test_stop_strings_are_kept_however_they_come(make: Any) -> None:
+    """An iterator that was read by a check would say nothing afterwards."""
+    for options in (SamplingOptions(stop=make()), SamplingOptions.of({"stop": make()})):
+        assert options.stop == ("a", "b")
+        assert replace(options, seed=1).stop == ("a", "b")
+    assert SamplingOptions(stop="ab").stop == "ab"
 
 
 class TestEndTokens:

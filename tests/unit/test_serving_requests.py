@@ -46,7 +46,7 @@ def test_sampling_fields_reach_the_options() -> None:
     given = {"temperature": 0.5, "top_p": 0.9, "top_k": 7, "min_p": 0.1, "repetition_penalty": 1.2, "seed": 3}
     options = chat(**given, stop=["a", "b"], min_tokens=2).options
     assert {name: getattr(options, name) for name in given} == given
-    assert (options.stop, options.min_new_tokens) == (["a", "b"], 2)
+    assert (options.stop, options.min_new_tokens) == (("a", "b"), 2)
     assert chat(stop="a").options.stop == "a"
     assert chat(temperature=1).options.temperature == 1
 

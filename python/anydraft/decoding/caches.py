@@ -22,6 +22,8 @@ class PairCaches:
         """Nothing has been read yet."""
         self.target = target
         self.draft = draft
+        self.owner: object = None
+        """What made them, if only that may decode with them."""
         self._view: DraftState | None = None
         self._row: Row | None = None
         self._busy = RLock()  # an interrupt may leave it locked, which must not lock this thread out
@@ -32,6 +34,20 @@ class PairCaches:
             "got a running decode or its caches, to be pickled; expected what it has said. Hand on its "
             "events or messages, and begin anew in the other process"
         )
+
+    @staticmethod
+    def check(caches: object, owner: object) -> None:
+        """Raise :class:`ArgumentError` for what are no caches, or those of another owner."""
+        if not isinstance(caches, PairCaches):
+            raise ArgumentError(
+                f"got caches of type {type(caches).__name__}; expected what Speculator.engine.caches() "
+                "makes, which hold what both models have read. Make them with it, or leave caches out"
+            )
+        if caches.owner is not None and caches.owner is not owner:
+            raise ArgumentError(
+                "got caches that another Speculator has made; expected those of this one, because they run "
+                "the models of their own. Make them with its engine.caches(), or leave caches out"
+            )
 
     @contextmanager
     def held_by(self, row: Row) -> Iterator[None]:

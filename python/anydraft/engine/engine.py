@@ -32,7 +32,7 @@ from anydraft.models.in_order import OrderedRow
 from anydraft.models.joint import Joint
 from anydraft.models.llama_cpp.objects import is_llama
 from anydraft.models.loaded import plain_of
-from anydraft.models.prefill import RowPrefill, prefill_of
+from anydraft.models.prefill import Given, prefill_of
 from anydraft.models.weights import DraftWeights, Weights
 from anydraft.proposers.base import Strategy
 from anydraft.proposers.branches import Trees
@@ -150,7 +150,7 @@ class Engine:
         if text is not None:
             return self.plain_prompt(prompts.encode_prompt(target, text))
         assert input_ids is not None  # as one of them is given
-        return self.plain_prompt(prompts.plain_ids(input_ids, len(self.bridge.target)))
+        return self.plain_prompt(prompts.plain_ids(input_ids, self._target.vocab_size))
 
     def plain_prompt(self, ids: list[int]) -> Prompt:
         """Target ids that the draft reads as its own tokenizer writes them, but for pictures and sounds."""
@@ -167,15 +167,15 @@ class Engine:
             )
         return ids
 
-    def read_by_the_target(self, inputs: Mapping[str, Any]) -> tuple[Prompt, RowPrefill | None]:
+    def read_by_the_target(self, inputs: Mapping[str, Any]) -> tuple[Prompt, Given]:
         """What a processor made of one prompt, as both sides read it; see :meth:`Speculator.stream`."""
         if is_llama(self.models[0]):
             raise ArgumentError(
                 "got inputs for a model that llama.cpp runs; expected a text, messages or input_ids, because "
                 "it reads text alone here"
             )
-        ids, prefill = prefill_of(plain_of(self.models[0]), inputs)
-        return self.plain_prompt(ids), prefill
+        given = prefill_of(plain_of(self.models[0]), inputs)
+        return self.plain_prompt(given.ids), given
 
     def sequences(self) -> tuple[Model, Model]:
         """Both models with empty caches."""
@@ -194,11 +194,18 @@ class Engine:
         return Places(self._target, self._draft)
 
     def caches(self) -> PairCaches:
-        """Empty caches of both models; what a decode has read stays in them for the next."""
-        return PairCaches(*self.sequences())
+        """Empty caches of both models; what a decode of this pair has read stays in them for the next."""
+        caches = PairCaches(*self.sequences())
+        caches.owner = self
+        return caches
 
     def renew(self, caches: PairCaches) -> None:
-        """Have caches that were kept go on with the weights that the models have now."""
+        """Have caches that were kept go on with the weights that the models have now.
+
+        Raises:
+            ArgumentError: what are no caches, or those of another pair.
+        """
+        PairCaches.check(caches, self)
         self._target.renew(caches.target)
         self._draft.renew(caches.draft)
 
@@ -230,9 +237,10 @@ class Engine:
         whatever was said before, must not.
 
         Raises:
-            ArgumentError: an unknown method.
+            ArgumentError: an unknown method, or caches of another pair.
             PairError: the method cannot work with this pair.
         """
+        PairCaches.check(caches, self)
         method = self.directors.checked(method)
         session = self.bridge.session(prompt.view, prompt.shared)
         view = session.view()

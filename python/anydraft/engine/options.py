@@ -98,6 +98,7 @@ class SamplingOptions:
                 raise ArgumentError(f"got {name}={given!r}; expected a list of those that transformers has")
         self.draft_law()
         self.law(0, ())
+        object.__setattr__(self, "stop", kept_stop(self.stop))
         stop_strings(self.stop)
         check_max_time(self.max_time)
 
@@ -159,6 +160,11 @@ class SamplingOptions:
         if ends is None or isinstance(ends, Sequence):
             return tuple(ends or ())
         return (ends,)
+
+
+def kept_stop(stop: Any) -> Any:
+    """Stop strings that can be read again and again: an iterator could be read once."""
+    return stop if isinstance(stop, str) or not isinstance(stop, Iterable) else tuple(stop)
 
 
 def check_names(given: Iterable[str]) -> None:

@@ -22,6 +22,7 @@ from anydraft.models.faithful import near, text, tried_with, way_of
 from anydraft.models.growing import growing_of
 from anydraft.models.kv_cache import copy_into, new_cache
 from anydraft.models.proven import PICTURES
+from anydraft.models.token_types import token_types_of
 from anydraft.models.versions import CACHE_NAMES, cache_argument
 
 _STEPS = 3
@@ -213,10 +214,18 @@ class RowPrefill(NamedTuple):
         return self.whole.read(self.row)
 
 
-def prefill_of(model: PreTrainedModel, inputs: Mapping[str, Any]) -> tuple[list[int], RowPrefill | None]:
-    """The ids of what a processor or a tokenizer of transformers made of one prompt, and what reads them.
+class Given(NamedTuple):
+    """What a processor or a tokenizer of transformers made of one prompt."""
 
-    ``None`` reads them if they are all there is.
+    ids: list[int]
+    prefill: RowPrefill | None
+    """What reads them, if there is more than ids and their types."""
+    token_types: Tensor | None
+    """int64 ``[n]``: their types, if the model reads some and no ``prefill`` does."""
+
+
+def prefill_of(model: PreTrainedModel, inputs: Mapping[str, Any]) -> Given:
+    """How a model reads what was made of one prompt.
 
     Raises:
         ArgumentError: several rows, padding after or between tokens, or what the model does not take.
@@ -235,14 +244,15 @@ def prefill_of(model: PreTrainedModel, inputs: Mapping[str, Any]) -> tuple[list[
     more = sorted(set(inputs) - {"input_ids", "attention_mask", "token_type_ids"})
     listed: list[int] = ids[0, kept].tolist()
     if not more:
-        return listed, None
+        types = token_types_of(model, inputs.get("token_type_ids"), ids)
+        return Given(listed, None, None if types is None else types[0, kept.to(types.device)])
     if not reads_more(model):
         raise ArgumentError(
             f"got inputs with {', '.join(more)} for {type(model).__name__}; expected input_ids alone, or a "
             "model of transformers 5.19 or newer that reads pictures or sounds"
         )
     prefill = Prefill(model, ids[:, kept], kept[kept][None], _prepared_by_generate(model, inputs, kept))
-    return listed, prefill.rows()[0]
+    return Given(listed, prefill.rows()[0], None)
 
 
 def _prepared_by_generate(model: PreTrainedModel, inputs: Mapping[str, Any], kept: Tensor) -> dict[str, Any]:

@@ -81,12 +81,6 @@ def _nothing(value: object, usual: object) -> bool:
     return value is None or value is False or (isinstance(value, (bool, int, float)) and value == usual)
 
 
-def token_types_of(model: PreTrainedModel, given: Tensor | None) -> Tensor | None:
-    """int64 ``[B, L]``, if the model reads them."""
-    reads = "token_type_ids" in inspect.signature(type(model).forward).parameters
-    return given if reads else None
-
-
 def mask_of(input_ids: Tensor, given: Tensor | None) -> Tensor:
     """bool ``[B, L]``: which ids are no padding; raises :class:`ArgumentError` unless that is on the left."""
     if input_ids.dim() != 2 or input_ids.shape[1] == 0:

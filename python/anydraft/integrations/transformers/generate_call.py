@@ -31,7 +31,6 @@ from anydraft.integrations.transformers.generate_arguments import (
     check_mode,
     check_positions,
     mask_of,
-    token_types_of,
 )
 from anydraft.integrations.transformers.guidance import Guidance, is_guidance
 from anydraft.integrations.transformers.recording import RecordingLaw
@@ -41,6 +40,7 @@ from anydraft.models.in_order import OrderedProcessors, OrderedRow
 from anydraft.models.kv_cache import is_filled
 from anydraft.models.logits import pure
 from anydraft.models.prefill import Prefill
+from anydraft.models.token_types import token_types_of
 from anydraft.models.versions import cache_of
 
 
@@ -48,19 +48,29 @@ def ask_for_more(tokenizer: object) -> None:
     """Have ``generate`` hand over what it otherwise drops before it calls a decoding method.
 
     It reads a method's signature in a frame where its own arguments are at hand: there they are put among the
-    arguments that are meant for the method. Anywhere else this does nothing.
+    arguments that are meant for the method. Anywhere else this does nothing. ``tokenizer`` reads stop strings
+    where the caller names none and it can: else ``generate`` itself says that it needs one.
     """
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_name != "_extract_generation_mode_kwargs":
         frame = frame.f_back
     arguments = frame.f_locals.get("kwargs")
     if frame.f_code.co_name == "_extract_generation_mode_kwargs" and isinstance(arguments, dict):
-        arguments["tokenizer"] = tokenizer
+        given = (frame.f_locals.get("generation_mode_kwargs") or {}).get("tokenizer")
+        if given is not None or _reads_stop_strings(tokenizer):
+            arguments["tokenizer"] = tokenizer if given is None else given
         for name, ours in (("streamer", "anydraft_streamer"), ("assistant_model", "anydraft_assistant")):
             if frame.f_locals.get(name) is not None:
                 arguments[ours] = frame.f_locals[name]
         if cache_of(arguments) is not None:
             arguments["anydraft_fills_cache"] = True
+
+
+def _reads_stop_strings(tokenizer: object) -> bool:
+    """Whether transformers can find stop strings in its vocabulary: whether it is one of transformers'."""
+    return callable(tokenizer) and all(
+        hasattr(tokenizer, n) for n in ("get_vocab", "convert_tokens_to_string")
+    )
 
 
 @dataclass(frozen=True)
@@ -111,8 +121,9 @@ class GenerateCall:
         if not more:
             check_positions(mask, model_kwargs.get("position_ids"))
         listed, real = input_ids.tolist(), mask.sum(-1).tolist()
-        lengths = [c.max_length for c in criteria or () if isinstance(c, MaxLengthCriteria)]
-        ends = [c.eos_token_id for c in criteria or () if isinstance(c, EosTokenCriteria)]
+        # Only transformers' own: a user's subclass may end a row otherwise than its numbers say.
+        lengths = [c.max_length for c in criteria or () if type(c) is MaxLengthCriteria]
+        ends = [c.eos_token_id for c in criteria or () if type(c) is EosTokenCriteria]
         length = input_ids.shape[1]
         cache = cache_of_call(cache_of(model_kwargs), config, len(listed))
         if more and cache is not None and cache.get_seq_length():
@@ -129,10 +140,12 @@ class GenerateCall:
             cache=cache,
             wants_cache=fills_cache or bool(config.use_cache and config.return_dict_in_generate),
             all_processors=list(processors or ()),
-            criteria=[c for c in criteria or () if not isinstance(c, (MaxLengthCriteria, EosTokenCriteria))],
+            criteria=[c for c in criteria or () if type(c) not in (MaxLengthCriteria, EosTokenCriteria)],
             max_new_tokens=max(1, min(lengths, default=length + 20) - length),
             end_ids=frozenset(int(i) for end in ends for i in end.reshape(-1).tolist()),
-            token_types=None if more else token_types_of(model, model_kwargs.get("token_type_ids")),
+            token_types=None
+            if more
+            else token_types_of(model, model_kwargs.get("token_type_ids"), input_ids),
             prefill=Prefill(model, input_ids, mask, model_kwargs) if more else None,
         )
         made.refuse_what_is_read_again()
@@ -170,14 +183,6 @@ class GenerateCall:
                 f"got hidden states, attentions or several rows, and past_key_values, of "
                 f"{type(self.model).__name__}, which cannot read a finished text in one pass behind its "
                 "cache; expected one row without them. Leave them out, or set use_cache=False"
-            )
-
-    def refuse_types(self) -> None:
-        """Raise :class:`ArgumentError` for types of tokens that say which of a prompt see each other."""
-        if self.token_types is not None and way_of(self.model).shift:
-            raise ArgumentError(
-                f"got token_type_ids for {type(self.model).__name__} without pictures, with which it reads a "
-                "prompt in another way; expected ids alone, or all that its processor makes. Leave them out"
             )
 
     def refuse_guidance(self) -> None:

@@ -145,7 +145,6 @@ class CustomGenerate:
         )
         call.refuse_assistant(anydraft_assistant)
         call.refuse_second_pass()
-        call.refuse_types()
         team = team_of(model)
         if team is not None:
             call.refuse_guidance()
