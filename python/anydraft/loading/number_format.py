@@ -20,6 +20,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch.nn.functional import linear
 
+from anydraft.errors import ArgumentError
 from anydraft.loading.memory import available_bytes
 from anydraft.loading.needs import Packed, needed_bytes
 from anydraft.loading.quantised import FILE as QUANTISED
@@ -35,6 +36,20 @@ _WIDE = (8192, 2048)
 """More than caches hold, in either format."""
 _CLEARLY = 0.8
 _REPEATS = 5
+
+
+def require_format(dtype: Format) -> None:
+    """Refuse what no model is loaded in.
+
+    Raises:
+        ArgumentError: no floating-point ``torch.dtype`` of 16 bits or more, nor ``"auto"`` or ``"packed"``.
+    """
+    known = dtype in _NAMES.values() if isinstance(dtype, torch.dtype) else dtype in ("auto", "packed")
+    if not known:
+        raise ArgumentError(
+            f"got dtype={dtype!r}; expected a torch.dtype, such as torch.float32, torch.bfloat16, "
+            "torch.float16 or torch.float64, or 'auto' or 'packed'"
+        )
 
 
 def resolved(found: Path, dtype: torch.dtype | Literal["auto"], device: torch.device | str) -> torch.dtype:
