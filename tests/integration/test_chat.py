@@ -9,6 +9,7 @@ import pytest
 
 import anydraft
 import trained
+from anydraft.errors import ArgumentError
 from anydraft.models.base import Model
 from chat_templates import TEMPLATES
 
@@ -155,3 +156,12 @@ def test_a_draft_that_fails_is_back_at_the_next_turn() -> None:
     assert again.draft_failure is None
     assert again.stats.drafted > 0
     assert again.token_ids == fresh(pair(), messages)
+
+
+@pytest.mark.parametrize(
+    "messages", ["You are brief", {"role": "user", "content": "Hi"}, ["Hi"], [{"content": "Hi"}]]
+)
+def test_what_is_no_list_of_messages(messages: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"expected a (list such as \[|dictionary with a 'role')"):
+        pair().chat(messages)
+    assert pair().chat([]).messages == pair().chat(()).messages == []
