@@ -13,7 +13,7 @@ from anydraft.cli.loading import load_pair, side
 from anydraft.cli.terminal import clean_endings, console
 from anydraft.cli.waiting import waiting
 from anydraft.errors import ArgumentError
-from anydraft.loading.paths import A_TEXT, existing, writable
+from anydraft.loading.paths import A_TEXT, escaped, existing, writable
 
 EPILOG = """
 **Examples**
@@ -74,7 +74,7 @@ def bench(
             raise ArgumentError(f"got --sets {strange[0]}; expected some of {', '.join(SETS)}")
         chosen = {name: SETS[name] for name in names}
         if prompts_file is not None:
-            chosen[prompts_file.stem] = own_set(prompts_file)
+            chosen[escaped(prompts_file.stem)] = own_set(prompts_file)
         big, small = load_pair(*sides, dtype=dtype, device=device, threads=threads, engine=engine)
 
         from anydraft.bench.comparison import Pair, Settings
