@@ -9,7 +9,7 @@ import typer
 
 from anydraft.cli import options
 from anydraft.cli.bench_report import LEAST, sentences, show
-from anydraft.cli.loading import load_pair, side
+from anydraft.cli.loading import check_sampling, load_pair, side
 from anydraft.cli.terminal import clean_endings, console
 from anydraft.cli.waiting import waiting
 from anydraft.errors import ArgumentError
@@ -61,11 +61,11 @@ def bench(
     """Compare TARGET alone with what makes it faster, all on the same prompts, taking turns in one run."""
     with clean_endings():
         sides = side(target, target_tokenizer), side(draft, draft_tokenizer)
-        for path in (json_path, chart_path):
-            if path is not None:
-                writable(path)
+        json_path, chart_path = (path and writable(path) for path in (json_path, chart_path))
         if prompts_file is not None:
-            existing(prompts_file, A_TEXT)
+            prompts_file = existing(prompts_file, A_TEXT)
+        for temperature in temperatures or ():
+            check_sampling({"temperature": temperature})
         from anydraft.bench.sets import SETS, own_set
 
         names = list(SETS) if sets is None and prompts_file is None else sets or []
