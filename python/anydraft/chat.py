@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from anydraft.bridge.prompts import Content, Messages
+from anydraft.bridge.prompts import Content, Messages, check_messages
 from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.events import Event, Output, collect
 from anydraft.decoding.stream import Stream
@@ -35,8 +35,14 @@ class Conversation:
     def __init__(
         self, pair: Pair, caches: PairCaches, messages: Messages = (), /, **options: Unpack[SamplingKeywords]
     ) -> None:
-        """``caches``: empty ones, for this chat alone. ``options``: those of every turn."""
+        """``caches``: empty ones, for this chat alone. ``options``: those of every turn.
+
+        Raises:
+            ArgumentError: ``messages`` that are no list of messages, or options that there are not.
+        """
         _check(options)
+        if messages != [] and messages != ():  # a chat may begin empty
+            check_messages(messages)
         self._pair = pair
         self._options = options
         if "stop" in options:

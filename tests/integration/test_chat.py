@@ -9,6 +9,7 @@ import pytest
 
 import anydraft
 import trained
+from anydraft.errors import ArgumentError
 from anydraft.models.base import Model
 from chat_templates import TEMPLATES
 
@@ -164,3 +165,12 @@ def test_stop_strings_from_an_iterator_hold_for_every_turn() -> None:
     assert chat.say("The quick").finish_reason == "stop"
     chat.edit(0, "The quick")
     assert chat.say().finish_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    "messages", ["You are brief", {"role": "user", "content": "Hi"}, ["Hi"], [{"content": "Hi"}]]
+)
+def test_what_is_no_list_of_messages(messages: Any) -> None:
+    with pytest.raises(ArgumentError, match=r"expected a (list such as \[|dictionary with a 'role')"):
+        pair().chat(messages)
+    assert pair().chat([]).messages == pair().chat(()).messages == []

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import pytest
 from typer.testing import CliRunner
 
 import cli_models
 from anydraft.bench.sets import SETS, own_set
+from anydraft.cli import bench as module
 from anydraft.cli.app import app
 from anydraft.errors import ArgumentError
 
@@ -53,3 +56,39 @@ def test_prompts_of_ones_own(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="without any text"):
         own_set(path)
     assert all(SETS.values())
+
+
+def test_temperatures_are_checked_before_anything_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, draft = map(str, cli_models.save(tmp_path))
+    monkeypatch.setattr(module, "load_pair", None)
+    result = CliRunner().invoke(app, ["bench", "--target", target, "--draft", draft, "--temperatures", "-1"])
+    assert result.exit_code == 2
+    assert "got temperature=-1.0" in result.stderr
+
+
+def test_paths_are_read_and_titles_escaped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, draft = map(str, cli_models.save(tmp_path))
+    (tmp_path / "red\x1b[31m.txt").write_text("Hello")
+    given: dict[str, Any] = {}
+
+    class Noted:
+        record: ClassVar[dict[str, Any]] = {}
+
+        def __init__(self, sets: dict[str, list[str]], *_: object, **paths: Path | None) -> None:
+            given.update(paths, sets=sets)
+
+        def run(self, *_: object) -> list[Any]:
+            return []
+
+    loaded = SimpleNamespace(name="x", model=None, tokenizer=None)
+    monkeypatch.setattr(module, "load_pair", lambda *_, **__: (loaded, loaded))
+    monkeypatch.setattr("anydraft.bench.record.Comparison", Noted)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    told = ["--prompts-file", "~/red\x1b[31m.txt", "--json=~/r.json", "--chart=~/c.html"]
+    result = CliRunner().invoke(app, ["bench", "--target", target, "--draft", draft, *told])
+    assert result.exit_code == 0, result.output
+    assert given["json_path"] == tmp_path / "r.json"
+    assert given["chart_path"] == tmp_path / "c.html"
+    assert given["sets"] == {r"red\x1b[31m": ["Hello"]}

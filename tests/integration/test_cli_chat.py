@@ -160,3 +160,12 @@ def test_on_a_terminal_lines_are_asked_for(models: list[str]) -> None:
         assert "12 tokens" in read_until(end, "proposed")
         os.write(end, b"/quit\n")
         assert running.wait(HANG) == 0
+
+
+def test_sampling_is_checked_before_anything_is_loaded(
+    models: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module.Named, "load", None)
+    result = run(models, "Hi\n", "--temperature", "-1")
+    assert result.exit_code == 2
+    assert "got temperature=-1.0; expected 0 (greedy) or more" in result.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ from typer.testing import CliRunner, Result
 import cli_models
 import small
 from anydraft.cli.app import app
-from anydraft.doctor import Subject, examine
+from anydraft.doctor import Subject, examine, subject
 from byte_tokenizers import byte_level
 
 
@@ -34,7 +35,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run(models: Path, *arguments: str) -> Result:
-    paths = [str(models / part) if (models / part).exists() else part for part in arguments]
+    there = set(os.listdir(models))
+    paths = [str(models / part) if part in there else part for part in arguments]
     return CliRunner().invoke(app, ["doctor", *paths], env={"COLUMNS": "160"})
 
 
@@ -161,3 +163,49 @@ except SystemExit as ended:
     out = subprocess.check_output([sys.executable, "-c", program, *arguments], cwd=models, encoding="utf-8")
     assert out.splitlines()[-1] == "0 False"
     assert "\x1b" not in out  # no colours where there is no terminal
+
+
+@pytest.mark.parametrize("name", ["~nobody-here/x", "x" * 300, "y/" + "z" * 5000])
+def test_an_impossible_name_is_refused_in_its_row(models: Path, name: str) -> None:
+    result = run(models, "draft", "near.json", name, "--text", "words.txt")
+    assert result.exit_code == 0, result.stderr
+    assert "impossible" in result.stdout
+    assert "near" in result.stdout
+    alone = run(models, "draft", name)
+    assert alone.exit_code == 2
+    assert alone.stderr.startswith("error: got ")
+
+
+def test_a_draft_whose_library_fails_is_refused_in_its_row(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(tokenizer: object, text: str) -> list[int]:
+        if len(tokenizer) == 350:  # type: ignore[arg-type]
+            raise RuntimeError("no such token")
+        return own(tokenizer, text)
+
+    own = subject._own_ids
+    monkeypatch.setattr(subject, "_own_ids", fails)
+    path = models / "failing"
+    small.byte_level(350).save_pretrained(path)
+    drafts = ("failing", "letters.json")
+    result = run(models, "draft", *drafts, "--text", "words.txt", "--json")
+    pairs = json.loads(result.stdout)["pairs"]
+    assert [pair["verdict"]["level"] for pair in pairs][-1] == "impossible"
+    assert "whose own library fails on a text (RuntimeError: no such token)" in result.stdout
+    alone = run(models, "draft", "failing", "--text", "words.txt")
+    assert alone.exit_code == 2
+    assert "whose own library fails on a text" in alone.stderr
+
+
+def test_names_of_texts_cannot_steer_a_terminal_or_spoil_the_page(models: Path, tmp_path: Path) -> None:
+    files = [tmp_path / os.fsdecode(name) for name in (b"latin\xff.txt", b"red\x1b[31m.txt")]
+    for file in files:
+        file.write_text(small.TEXT)
+    page = tmp_path / "page.html"
+    told = [part for file in files for part in ("--text", str(file))]
+    result = run(models, "target", "draft", *told, "--html", str(page))
+    assert result.exit_code == 0, result.stderr
+    assert "\x1b[31m.txt" not in result.stdout
+    assert r"red\x1b[31m.txt" in page.read_text()
+    assert r"latin\udcff.txt" in page.read_text()

@@ -20,7 +20,7 @@ import doctor_subjects
 import real
 import small
 from anydraft.bridge.tokenizer_source import TokenizerSource
-from anydraft.doctor import Subject
+from anydraft.doctor import Subject, examine
 from anydraft.doctor.model_facts import (
     CROPPED,
     ONE_A_PASS,
@@ -30,6 +30,7 @@ from anydraft.doctor.model_facts import (
     ModelFacts,
     model_facts,
 )
+from anydraft.doctor.subject import own_ids
 from anydraft.errors import ModelFileError
 from anydraft.loading.folders import load_tokenizer
 from anydraft.loading.gguf_header import read_header
@@ -225,3 +226,28 @@ def test_the_packaged_models(name: str, monkeypatch: pytest.MonkeyPatch) -> None
     same(file)
     facts = model_facts(file)
     assert (facts.rows, facts.window) == {"smollm2": (49152, 8192), "gemma3": (262144, 32768)}[name]
+
+
+def test_a_slow_tokenizer_around_tiktoken() -> None:
+    """As the class of Kimi's tokenizer: it has a vocabulary of its own, and no fast form."""
+    tiktoken = pytest.importorskip("tiktoken")
+    encoding = tiktoken.Encoding(
+        "bytes",
+        pat_str=r".",
+        mergeable_ranks={bytes([i]): i for i in range(256)},
+        special_tokens={"<end>": 256},
+    )
+
+    class Slow:
+        tokenizer = encoding
+
+        def get_vocab(self) -> dict[str, int]:
+            return {}
+
+        def __len__(self) -> int:
+            return 257
+
+    around, alone = (Subject(tokenizer, name="bytes") for tokenizer in (Slow(), encoding))
+    assert around.strings == alone.strings
+    assert own_ids(around, "naïve") == own_ids(alone, "naïve") == list("naïve".encode())
+    examine(around, doctor_subjects.level())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -103,6 +104,25 @@ def test_a_damaged_quantised_model(models: tuple[Path, Path], tmp_path: Path) ->
         (tmp_path / FILE).write_bytes(damaged)
         with pytest.raises(ModelFileError, match="quantised"):
             load_quantised(tmp_path)
+
+
+def test_a_quantised_model_beside_another_config(models: tuple[Path, Path], tmp_path: Path) -> None:
+    save_quantised(load_model(models[0]), tmp_path)
+    load_model(tmp_path)
+    file = tmp_path / "config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps(config | {"vocab_size": config["vocab_size"] + 1}))
+    with pytest.raises(
+        ModelFileError, match=r"has the shape \[\d+, \d+\], where config\.json beside it makes"
+    ):
+        load_model(tmp_path)
+    file.write_text(json.dumps(config | {"num_hidden_layers": 10**6}))
+    with pytest.raises(ModelFileError, match="num_hidden_layers=1000000"):
+        load_model(tmp_path)
+    file.write_text(json.dumps(config))
+    (tmp_path / "generation_config.json").write_text("[")
+    with pytest.raises(ModelFileError, match="a generation config"):
+        load_model(tmp_path)
 
 
 @needs_gguf

@@ -159,3 +159,25 @@ def test_tiktokens_format_is_told_by_its_content(
     monkeypatch.setattr(tiktoken_files, "known_encoding", lambda *_: known)
     for load in (load_tokenizer, opened):
         assert load(folder).encode("a1<|eot|>", allowed_special="all") == [97, 49, 2_000]
+
+
+@pytest.mark.parametrize("place", ["vocab.json", "tokenizer.4.0.json"])
+def test_ids_far_beyond_the_tokens_in_other_files_of_a_folder(tmp_path: Path, place: str) -> None:
+    small.byte_level().save_pretrained(tmp_path)
+    whole = tmp_path / "tokenizer.json"
+    data = json.loads(whole.read_text())
+    data["model"]["vocab"]["far"] = 10**9
+    if place == "vocab.json":
+        whole.unlink()
+        (tmp_path / place).write_text(json.dumps(data["model"]["vocab"]))
+        (tmp_path / "merges.txt").write_text("#version: 0.2\n")
+        told = {"tokenizer_class": "GPT2Tokenizer"}
+    else:
+        (tmp_path / place).write_text(json.dumps(data))
+        told = {"tokenizer_class": "PreTrainedTokenizerFast", "fast_tokenizer_files": [place]}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(told))
+    with pytest.raises(ModelFileError, match=rf"{place}, with the id 1000000000 in a vocabulary"):
+        load_tokenizer(tmp_path)
+    data["model"]["vocab"]["far"] = 300
+    (tmp_path / place).write_text(json.dumps(data["model"]["vocab"] if place == "vocab.json" else data))
+    load_tokenizer(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,11 +13,14 @@ from typer.testing import CliRunner
 import anydraft
 import cli_models
 import small
+from anydraft.cli import shrink as command
 from anydraft.cli.app import app
 from anydraft.errors import ArgumentError
 from anydraft.loading.folders import load_model
+from anydraft.loading.light import RankedTokenizer
 from anydraft.models.fast.trimmed_head import TrimmedModel, kept_rows
 from anydraft.proposers.draft_state import DraftState
+from anydraft.training.folder import WISHES
 from anydraft.training.shrink import kept_rows as rows_of
 from anydraft.training.shrink import shrunken
 
@@ -112,7 +116,10 @@ def test_the_command_writes_a_copy_and_says_what_it_costs(tmp_path: Path) -> Non
     assert result.exit_code == 0, result.stderr
     assert "share of the texts' tokens" in result.stdout
     assert kept_rows(load_model(tmp_path / "out")) == rows()
-    measured = run(*given, "--target", str(target))
+    again = run(*given)
+    assert again.exit_code == 2
+    assert "where a model is already" in again.stderr
+    measured = run(*given[:-1], str(tmp_path / "other"), "--target", str(target))
     assert measured.exit_code == 0, measured.stderr
     assert "first accepted, greedy" in measured.stdout
 
@@ -123,3 +130,46 @@ def test_a_wrong_number_is_said(tmp_path: Path, keep: str) -> None:
     result = run("--draft", str(tmp_path), "--keep", keep, "--usage", str(tmp_path / "text.txt"))
     assert result.exit_code == 2
     assert "16k" in result.stderr
+
+
+def test_what_it_would_write_over_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target, draft = cli_models.save(tmp_path)
+    (tmp_path / "text.txt").write_text(small.TEXT)
+    (tmp_path / "begun" / "training").mkdir(parents=True)
+    (tmp_path / "begun" / "training" / WISHES).write_text("{}")
+    monkeypatch.setattr(command, "load_one", None)  # before anything is loaded
+    monkeypatch.setenv("HOME", str(tmp_path))
+    given = ["--draft", str(draft), "--keep", "120", "--usage", "~/text.txt", "--out"]
+    for out, said in (
+        ("~/text.txt", "which is no folder"),
+        (str(target), "where a model is already (config.json)"),
+        ("~/begun", "where a training was begun; expected another folder"),
+    ):
+        result = run(*given, out)
+        assert result.exit_code == 2
+        assert said in result.stderr
+
+
+def test_paths_may_begin_with_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, draft = cli_models.save(tmp_path)
+    (tmp_path / "text.txt").write_text(small.TEXT)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    result = run("--draft", str(draft), "--keep", "120", "--usage", "~/text.txt", "--out", "~/out")
+    assert result.exit_code == 0, result.stderr
+    assert kept_rows(load_model(tmp_path / "out")) == rows()
+
+
+def test_a_tokenizer_that_cannot_be_saved_is_told_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, draft = cli_models.save(tmp_path)
+    (tmp_path / "text.txt").write_text(small.TEXT)
+    loaded = SimpleNamespace(tokenizer=RankedTokenizer.__new__(RankedTokenizer), model=None)
+    monkeypatch.setattr(command, "load_one", lambda *_, **__: loaded)
+    out = tmp_path / "out"
+    result = run(
+        "--draft", str(draft), "--keep", "9", "--usage", str(tmp_path / "text.txt"), "--out", str(out)
+    )
+    assert result.exit_code == 2
+    assert "(RankedTokenizer) cannot be saved beside the copy; expected one with a fast form" in result.stderr
+    assert not out.exists()

@@ -39,7 +39,8 @@ def pair(role: str) -> tuple[Any, Any, Any, Any]:
     tokenizers = small.byte_fallback(), small.byte_level()
     models = [small.model(t, seed=i, padding=0) for i, t in enumerate(tokenizers)]
     target, draft = (
-        larger(t) if role in ("both", who) else t for t, who in zip(tokenizers, ("target", "draft"), strict=True)
+        larger(t) if role in ("both", who) else t
+        for t, who in zip(tokenizers, ("target", "draft"), strict=True)
     )
     return *models, target, draft
 

@@ -39,10 +39,17 @@ def test_nothing_there(tmp_path):
         load_tokenizer(tmp_path / "weights.bin")
 
 
-@pytest.mark.parametrize("dtype", ["float32", "half", None, 32])
+@pytest.mark.parametrize("dtype", ["float32", "half", None, 32, torch.int8, torch.bool, torch.float8_e4m3fn])
 def test_a_dtype_that_is_none(dtype):
     with pytest.raises(ArgumentError, match=r"expected a torch\.dtype, such as torch\.float32"):
         load_model("tiny", dtype)
+
+
+@pytest.mark.parametrize("device", ["gpu", "", "xpu:99", torch.device("xpu", 99)])
+def test_a_device_that_torch_cannot_use(device, monkeypatch):
+    monkeypatch.setattr(folders, "model_named", None)  # it is told first
+    with pytest.raises(ArgumentError, match=r"which torch cannot use here \(.*\); expected cpu, or cuda"):
+        load_model("tiny", device=device)
 
 
 @pytest.mark.skipif(VERSION_5, reason="about version 4")

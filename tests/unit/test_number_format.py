@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import cli_models
 from anydraft import load_model
+from anydraft.doctor.model_facts import model_facts
 from anydraft.loading import number_format
 from anydraft.loading.needs import needed_bytes, told_size
 from anydraft.loading.number_format import own_format, resolved
+from anydraft.loading.weight_files import weight_files
 
 
 @pytest.fixture
@@ -87,3 +92,43 @@ def test_damaged_files_say_nothing(folder: Path) -> None:
     assert own_format(folder) == torch.float32
     (folder / "config.json").write_text("[")
     assert own_format(folder) is None
+
+
+@pytest.mark.parametrize("packed", [torch.float8_e4m3fn, torch.uint8, torch.int8, torch.int32])
+def test_weights_of_fewer_bits_are_loaded_in_what_stands_beside_them(
+    folder: Path, packed: torch.dtype
+) -> None:
+    file = folder / "model.safetensors"
+    few = {"norm": torch.ones(8, dtype=torch.bfloat16), "scale": torch.ones(4)}
+    save_file({"weight": torch.zeros(64, 64).to(packed), **few}, file)
+    assert own_format(folder) == torch.bfloat16
+    assert resolved(folder, "auto", "meta") == torch.bfloat16
+    save_file({"weight": torch.zeros(64, 64).to(packed)}, file)
+    config = json.loads((folder / "config.json").read_text())
+    config.pop("torch_dtype", None)
+    (folder / "config.json").write_text(json.dumps(config | {"dtype": "float16"}))
+    assert own_format(folder) == torch.float16
+
+
+def test_a_second_copy_of_the_weights_is_not_counted(folder: Path) -> None:
+    alone, size = needed_bytes(folder, torch.float32), model_facts(folder).bytes
+    shutil.copy(folder / "model.safetensors", folder / "consolidated.safetensors")
+    assert needed_bytes(folder, torch.float32) == alone
+    assert model_facts(folder).bytes == size
+    assert weight_files(folder) == [folder / "model.safetensors"]
+    shards = [folder / f"model-0000{i}-of-00002.safetensors" for i in (1, 2)]
+    weights = sorted(load_file(folder / "model.safetensors").items())
+    for shard, part in zip(shards, (weights[:2], weights[2:]), strict=True):
+        save_file(dict(part), shard, {"format": "pt"})
+    (folder / "model.safetensors").unlink()
+    assert weight_files(folder) == shards  # by their names, where no index tells
+    assert needed_bytes(folder, torch.float32) == alone
+    (folder / "older.safetensors").touch()
+    index = folder / "model.safetensors.index.json"
+    named = {"a": shards[0].name, "b": shards[1].name, "c": "not-here.safetensors"}
+    index.write_text(json.dumps({"weight_map": named}))
+    assert weight_files(folder) == shards
+    assert needed_bytes(folder, torch.float32) == alone
+    for wrong in ({"weight_map": {"a": "../model.safetensors"}}, {"weight_map": {"a": 3}}, [], "?"):
+        index.write_text(json.dumps(wrong))
+        assert weight_files(folder) == [*shards, folder / "older.safetensors"]

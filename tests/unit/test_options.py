@@ -7,11 +7,13 @@ import math
 from dataclasses import FrozenInstanceError, fields, replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 import anydraft
 from anydraft import ArgumentError, SamplingKeywords, SamplingOptions, Speculator
+from anydraft.bridge.prompts import plain_ids
 from anydraft.chat import Conversation, Pair
 from anydraft.engine.options import PROMPTS, check_names
 
@@ -152,3 +154,26 @@ def test_the_draft_has_the_targets_values_unless_it_is_told_otherwise() -> None:
     assert torch.equal(alike.draft_law().without_prefix(logits), told.draft_law().without_prefix(logits))
     assert not torch.equal(alike.draft_law().without_prefix(logits), told.law(0, ()).without_prefix(logits))
     assert anydraft.SamplingOptions is SamplingOptions
+
+
+def test_whole_numbers_of_other_libraries_are_pythons() -> None:
+    given: dict[str, Any] = {"max_new_tokens": np.int64(8), "min_new_tokens": torch.tensor(3)}
+    for ends in ([np.int64(5), 7], np.array([5, 7]), torch.tensor([5, 7])):
+        options = SamplingOptions(**given, eos_token_id=ends)
+        assert options == SamplingOptions(max_new_tokens=8, min_new_tokens=3, eos_token_id=(5, 7))
+        assert {type(options.max_new_tokens), *map(type, options.end_ids(frozenset(), 9))} == {int}
+    for end in (np.int64(5), torch.tensor(5), 5):
+        assert SamplingOptions(eos_token_id=end).end_ids(frozenset(), 9) == {5}
+    for wrong in (np.float64(8), 8.0, True, torch.tensor(8.5), "8"):
+        with pytest.raises(ArgumentError, match="expected a whole number, 0 or more"):
+            SamplingOptions(max_new_tokens=wrong)  # type: ignore[arg-type]
+
+
+def test_ids_of_other_libraries() -> None:
+    for ids in ([np.int64(3), 4], np.array([3, 4]), torch.tensor([[3, 4]])):
+        found = plain_ids(ids, 9)
+        assert found == [3, 4]
+        assert {type(i) for i in found} == {int}
+    for wrong in ([np.int64(9)], [2.0], [True]):
+        with pytest.raises(ArgumentError, match="expected one sequence of target ids from 0 to 8"):
+            plain_ids(wrong, 9)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 from tokenizers import AddedToken, Tokenizer
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
@@ -12,6 +14,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 from transformers import PreTrainedTokenizerFast
 
 from anydraft.bridge.special_tokens import RolePairs, bridge_roles, control_tokens, end_ids, special_roles
+from anydraft.errors import ArgumentError
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -206,3 +209,13 @@ def test_the_real_pair():
     assert dict(bridge_roles(smollm2, gemma3).to_target) == {1: 2, 105: 1}
     assert dict(bridge_roles(gemma3, smollm2).to_draft) == {1: 0, 105: 1}
     assert dict(bridge_roles(smollm2, gemma3).to_draft) == {0: 1, 1: 105, 2: 1}
+
+
+def test_end_ids_of_any_library():
+    for configured in (np.int64(5), np.array([5]), torch.tensor(5), torch.tensor([5]), [np.int64(5)]):
+        found = end_ids(None, SimpleNamespace(eos_token_id=configured))
+        assert found == (5,)
+        assert type(found[0]) is int
+    for wrong in ("</s>", [None], 2.5):
+        with pytest.raises(ArgumentError, match="expected whole numbers, or None where there is none"):
+            end_ids(None, SimpleNamespace(eos_token_id=wrong))

@@ -24,7 +24,7 @@ import torch
 
 from anydraft.bench.contenders import Ours, Run, Theirs
 from anydraft.bench.llama_cpp import LlamaAlone
-from anydraft.errors import AnydraftError
+from anydraft.errors import AnydraftError, ArgumentError
 from anydraft.models.llama_cpp.objects import is_llama
 from anydraft.planner import plan as measure
 from anydraft.scheduling.plan import Plan
@@ -166,8 +166,17 @@ def failure(contender: Any, ids: list[int], temperature: float) -> str:
 
 
 def figures(runs: list[Run], alone: list[Run]) -> dict[str, Any]:
-    """The row of one contender."""
+    """The row of one contender.
+
+    Raises:
+        ArgumentError: no run has tokens to measure.
+    """
     usable = [(a, b) for a, b in zip(runs, alone, strict=True) if a.counted > 0 and b.counted > 0]
+    if not usable:
+        raise ArgumentError(
+            f"got {len(runs)} runs in which nothing follows a first token, of a contender or of the target "
+            "alone; expected prompts that the target goes on with. Give others"
+        )
     logs = [math.log((b.seconds / b.counted) / (a.seconds / a.counted)) for a, b in usable]
     chance = random.Random(0)
     means = sorted(statistics.mean(chance.choices(logs, k=len(logs))) for _ in range(2000))

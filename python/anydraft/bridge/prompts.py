@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from itertools import takewhile
 from typing import Any, NamedTuple, Protocol, TypeAlias, cast, runtime_checkable
 
+from anydraft.bridge.common import whole
 from anydraft.bridge.panics import without_panics
 from anydraft.bridge.protocols import AnyTokenizer, Backend
 from anydraft.bridge.special_tokens import control_tokens, special_roles, templated, tiktoken_of
@@ -66,12 +67,13 @@ def plain_ids(input_ids: Ids, size: int) -> list[int]:
         ids = list(ids[0])
     if not ids:
         raise ArgumentError("got no input_ids; expected at least one target id")
-    wrong = [token for token in ids if not isinstance(token, int) or not 0 <= token < size]
-    if wrong:
-        raise ArgumentError(
-            f"got {wrong[0]!r} in input_ids; expected one sequence of target ids from 0 to {size - 1}"
-        )
-    return ids
+    found = [whole(token) for token in ids]
+    for token, i in zip(ids, found, strict=True):
+        if i is None or not 0 <= i < size:
+            raise ArgumentError(
+                f"got {token!r} in input_ids; expected one sequence of target ids from 0 to {size - 1}"
+            )
+    return [i for i in found if i is not None]
 
 
 def encode_prompt(tokenizer: AnyTokenizer, text: str) -> list[int]:
@@ -113,7 +115,7 @@ def render(tokenizer: AnyTokenizer, messages: Messages) -> list[int]:
         ArgumentError: no messages, a message without a role or with a picture, or a chat that the template
             refuses; without a template also content that is not text.
     """
-    _check(messages)
+    check_messages(messages)
     _refuse_pictures(messages)
     speaks = templated(tokenizer)
     if speaks is None:
@@ -138,7 +140,7 @@ def render_for_draft(tokenizer: AnyTokenizer, messages: Messages) -> list[int]:
 
     A chat that the template refuses becomes plain text, without what is not text: a draft may read anything.
     """
-    _check(messages)
+    check_messages(messages)
     plain = [{**message, "content": _text(message) or ""} for message in messages]
     try:
         return render(tokenizer, plain)
@@ -194,7 +196,8 @@ def _encoded(tokenizer: AnyTokenizer, text: str) -> list[int]:
         return list(backend.encode(text).ids)
 
 
-def _check(messages: Messages) -> None:
+def check_messages(messages: Messages) -> None:
+    """Raise :class:`ArgumentError` for what is no chat that a template can be given."""
     if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Sequence) or not messages:
         raise ArgumentError(
             f"got messages={messages!r}; expected a list such as [{{'role': 'user', 'content': 'Hello'}}]"

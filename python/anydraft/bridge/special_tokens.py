@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
+from anydraft.bridge.common import whole
 from anydraft.bridge.panics import without_panics
 from anydraft.bridge.protocols import TiktokenEncoding, TransformersTokenizer
+from anydraft.errors import ArgumentError
 from anydraft.loading.chat_templates import require_bounded
 
 Role = Literal["bos", "eos", "start_of_turn", "end_of_turn", "pad", "unk"]
@@ -211,8 +213,17 @@ def _template_end(tokenizer: object, tokens: dict[str, int]) -> tuple[int, ...]:
     return (tokens[found[-1]],) if found else ()
 
 
-def _ids(value: int | Iterable[int] | None) -> tuple[int, ...]:
-    return () if value is None else (value,) if isinstance(value, int) else tuple(value)
+def _ids(value: Any) -> tuple[int, ...]:
+    """``None``, an id, or several in a list, an array or a tensor."""
+    plain = value.tolist() if callable(getattr(value, "tolist", None)) else value
+    given = () if plain is None else tuple(plain) if isinstance(plain, Iterable) else (plain,)
+    ids = [whole(each) for each in given]
+    found = tuple(i for i in ids if i is not None)
+    if len(found) < len(ids):
+        raise ArgumentError(
+            f"got the token ids {value!r}; expected whole numbers, or None where there is none"
+        )
+    return found
 
 
 def _named(tokens: dict[str, int], names: Iterable[str]) -> tuple[int, ...]:

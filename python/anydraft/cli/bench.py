@@ -9,11 +9,11 @@ import typer
 
 from anydraft.cli import options
 from anydraft.cli.bench_report import LEAST, sentences, show
-from anydraft.cli.loading import load_pair, side
+from anydraft.cli.loading import check_sampling, load_pair, side
 from anydraft.cli.terminal import clean_endings, console
 from anydraft.cli.waiting import waiting
 from anydraft.errors import ArgumentError
-from anydraft.loading.paths import A_TEXT, existing, writable
+from anydraft.loading.paths import A_TEXT, escaped, existing, writable
 
 EPILOG = """
 **Examples**
@@ -61,11 +61,11 @@ def bench(
     """Compare TARGET alone with what makes it faster, all on the same prompts, taking turns in one run."""
     with clean_endings():
         sides = side(target, target_tokenizer), side(draft, draft_tokenizer)
-        for path in (json_path, chart_path):
-            if path is not None:
-                writable(path)
+        json_path, chart_path = (path and writable(path) for path in (json_path, chart_path))
         if prompts_file is not None:
-            existing(prompts_file, A_TEXT)
+            prompts_file = existing(prompts_file, A_TEXT)
+        for temperature in temperatures or ():
+            check_sampling({"temperature": temperature})
         from anydraft.bench.sets import SETS, own_set
 
         names = list(SETS) if sets is None and prompts_file is None else sets or []
@@ -74,7 +74,7 @@ def bench(
             raise ArgumentError(f"got --sets {strange[0]}; expected some of {', '.join(SETS)}")
         chosen = {name: SETS[name] for name in names}
         if prompts_file is not None:
-            chosen[prompts_file.stem] = own_set(prompts_file)
+            chosen[escaped(prompts_file.stem)] = own_set(prompts_file)
         big, small = load_pair(*sides, dtype=dtype, device=device, threads=threads, engine=engine)
 
         from anydraft.bench.comparison import Pair, Settings

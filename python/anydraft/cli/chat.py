@@ -11,6 +11,7 @@ import typer
 
 from anydraft.cli import options
 from anydraft.cli.counts import added, in_a_line
+from anydraft.cli.loading import check_sampling
 from anydraft.cli.memory_file import kept
 from anydraft.cli.pair import Named
 from anydraft.cli.terminal import clean_endings, console, error_console, write
@@ -64,9 +65,6 @@ def chat(
     """
     with clean_endings(), kept(memory_file) as memory:
         named = Named.find(target, draft, target_tokenizer, draft_tokenizer)
-        drafted: dict[str, Any] = {"method": method, "rule": rule, "memory": memory}
-        drafted["num_draft_tokens"] = num_draft_tokens or "auto"
-        pair = named.load(dtype=dtype, device=device, threads=threads, engine=engine, **drafted)
         sampled: dict[str, Any] = {
             "max_new_tokens": max_new_tokens,
             "temperature": temperature,
@@ -76,6 +74,10 @@ def chat(
             "repetition_penalty": repetition_penalty,
             "seed": seed,
         }
+        check_sampling(sampled)
+        drafted: dict[str, Any] = {"method": method, "rule": rule, "memory": memory}
+        drafted["num_draft_tokens"] = num_draft_tokens or "auto"
+        pair = named.load(dtype=dtype, device=device, threads=threads, engine=engine, **drafted)
         opening = [] if system is None else [{"role": "system", "content": system}]
         talk = Talk(lambda: pair.chat(opening, **sampled))
         if sys.stdin.isatty():

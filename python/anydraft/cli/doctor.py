@@ -187,8 +187,13 @@ def _findings(
         if isinstance(target, str) or isinstance(draft, str):
             reason = target if isinstance(target, str) else str(draft)
             found.append(Refusal(left, right, reason))
-        else:
+            continue
+        try:
             found.append(examine(target, draft, texts, most=top))
+        except TokenizerError as error:
+            if len(pairs) == 1:
+                raise
+            found.append(Refusal(left, right, escaped(str(error))))
     return found
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from anydraft.cli.engines import in_llama_cpp, open_llama
 from anydraft.cli.options import DtypeName, EngineName
 from anydraft.cli.waiting import Loading, Report
-from anydraft.errors import ArgumentError
 from anydraft.loading.names import look_for, model_named, short_name
 
 if TYPE_CHECKING:
@@ -139,17 +138,11 @@ def check_sampling(given: Mapping[str, Any]) -> None:
 def _device(name: str, threads: int | None) -> torch.device:
     import torch
 
+    from anydraft.loading.devices import usable_device
+
     if threads is not None:
         torch.set_num_threads(threads)
     if name == "auto":
         found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
         return found or torch.device("cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = str(error).splitlines()[0]
-        raise ArgumentError(
-            f"got the device {name!r}, which torch cannot use here ({reason}); expected auto, cpu, or cuda"
-        ) from error
-    return device
+    return usable_device(name, "auto, cpu, or cuda")

@@ -14,7 +14,8 @@ from anydraft.cli.loading import Loaded, load_one, side
 from anydraft.cli.terminal import clean_endings, console
 from anydraft.cli.waiting import waiting
 from anydraft.errors import ArgumentError
-from anydraft.loading.paths import A_CORPUS, existing
+from anydraft.loading.paths import A_CORPUS, existing, expanded
+from anydraft.training.folder import require_new
 
 if TYPE_CHECKING:
     from torch.nn import Module
@@ -52,9 +53,14 @@ def shrink(
     with clean_endings():
         count = _count(keep)
         drafting, speaking = side(draft), None if target is None else side(target)
-        for path in usage:
-            existing(path, A_CORPUS)
+        usage, out = [existing(path, A_CORPUS) for path in usage], expanded(out)
+        require_new(out)
         small = load_one(drafting, dtype="float32", device=device, threads=threads)
+        if not hasattr(small.tokenizer, "save_pretrained"):
+            raise ArgumentError(
+                f"got {draft}, whose tokenizer ({type(small.tokenizer).__name__}) cannot be saved beside the "
+                "copy; expected one with a fast form. Give a folder with a tokenizer.json"
+            )
         from anydraft.training import corpus
         from anydraft.training.shrink import kept_rows, shrunken
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from anydraft.loading.gguf_header import read_header
 from anydraft.loading.reading import read_object
+from anydraft.loading.weight_files import weight_files
 from anydraft.models.layer_kinds import ATTENTION, CONVOLUTION
 from anydraft.models.proven import CONVOLUTIONAL, PROVEN, SINGLY, STATEFUL
 
@@ -66,7 +67,7 @@ def _of_folder(folder: Path) -> ModelFacts:
         rows=_whole(text.get("vocab_size") or config.get("vocab_size")),
         end_ids=tuple(i for i in (ends if isinstance(ends, list) else [ends]) if isinstance(i, int)),
         rollback=_rollback(config.get("architectures"), text.get("layer_types")),
-        bytes=sum(file.stat().st_size for file in folder.glob("*.safetensors")) or None,
+        bytes=sum(file.stat().st_size for file in weight_files(folder)) or None,
     )
 
 

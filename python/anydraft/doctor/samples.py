@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from anydraft.errors import ArgumentError, ModelFileError
-from anydraft.loading.paths import A_TEXT, existing
+from anydraft.loading.paths import A_TEXT, escaped, existing
 
 Category: TypeAlias = Literal["prose", "code", "multilingual", "numbers", "whitespace"]
 CATEGORIES: tuple[Category, ...] = ("prose", "code", "multilingual", "numbers", "whitespace")
@@ -38,8 +38,9 @@ def from_files(paths: Iterable[Path]) -> dict[str, str]:
             raise ModelFileError(f"got the text {path}, which is no readable UTF-8 file: {error}") from error
         if not text:
             raise ArgumentError(f"got the text {path}, which is empty; expected some text to weigh tokens by")
-        name, number = path.name, 2
+        own = escaped(path.name)
+        name, number = own, 2
         while name in texts:
-            name, number = f"{path.name} ({number})", number + 1
+            name, number = f"{own} ({number})", number + 1
         texts[name] = text
     return texts

@@ -11,12 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from anydraft import Retokenizer, Tokenizer
+from anydraft.bridge.panics import without_panics
+from anydraft.bridge.special_tokens import tiktoken_of
 from anydraft.bridge.tokenizer_source import Role, TokenizerSource
 from anydraft.doctor.model_facts import Generation, ModelFacts, model_facts
 from anydraft.doctor.segmentation import Segmentation
 from anydraft.doctor.shown import visible
+from anydraft.errors import TokenizerError
 from anydraft.loading.names import short_name, tokenizer_named
-from anydraft.loading.paths import escaped
+from anydraft.loading.paths import escaped, expanded
 from anydraft.loading.tokenizer_quick import open_tokenizer
 
 _GPT2_PLAIN = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
@@ -93,7 +96,7 @@ class Subject:
         tiktoken has no such strings; its tokens are written in GPT-2's alphabet, as converters do.
         """
         backend = getattr(self.tokenizer, "backend_tokenizer", self.tokenizer)
-        if callable(getattr(backend, "get_vocab", None)):
+        if tiktoken_of(self.tokenizer) is None and callable(getattr(backend, "get_vocab", None)):
             known = backend.get_vocab(with_added_tokens=True)
             return {name: i for name, i in known.items() if i < len(self.core)}
         others = iter(range(256, 512))
@@ -125,21 +128,43 @@ def name_of(name: str | Path) -> str:
 
     As it can be printed: control characters are escaped.
     """
-    path = Path(name).expanduser()
-    if path.name in {"tokenizer.json", "tokenizer.model", "tekken.json"}:
-        return escaped(path.resolve().parent.name)
-    if path.is_dir():
-        return escaped(path.resolve().name)
-    if not path.exists():
+    try:
+        path = expanded(name)
+        if path.name in {"tokenizer.json", "tokenizer.model", "tekken.json"}:
+            return escaped(path.resolve().parent.name)
+        if path.is_dir():
+            return escaped(path.resolve().name)
+        there = path.exists()
+    except (OSError, ValueError):  # no file can have this name: who opens it says so
+        there = False
+    if not there:
         return short_name(name)
     return escaped(path.name if ".model" in path.suffixes else path.stem)
 
 
 def own_ids(subject: Subject, text: str) -> list[int]:
-    """What the user's tokenizer itself makes of a text, without the control tokens that it puts around."""
-    backend = getattr(subject.tokenizer, "backend_tokenizer", subject.tokenizer)
-    if hasattr(backend, "encode_ordinary"):
-        return list(backend.encode_ordinary(text))
+    """What the user's tokenizer itself makes of a text, without the control tokens that it puts around.
+
+    Raises:
+        TokenizerError: its library fails on the text.
+    """
+    try:
+        with without_panics():
+            return _own_ids(subject.tokenizer, text)
+    except TokenizerError:
+        raise
+    except Exception as error:  # other people's code, which may raise anything
+        raise TokenizerError(
+            f"got the tokenizer {subject.name}, whose own library fails on a text ({type(error).__name__}: "
+            f"{error}); expected one that can encode any text. Choose another model"
+        ) from error
+
+
+def _own_ids(tokenizer: Any, text: str) -> list[int]:
+    encoding: Any = tiktoken_of(tokenizer)
+    if encoding is not None:
+        return list(encoding.encode_ordinary(text))
+    backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
     if backend.truncation or backend.padding:
         backend = type(backend).from_str(backend.to_str())  # the user's must stay as it is
         backend.no_truncation()

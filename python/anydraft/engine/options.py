@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from anydraft.bridge.common import whole
+from anydraft.bridge.prompts import Listable
 from anydraft.decoding.stop_rules import Criterion, check_max_time, stop_strings
 from anydraft.errors import ArgumentError
 from anydraft.models.generation_config import TAKEN, keywords_of
@@ -85,11 +87,15 @@ class SamplingOptions:
 
     def __post_init__(self) -> None:
         """Check every value; each rule has one home, and most are with what uses the value."""
-        _check_whole("max_new_tokens", self.max_new_tokens)
+        self._keep("max_new_tokens", _whole("max_new_tokens", self.max_new_tokens))
         if self.min_new_tokens is not None:
-            _check_whole("min_new_tokens", self.min_new_tokens)
-        for token in self._ends():
-            _check_whole("eos_token_id", token)
+            self._keep("min_new_tokens", _whole("min_new_tokens", self.min_new_tokens))
+        ends: Any = self.eos_token_id
+        plain = ends.tolist() if isinstance(ends, Listable) else ends
+        if isinstance(plain, (Sequence, set, frozenset)):
+            self._keep("eos_token_id", tuple(_whole("eos_token_id", token) for token in plain))
+        elif plain is not None:
+            self._keep("eos_token_id", _whole("eos_token_id", plain))
         if self.seed is not None and (not isinstance(self.seed, Integral) or isinstance(self.seed, bool)):
             raise ArgumentError(f"got seed={self.seed!r}; expected a whole number, or None for any")
         for name in ("logits_processor", "stopping_criteria"):
@@ -155,6 +161,10 @@ class SamplingOptions:
             raise ArgumentError(f"got eos_token_id={self.eos_token_id!r}; expected ids from 0 to {width - 1}")
         return ends
 
+    def _keep(self, name: str, value: object) -> None:
+        """As Python has it, whatever library's number was given."""
+        object.__setattr__(self, name, value)
+
     def _ends(self) -> tuple[int, ...]:
         ends = self.eos_token_id
         if ends is None or isinstance(ends, Sequence):
@@ -184,6 +194,8 @@ def check_names(given: Iterable[str]) -> None:
     raise ArgumentError(f"got {', '.join(strange)}; expected options among {', '.join(known)}: {said}")
 
 
-def _check_whole(name: str, value: object) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+def _whole(name: str, value: object) -> int:
+    found = whole(value)
+    if found is None or found < 0:
         raise ArgumentError(f"got {name}={value!r}; expected a whole number, 0 or more")
+    return found

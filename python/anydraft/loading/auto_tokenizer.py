@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+from anydraft.loading.dense import require_dense_folder
 from anydraft.loading.light import LightTokenizer
 from anydraft.loading.quiet import quiet
 from anydraft.loading.reading import reading
@@ -17,9 +18,10 @@ def auto_tokenizer(folder: Path) -> Any:
     """What transformers' own choice of a class makes of a folder; none of its code is run.
 
     Raises:
-        ModelFileError: no tokenizer that transformers can read.
+        ModelFileError: no tokenizer that transformers can read, or one with ids far beyond its tokens.
     """
     with quiet(), reading(folder, "a tokenizer"):
+        require_dense_folder(folder)
         return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False)
 
 

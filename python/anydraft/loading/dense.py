@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from anydraft.errors import ModelFileError
-from anydraft.loading.reading import reading
+from anydraft.loading.reading import read_object, reading
 
 MOST_IDS = 1 << 20
 """So many ids are always read, as in the core."""
 _SPARSEST = 4
 """Ids for every token in a larger vocabulary, as in the core."""
+_DIGITS = 20
+"""More than any id has; Python refuses to read numbers of thousands."""
+_ADDED = "added_tokens.json"
+"""Its ids are given anew, one after the other."""
 _LARGE = re.compile(rb":\s*(\d{7,})\b")
 
 
@@ -27,12 +33,43 @@ def require_dense(file: Path) -> None:
     """
     with reading(file, "a tokenizer"):
         content = file.read_bytes()
-        if all(int(found) < MOST_IDS for found in _LARGE.findall(content)):
+        if not _has_large(content):
             return
         data = json.loads(content)
         vocab = data["model"]["vocab"]
-        ids = [i for i in vocab.values() if isinstance(i, int)] if isinstance(vocab, dict) else []
-        largest = max([*ids, *(token["id"] for token in data.get("added_tokens") or ())], default=0)
+        _require(file, vocab, data.get("added_tokens") or ())
+
+
+def require_dense_folder(folder: Path) -> None:
+    """The same for all files of a folder that transformers may take ids from, whatever their names.
+
+    Those that ``fast_tokenizer_files`` names are read in place of ``tokenizer.json``, and ``vocab.json``
+    where there is none.
+
+    Raises:
+        ModelFileError: there is such an id.
+    """
+    named = read_object(folder / "tokenizer_config.json").get("fast_tokenizer_files")
+    more = [folder / name for name in named if isinstance(name, str)] if isinstance(named, list) else []
+    for file in {*folder.glob("*.json"), *more}:
+        if not file.is_file() or file.name == _ADDED:
+            continue
+        content = file.read_bytes()
+        data = read_object(file) if _has_large(content) else {}
+        model = data.get("model")
+        if isinstance(model, dict) and "vocab" in model:
+            require_dense(file)
+        elif all(isinstance(i, int) for i in data.values()):  # a vocabulary alone
+            _require(file, data, ())
+
+
+def _has_large(content: bytes) -> bool:
+    return any(len(found) > _DIGITS or int(found) >= MOST_IDS for found in _LARGE.findall(content))
+
+
+def _require(file: Path, vocab: Any, added: Iterable[Any]) -> None:
+    ids = [i for i in vocab.values() if isinstance(i, int)] if isinstance(vocab, dict) else []
+    largest = max([*ids, *(token["id"] for token in added)], default=0)
     if largest >= max(MOST_IDS, _SPARSEST * len(vocab)):
         raise ModelFileError(
             f"got {file}, with the id {largest} in a vocabulary of {len(vocab)} tokens; expected ids near "

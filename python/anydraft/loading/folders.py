@@ -19,11 +19,11 @@ from transformers import __version__ as transformers_version
 from anydraft.errors import ArgumentError, ModelFileError
 from anydraft.loading import gguf
 from anydraft.loading.auto_tokenizer import as_transformers, auto_tokenizer
-from anydraft.loading.dense import require_dense
+from anydraft.loading.devices import usable_device
 from anydraft.loading.light import LightTokenizer
 from anydraft.loading.names import look_for, model_named, tokenizer_named
 from anydraft.loading.needs import require_room, told_size
-from anydraft.loading.number_format import Format, resolved
+from anydraft.loading.number_format import Format, require_format, resolved
 from anydraft.loading.packaged import PackagedName, packaged
 from anydraft.loading.progress import Progress, silent
 from anydraft.loading.proportion import require_proportion
@@ -68,16 +68,15 @@ def load_model(
     Raises:
         ModelFileError: nothing at ``path``, no model that transformers can read, one that is damaged or lacks
             weights, one that only code in its folder can read, or one that is larger than the memory left.
-        ArgumentError: another ``dtype``; ``"packed"`` for what is no GGUF file, or for another device than a
+        ArgumentError: another ``dtype``, or one that is not of floating point with 16 bits or more; a device
+            that torch cannot use here; ``"packed"`` for what is no GGUF file, or for another device than a
             CPU.
     """
-    if not isinstance(dtype, torch.dtype) and dtype not in ("auto", "packed"):
-        raise ArgumentError(
-            f"got dtype={dtype!r}; expected a torch.dtype, such as torch.float32, or 'auto' or 'packed'"
-        )
+    require_format(dtype)
+    device = usable_device(device)
     found = model_named(path, progress)
     if dtype == "packed":
-        if not found.is_file() or torch.device(device).type != "cpu":
+        if not found.is_file() or device.type != "cpu":
             raise ArgumentError(
                 f"got dtype='packed' for {found} on {device}; expected a GGUF file and a CPU. "
                 "Give a torch.dtype"
@@ -85,16 +84,16 @@ def load_model(
         require_room(found, dtype)
         return gguf.packed_model(found, progress)
     dtype = resolved(found, dtype, device)
-    if torch.device(device).type == "cpu":
+    if device.type == "cpu":
         require_room(found, dtype)
     loading = f"loading{told_size(found, dtype)}"
     if found.is_file():
         found = gguf.weights_folder(found, dtype, progress)
+    _require_readable_configs(found)
+    require_proportion(found)
     if (found / QUANTISED).exists():
         quantised: Any = load_quantised(found)
         return cast("PreTrainedModel", quantised.to(device, dtype))
-    _require_readable_configs(found)
-    require_proportion(found)
     progress(loading, 0.0)
     made: Any = AutoModelForCausalLM
     with quiet(), reading(found, "a causal model"):
@@ -140,8 +139,6 @@ def load_tokenizer(
     if file is not None and not (found.is_dir() and file.name == FAST):
         opened = load_tokenizer_file(file, pattern, special_tokens, found if found.is_dir() else None)
         return as_transformers(opened) if isinstance(opened, LightTokenizer) else opened
-    if file is not None:
-        require_dense(file)
     return auto_tokenizer(found)
 
 

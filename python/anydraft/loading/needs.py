@@ -15,6 +15,7 @@ from anydraft.errors import ModelFileError
 from anydraft.loading.gguf_header import TensorPlace, read_header
 from anydraft.loading.memory import available_bytes
 from anydraft.loading.reading import reading
+from anydraft.loading.weight_files import weight_files
 
 Packed: TypeAlias = Literal["packed"]
 
@@ -37,7 +38,7 @@ def needed_bytes(path: str | Path, dtype: torch.dtype | Packed = torch.float32) 
             return size
         tensors: list[TensorPlace] = read_header(found)["tensors"]
         return sum(prod(tensor.shape) for tensor in tensors) * _size(dtype)
-    files = sorted(found.glob("*.safetensors"))
+    files = weight_files(found)
     if not files or dtype == "packed":
         return None
     with reading(found, "a causal model"):

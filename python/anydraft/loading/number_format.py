@@ -20,10 +20,12 @@ from typing import Literal, TypeAlias
 import torch
 from torch.nn.functional import linear
 
+from anydraft.errors import ArgumentError
 from anydraft.loading.memory import available_bytes
 from anydraft.loading.needs import Packed, needed_bytes
 from anydraft.loading.quantised import FILE as QUANTISED
 from anydraft.loading.reading import read_object
+from anydraft.loading.weight_files import weight_files
 
 Format: TypeAlias = torch.dtype | Literal["auto"] | Packed
 
@@ -34,6 +36,20 @@ _WIDE = (8192, 2048)
 """More than caches hold, in either format."""
 _CLEARLY = 0.8
 _REPEATS = 5
+
+
+def require_format(dtype: Format) -> None:
+    """Refuse what no model is loaded in.
+
+    Raises:
+        ArgumentError: no floating-point ``torch.dtype`` of 16 bits or more, nor ``"auto"`` or ``"packed"``.
+    """
+    known = dtype in _NAMES.values() if isinstance(dtype, torch.dtype) else dtype in ("auto", "packed")
+    if not known:
+        raise ArgumentError(
+            f"got dtype={dtype!r}; expected a torch.dtype, such as torch.float32, torch.bfloat16, "
+            "torch.float16 or torch.float64, or 'auto' or 'packed'"
+        )
 
 
 def resolved(found: Path, dtype: torch.dtype | Literal["auto"], device: torch.device | str) -> torch.dtype:
@@ -56,12 +72,17 @@ def resolved(found: Path, dtype: torch.dtype | Literal["auto"], device: torch.de
 
 
 def own_format(folder: Path) -> torch.dtype | None:
-    """What most numbers of a folder's weights are kept in; ``None`` where no file says it."""
+    """What most numbers of a folder's weights are kept in, of the formats that a model can be loaded in.
+
+    Weights of fewer bits are loaded in what they stand for: their scales' format, else what the config says.
+    ``None`` where no file says it.
+    """
     counts: Counter[str] = Counter()
-    for file in sorted(folder.glob("*.safetensors")):
+    for file in weight_files(folder):
         counts.update(_formats(file))
-    if counts:
-        return _NAMES.get(counts.most_common(1)[0][0])
+    known = next((_NAMES[name] for name, _ in counts.most_common() if name in _NAMES), None)
+    if known is not None:
+        return known
     config = read_object(folder / "config.json")
     inner = config.get("text_config")
     parts = (inner if isinstance(inner, dict) else {}, config)

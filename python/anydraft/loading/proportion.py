@@ -9,6 +9,7 @@ from typing import Any
 from anydraft.errors import ModelFileError
 from anydraft.loading.needs import shapes
 from anydraft.loading.reading import read_object, reading
+from anydraft.loading.weight_files import weight_files
 
 _WIDTH = re.compile(r"(size|dim|heads|experts|rank|n_embd|n_inner|n_head)$")
 _LAYERS = re.compile(r"^(num_hidden_layers|n_layers?|num_layers)$")
@@ -27,7 +28,7 @@ def require_proportion(folder: Path) -> None:
     Raises:
         ModelFileError: there is such a number, or a damaged file.
     """
-    files = sorted(folder.glob("*.safetensors"))
+    files = weight_files(folder)
     others = any(folder.glob("*.bin")) and not any(folder.glob("model*.safetensors"))
     if not files or others:  # the model is then in files of another kind
         return

@@ -45,7 +45,7 @@ def load_quantised(folder: Path) -> PreTrainedModel:
     """The model in float32, in evaluation mode: what :func:`save_quantised` wrote, each step at its middle.
 
     Raises:
-        ModelFileError: no such files.
+        ModelFileError: no such files, or such that do not belong together.
     """
     with quiet(), reading(folder, "a quantised model"):
         kept = load_file(folder / FILE)
@@ -53,7 +53,15 @@ def load_quantised(folder: Path) -> PreTrainedModel:
         made: Any = AutoModelForCausalLM
         model = made.from_config(config, dtype=torch.float32, trust_remote_code=False)
         model.generation_config = GenerationConfig.from_pretrained(str(folder), local_files_only=True)
-    weights = {name: _restored(name, kept) for name in kept if not name.endswith(_SCALE)}
+        weights = {name: _restored(name, kept) for name in kept if not name.endswith(_SCALE)}
+    own = model.state_dict()
+    for name, weight in weights.items():
+        if name in own and own[name].shape != weight.shape:
+            raise ModelFileError(
+                f"got {folder / FILE}, whose {name} has the shape {list(weight.shape)}, where config.json "
+                f"beside it makes {list(own[name].shape)}; expected its own config. Take both files "
+                "from one place"
+            )
     missing, unexpected = model.load_state_dict(weights, strict=False)
     lacking = [name for name in missing if name != "lm_head.weight" or not config.tie_word_embeddings]
     if lacking or unexpected:

@@ -29,18 +29,27 @@ def require_room(out: Path, *, resume: bool = True) -> None:
 
     ``resume``: whether a training that was begun in ``out`` is gone on with.
     """
+    if not _begun(out):
+        require_new(out)
+    elif not resume:
+        raise ArgumentError(f"got {out}, where a training was begun; go on with --resume, or name another")
+
+
+def require_new(out: Path) -> None:
+    """Raise :class:`ArgumentError` unless ``out`` is a folder without a draft or a training, or nothing."""
     if out.exists() and not out.is_dir():
         raise ArgumentError(f"got {out}, which is no folder; expected a folder for the new draft")
-    if (out / "training" / WISHES).exists():
-        if not resume:
-            raise ArgumentError(
-                f"got {out}, where a training was begun; go on with --resume, or name another"
-            )
-    elif found := [file.name for name in MODEL_FILES for file in out.glob(name)]:
+    if _begun(out):
+        raise ArgumentError(f"got {out}, where a training was begun; expected another folder")
+    if found := [file.name for name in MODEL_FILES for file in out.glob(name)]:
         raise ArgumentError(
             f"got {out}, where a model is already ({found[0]}), which the new draft would replace; expected "
             "another folder"
         )
+
+
+def _begun(out: Path) -> bool:
+    return (out / "training" / WISHES).exists()
 
 
 class TrainingFolder:
