@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,8 @@ def asked(pair: anydraft.Speculator, **options: Any) -> list[Asked]:
 def near_tie(pair: anydraft.Speculator, prompt: str, ours: list[int], theirs: list[int]) -> bool:
     """Whether two texts part where llama.cpp's logits move by as much as the two tokens are apart.
 
-    They are read alone in passes of several sizes, and in company.
+    They are read alone in passes of several sizes, and in company: passes over some 64 tokens and more, such
+    as those over eight rows with a block each, have kernels of their own.
     """
     at = next(i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b)
     source = LlamaCppSource(pair.engine.models[0])
@@ -62,12 +64,13 @@ def near_tie(pair: anydraft.Speculator, prompt: str, ours: list[int], theirs: li
     for size in (1, 2, 5, len(text)):
         model = source.sequence()
         forms.append(torch.cat([model.advance(part) for part in text.split(size)])[-1])
-    for others in (1, 3, 7):
+    for others, block in product((1, 3, 7), (1, 8)):
         batch = source.batch(others + 1)
-        rows = [batch.add() for _ in range(others + 1)]
-        rows[0].advance(text[:-1])
-        ids = [text[-1:], *[text.roll(i)[:3] for i in range(others)]]
-        forms.append(batch.advance([row.row for row in rows], ids, [1] * len(ids))[0][-1])
+        rows = [batch.add().row for _ in range(others + 1)]
+        for start in range(0, len(text), block):
+            ids = [text.roll(i)[start : start + block] for i in range(others + 1)]
+            found = batch.advance(rows, ids, [1] * len(ids))
+        forms.append(found[0][-1])
     moves = max(float((form - forms[0]).abs().max()) for form in forms)
     gap = abs(float(forms[0][ours[at]] - forms[0][theirs[at]]))
     print(f"{prompt[:20]!r}: differs after {at}; gap {gap:.3f}, llama.cpp's own moves {moves:.3f}")
