@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from anydraft.bridge.prompts import Content, Messages, check_messages
@@ -41,7 +41,9 @@ class Conversation:
             ArgumentError: ``messages`` that are no list of messages, or options that there are not.
         """
         _check(options)
-        if messages != [] and messages != ():  # a chat may begin empty
+        if isinstance(messages, Iterable) and not isinstance(messages, (str, bytes, Mapping)):
+            messages = list(messages)
+        if messages != []:  # a chat may begin empty
             check_messages(messages)
         self._pair = pair
         self._options = options

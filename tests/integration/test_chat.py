@@ -173,4 +173,7 @@ def test_stop_strings_from_an_iterator_hold_for_every_turn() -> None:
 def test_what_is_no_list_of_messages(messages: Any) -> None:
     with pytest.raises(ArgumentError, match=r"expected a (list such as \[|dictionary with a 'role')"):
         pair().chat(messages)
-    assert pair().chat([]).messages == pair().chat(()).messages == []
+    assert pair().chat([]).messages == pair().chat(()).messages == pair().chat(iter(())).messages == []
+    assert pair().chat(iter([{"role": "user", "content": "Hi"}])).messages == [
+        {"role": "user", "content": "Hi"}
+    ]

@@ -180,4 +180,5 @@ def test_ids_far_beyond_the_tokens_in_other_files_of_a_folder(tmp_path: Path, pl
         load_tokenizer(tmp_path)
     data["model"]["vocab"]["far"] = 300
     (tmp_path / place).write_text(json.dumps(data["model"]["vocab"] if place == "vocab.json" else data))
+    (tmp_path / "stats.json").write_text('{"num_parameters": 134515008}')  # no vocabulary
     load_tokenizer(tmp_path)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import warnings
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from anydraft.doctor import Subject, examine
 from anydraft.doctor.model_facts import ModelFacts
 from anydraft.errors import ArgumentError, PairError
 from anydraft.integrations.vllm.proposer import Proposer
+from anydraft.integrations.vllm.turns import opening_of
 from test_vllm_drafter import config
 
 METHODS = ["auto", "tli", "slem", "pushforward", "slrs", "lookup"]
@@ -86,6 +88,44 @@ def test_in_generate_of_transformers() -> None:
     given: dict[str, Any] = {"max_new_tokens": 16, "do_sample": False}
     ours = target.generate(ids, **given, custom_generate=anydraft.custom_generate(draft, *tokenizers))
     assert ours.tolist() == target.generate(ids, **given).tolist()
+
+
+@pytest.mark.parametrize("smaller_first", [True, False])
+def test_one_method_serves_targets_with_and_without_the_rows(smaller_first: bool) -> None:
+    target, draft, *tokenizers = pair("target")
+    whole = small.model(tokenizers[0], seed=3, padding=5)
+    ours = anydraft.custom_generate(draft, *tokenizers)
+    ids = tokenizers[0]("A quick brown", return_tensors="pt").input_ids
+    given: dict[str, Any] = {"max_new_tokens": 8, "do_sample": False}
+    for model in (target, whole, target) if smaller_first else (whole, target, whole):
+        out = model.generate(ids, **given, custom_generate=ours)
+        assert out.tolist() == model.generate(ids, **given).tolist()
+
+
+def test_a_chat_of_a_draft_whose_template_has_such_a_token() -> None:
+    target, draft, *tokenizers = pair("both")
+    for tokenizer in tokenizers:
+        tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}{% endfor %}"
+    tokenizers[1].chat_template = SOFT + tokenizers[1].chat_template
+    messages = [{"role": "user", "content": "A brown"}]
+    out = small.join((target, draft, *tokenizers)).generate(messages=messages, max_new_tokens=8)
+    assert (out.draft_failure, out.stats.drafted > 0) == (None, True)
+    ours = anydraft.custom_generate(draft, *tokenizers)
+    ids = tokenizers[0]("A brown", return_tensors="pt").input_ids
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        target.generate(ids, max_new_tokens=8, do_sample=False, custom_generate=ours, messages=messages)
+    shown, _ = opening_of(tokenizers[1], draft.config.vocab_size, None, bytes)([5, 6])
+    assert all(token < draft.config.vocab_size for token in shown)
+
+
+def test_such_a_bridge_is_kept_in_a_file(tmp_path: Any) -> None:
+    target, draft, *tokenizers = pair("both")
+    bridge = small.join((target, draft, *tokenizers)).bridge
+    bridge.save(tmp_path / "bridge")
+    again = anydraft.Bridge.load(tmp_path / "bridge", *tokenizers)
+    assert (again.fingerprints, len(again.target)) == (bridge.fingerprints, target.config.vocab_size)
+    assert small.join((target, draft, *tokenizers), bridge=again).generate("A", max_new_tokens=4).token_ids
 
 
 def test_a_bridge_of_a_pair_serves_another_of_the_same() -> None:

@@ -214,7 +214,9 @@ class Bridge:
         """
         names = [list(kind.__dataclass_fields__) for kind in (Tables, ClassArrays)]
         file = BridgeFile.read(Path(path), [*names[0], *names[1]])
-        bridge = cls(target_tokenizer, draft_tokenizer, to_target=file.to_target, to_draft=file.to_draft)
+        target = TokenizerSource.of(target_tokenizer, "target").like(file.target)
+        draft = TokenizerSource.of(draft_tokenizer, "draft").like(file.draft)
+        bridge = cls(target, draft, to_target=file.to_target, to_draft=file.to_draft)
         made_of = {"target": file.target, "draft": file.draft}
         for (role, expected), source in zip(made_of.items(), bridge._sources, strict=True):
             if source.fingerprint != expected:

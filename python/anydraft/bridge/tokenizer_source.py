@@ -74,6 +74,11 @@ class TokenizerSource:
         (text,) = self._read.args
         return TokenizerSource(self._name, f"{self.fingerprint}-{rows}", partial(_from_json, text, rows))
 
+    def like(self, fingerprint: str) -> TokenizerSource:
+        """Without the added tokens that a fingerprint says were left out; itself if it says nothing such."""
+        whole, _, rows = fingerprint.rpartition("-")
+        return self.within(int(rows)) if whole == self.fingerprint and rows.isdecimal() else self
+
     @classmethod
     def of(cls, tokenizer: TokenizerOrFile | TokenizerSource, role: Role) -> TokenizerSource:
         """From a tokenizer of transformers or tokenizers, a ``tiktoken.Encoding``, the core, or a file.

@@ -141,21 +141,24 @@ class Engine:
         input_ids: Ids | None = None,
     ) -> Prompt:
         """One of a text, a chat and target ids, as both sides read it; see :meth:`Speculator.stream`."""
-        target, draft = self.tokenizers
+        target = self.tokenizers[0]
         prompts.check_one(prompt=text, messages=messages, input_ids=input_ids)
         if messages is not None:
-            shown = prompts.render_for_draft(draft, messages)
-            readable = [token for token in shown if token < self._draft.vocab_size]
-            return Prompt(self._read(prompts.render(target, messages)), readable, [])
+            return Prompt(self._read(prompts.render(target, messages)), self.shown(messages), [])
         if text is not None:
             return self.plain_prompt(prompts.encode_prompt(target, text))
         assert input_ids is not None  # as one of them is given
         return self.plain_prompt(prompts.plain_ids(input_ids, self._target.vocab_size))
 
+    def shown(self, messages: Messages) -> list[int]:
+        """A chat as the draft reads it: in its own template, without tokens that it has no row for."""
+        ids = prompts.render_for_draft(self.tokenizers[1], messages)
+        return [token for token in ids if token < self._draft.vocab_size]
+
     def plain_prompt(self, ids: list[int]) -> Prompt:
         """Target ids that the draft reads as its own tokenizer writes them, but for pictures and sounds."""
-        shown = [token for token in self._read(ids) if token not in self._target.placeholders]
-        return Prompt(ids, list(self._opening), shown)
+        shared = self._read([token for token in ids if token not in self._target.placeholders])
+        return Prompt(ids, list(self._opening), shared)
 
     def _read(self, ids: list[int]) -> list[int]:
         """A prompt's ids, if the target has a row for each."""

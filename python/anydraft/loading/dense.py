@@ -19,6 +19,8 @@ _DIGITS = 20
 """More than any id has; Python refuses to read numbers of thousands."""
 _ADDED = "added_tokens.json"
 """Its ids are given anew, one after the other."""
+_VOCABULARY = "vocab.json"
+"""A vocabulary alone. Any other file of names and numbers may be about something else."""
 _LARGE = re.compile(rb":\s*(\d{7,})\b")
 
 
@@ -41,7 +43,7 @@ def require_dense(file: Path) -> None:
 
 
 def require_dense_folder(folder: Path) -> None:
-    """The same for all files of a folder that transformers may take ids from, whatever their names.
+    """The same for all files of a folder that transformers may take ids from.
 
     Those that ``fast_tokenizer_files`` names are read in place of ``tokenizer.json``, and ``vocab.json``
     where there is none.
@@ -59,7 +61,7 @@ def require_dense_folder(folder: Path) -> None:
         model = data.get("model")
         if isinstance(model, dict) and "vocab" in model:
             require_dense(file)
-        elif all(isinstance(i, int) for i in data.values()):  # a vocabulary alone
+        elif file.name == _VOCABULARY:
             _require(file, data, ())
 
 

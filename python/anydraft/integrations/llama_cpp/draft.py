@@ -147,7 +147,7 @@ class LlamaDraft(LlamaDraftModel):  # type: ignore[misc, unused-ignore]
         return Drafter(
             bridge,
             sequences,
-            opening_of(draft, roles, bridge.target.decode),
+            opening_of(draft, rows_of(model), roles, bridge.target.decode),
             most_tokens=self._most,
             most_requests=1,
         )

@@ -14,7 +14,7 @@ from torch.nn import Module
 from transformers import GenerationConfig, LogitsProcessorList, PreTrainedModel, StoppingCriteriaList
 
 from anydraft.bridge.bridge import Bridge
-from anydraft.bridge.prompts import Messages, render_for_draft
+from anydraft.bridge.prompts import Messages
 from anydraft.bridge.protocols import AnyTokenizer
 from anydraft.decoding.caches import PairCaches
 from anydraft.decoding.events import FinishReason
@@ -23,6 +23,7 @@ from anydraft.decoding.parallel import round_with
 from anydraft.decoding.sequence import Row
 from anydraft.decoding.stats import Stats
 from anydraft.engine.engine import Engine
+from anydraft.errors import PairError
 from anydraft.integrations.transformers.generate_call import GenerateCall, ask_for_more
 from anydraft.integrations.transformers.generate_output import Steps, generate_output
 from anydraft.integrations.transformers.recording import RecordingLaw
@@ -167,12 +168,21 @@ class CustomGenerate:
 
     def _engine(self, target: PreTrainedModel) -> Engine:
         if self._speculator is None or self._target is not target:
-            self._speculator = Speculator(
-                target, self._draft, *self._tokenizers, bridge=self._bridge, **self._options
-            )
-            self._target, self._bridge = target, self._speculator.bridge
+            self._speculator = self._joined(target)
+            self._target = target
             self._targets.add(target)
         return self._speculator.engine
+
+    def _joined(self, target: PreTrainedModel) -> Speculator:
+        """A pair with this target, by the bridge of the last one if that serves it too."""
+        sides = target, self._draft, *self._tokenizers
+        last = None if self._speculator is None else self._speculator.bridge
+        try:
+            return Speculator(*sides, bridge=self._bridge or last, **self._options)
+        except PairError:
+            if self._bridge is not None or last is None:
+                raise
+        return Speculator(*sides, **self._options)  # another number of rows, for the same tokenizer
 
     def _rows(
         self, engine: Engine, call: GenerateCall, messages: Messages | None, seed: int | None
@@ -205,7 +215,7 @@ class CustomGenerate:
             chance: Randomness = SeededRandomness(base, row=i) if call.samples else Greedy()
             prompt = engine.plain_prompt(ids)
             if messages is not None:
-                prompt = prompt._replace(view=render_for_draft(self._tokenizers[1], messages), shared=[])
+                prompt = prompt._replace(view=engine.shown(messages), shared=[])
             row = engine.row(
                 prompt,
                 PairCaches(targets[i], drafts[i]),

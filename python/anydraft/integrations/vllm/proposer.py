@@ -151,7 +151,7 @@ class Proposer:
         return Drafter(
             bridge,
             batch,
-            opening_of(draft, roles, bridge.target.decode),
+            opening_of(draft, model.vocab_size, roles, bridge.target.decode),
             most_tokens=self._most,
             most_requests=settings.max_requests,
             adapt=settings.adapt == "on",
@@ -173,7 +173,7 @@ def _drafts_here() -> bool:
 def _rows(vllm_config: Any) -> int | None:
     """How many ids the target reads and says, if vLLM tells."""
     asked = getattr(vllm_config.model_config, "get_vocab_size", None)
-    return int(asked()) if callable(asked) else None
+    return (int(asked()) or None) if callable(asked) else None
 
 
 def _device(vllm_config: Any) -> str:

@@ -15,20 +15,26 @@ _ASSISTANT = ("assistant", "model")
 """What templates call the side that is to speak."""
 
 
-def opening_of(draft: AnyTokenizer, roles: Roles | None, decode: Callable[[list[int]], bytes]) -> Opening:
+def opening_of(
+    draft: AnyTokenizer, rows: int, roles: Roles | None, decode: Callable[[list[int]], bytes]
+) -> Opening:
     """What a draft with this tokenizer is shown of a prompt: a chat in its own template, if it has one.
 
-    ``roles`` are those of the target's tokenizer, ``None`` if chats are read as they are; ``decode``: the
-    target's ids to bytes.
+    ``rows``: how many ids it reads; ``roles`` are those of the target's tokenizer, ``None`` if chats are read
+    as they are; ``decode``: the target's ids to bytes.
     """
-    before = prompts.opening(draft)
+
+    def read(ids: Sequence[int]) -> list[int]:
+        return [token for token in ids if token < rows]
+
+    before = read(prompts.opening(draft))
     retells = roles is not None and bool(getattr(draft, "chat_template", None))
 
     def opening(ids: list[int]) -> tuple[list[int], list[int]]:
         messages = messages_of(ids, roles, decode) if retells and roles is not None else None
         if messages is None:
             return list(before), ids
-        return prompts.render_for_draft(draft, messages), []
+        return read(prompts.render_for_draft(draft, messages)), []
 
     return opening
 
