@@ -25,7 +25,8 @@ def card(name: str, record: Record) -> str:
         "",
         "On prompts whose subjects are in no training prompt, along texts that the target wrote itself "
         "([how](../drafts.md#measuring)). Speeds are predicted from pass times of one machine, beside the "
-        "target alone in the same loop, and change with the machine and its load; acceptance does not.",
+        "target alone in the same loop, and change with the machine and its load: one above the tokens a "
+        "pass was measured beside other work, and is no evidence. Acceptance does not change.",
         "",
         *_TITLES,
     ]
