@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from anydraft.bridge.bridge import Bridge
@@ -43,21 +42,17 @@ def roles_of(
 
 
 def sources(tokenizers: Sequence[TokenizerOrFile], rows: Sequence[int | None]) -> list[TokenizerSource]:
-    """Both tokenizers without the added tokens that their models have no row for."""
+    """Both tokenizers without the added tokens that their models have no row for; nothing is read."""
     made = TokenizerSource.of(tokenizers[0], "target"), TokenizerSource.of(tokenizers[1], "draft")
-    with ThreadPoolExecutor(2) as pool:  # each may be read for a second
-        return list(
-            pool.map(lambda source, most: source if most is None else source.within(most), made, rows)
-        )
+    return [source if most is None else source.within(most) for source, most in zip(made, rows, strict=True)]
 
 
 def check_bridge(bridge: Bridge, tokenizers: Sequence[TokenizerOrFile], rows: Sequence[int | None]) -> None:
     """Raise :class:`PairError` if a bridge was made of other tokenizers than these, as a whole or without
     the tokens that their models have no row for."""
-    fewer = sources(tokenizers, rows)
     known = [
-        source if source.fingerprint == own else whole
-        for source, own, whole in zip(fewer, bridge.fingerprints, tokenizers, strict=True)
+        fewer if fewer.fingerprint == own else whole
+        for fewer, own, whole in zip(sources(tokenizers, rows), bridge.fingerprints, tokenizers, strict=True)
     ]
     bridge.check(*known)
 

@@ -104,7 +104,7 @@ class SamplingOptions:
                 raise ArgumentError(f"got {name}={given!r}; expected a list of those that transformers has")
         self.draft_law()
         self.law(0, ())
-        object.__setattr__(self, "stop", kept_stop(self.stop))
+        self._keep("stop", kept_stop(self.stop))
         stop_strings(self.stop)
         check_max_time(self.max_time)
 
